@@ -1,0 +1,49 @@
+"""One request id on every log line of Django, Celery and Channels.
+
+The public names are loaded when they are first used, so that importing the package costs nothing and needs neither Celery nor
+Channels nor OpenTelemetry.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import extract_labels, init_telemetry, outgoing_headers
+    from .context import bind_fields, carry_context, get_request_id
+    from .logging import get_logger
+    from .websocket import telemetry_consumer
+
+__all__ = [
+    "bind_fields",
+    "carry_context",
+    "extract_labels",
+    "get_logger",
+    "get_request_id",
+    "init_telemetry",
+    "outgoing_headers",
+    "telemetry_consumer",
+]
+
+_HOMES = {
+    "bind_fields": "context",
+    "carry_context": "context",
+    "extract_labels": "config",
+    "get_logger": "logging",
+    "get_request_id": "context",
+    "init_telemetry": "config",
+    "outgoing_headers": "config",
+    "telemetry_consumer": "websocket",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,195 @@
+"""Configuration: one frozen object, from the environment over ``settings.DTX_TELEMETRY`` over the defaults.
+
+Everything is validated when it is read, so that a wrong value stops the start and not a request.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from . import parsing
+from .context import OWN_KEYS, get_request_id
+from .labels import DEFAULT_PREFIXES, DEFAULT_RESOURCES, DEFAULT_WITHOUT_ID, LabelTable
+from .parsing import ImproperlyConfigured
+
+__all__ = ["ImproperlyConfigured", "Settings", "extract_labels", "get_settings", "init_telemetry", "outgoing_headers", "reset"]
+
+#: Loggers that say much and mean little, and the access logs that ``request_completed`` replaces.
+NOISY_LOGGERS = (
+    "amqp",
+    "asyncio",
+    "botocore",
+    "channels_redis",
+    "django.server",
+    "gunicorn.access",
+    "httpcore",
+    "httpx",
+    "kombu",
+    "opentelemetry",
+    "redis",
+    "requests",
+    "urllib3",
+    "uvicorn.access",
+)
+
+
+def _setting(default: Any, parse: Callable[[Any], Any], *, env: str = "") -> Any:
+    """Declare a setting: its default, what reads it, and its environment variable where it has one."""
+    return field(default_factory=lambda: default, metadata={"parse": parse, "env": env})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. A field's name in upper case is its key in ``DTX_TELEMETRY``."""
+
+    enabled: bool = _setting(True, parsing.boolean, env="TELEMETRY_ENABLED")
+    log_level: int = _setting(20, parsing.level, env="LOG_LEVEL")
+    log_levels: Mapping[str, int] = _setting(parsing.NOTHING, parsing.levels, env="LOG_LEVELS")
+    #: ``None``: ``pretty`` under ``DEBUG``, else ``json``.
+    log_format: str | None = _setting(None, parsing.choice("json", "pretty", "logfmt"), env="LOG_FORMAT")
+    #: ``None``: ``stdout``, and ``stderr`` in a management command that is no server.
+    log_stream: str | None = _setting(None, parsing.choice("stdout", "stderr"), env="LOG_STREAM")
+    log_queue: bool = _setting(False, parsing.boolean, env="LOG_QUEUE")
+    #: Characters of one value that are printed.
+    log_max_value_length: int = _setting(16384, parsing.positive, env="LOG_MAX_VALUE_LENGTH")
+    otel_enabled: bool = _setting(False, parsing.boolean, env="OTEL_ENABLED")
+    request_id_header: str = _setting("X-Request-ID", parsing.header_name)
+    user_id_field: str | None = _setting("pk", parsing.attribute_path)
+    resources: Mapping[str, str] = _setting(DEFAULT_RESOURCES, parsing.text_by_text)
+    resources_without_id: tuple[str, ...] = _setting(tuple(DEFAULT_WITHOUT_ID), parsing.texts)
+    label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.texts)
+    exclude_paths: tuple[Any, ...] = _setting((), parsing.patterns)
+    propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
+    redact_keys: tuple[str, ...] = _setting((), parsing.texts)
+    quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
+    task_spans: str = _setting("child", parsing.choice("child", "link"))
+    trust_traceparent: bool = _setting(True, parsing.boolean)
+    #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).
+    semconv: str = field(default="old", metadata={})
+    #: Derived: the labels' table, and every key that no process may own.
+    label_table: LabelTable = field(default_factory=LabelTable, metadata={})
+    own_keys: frozenset[str] = field(default=OWN_KEYS, metadata={})
+
+    @property
+    def request_id_meta(self) -> str:
+        """The request id's header as a key of CGI (RFC 3875), WSGI and Django's ``META``."""
+        return "HTTP_" + self.request_id_header.upper().replace("-", "_")
+
+    def excludes(self, path: str) -> bool:
+        """Whether *path* is one of those that are not worth a closing event."""
+        return any(pattern.fullmatch(path) for pattern in self.exclude_paths)
+
+    def scope_labels(self, path: str) -> dict[str, Any]:
+        """Return the labels and ids of *path* that a scope binds.
+
+        A resource's id never takes the place of a field of our own: whoever asks for ``/api/users/5/`` need not be user 5.
+        """
+        fields = self.label_table.extract(path)
+        for key in OWN_KEYS.intersection(fields) - {"labels"}:
+            del fields[key]
+        return fields
+
+
+@cache
+def get_settings() -> Settings:
+    """Return the settings, read at the first call.
+
+    Raises:
+        ImproperlyConfigured: a value is wrong or a key unknown; the message names it and says what is accepted.
+    """
+    given, debug = _django_settings()
+    values = _read(given, os.environ)
+    if values.get("log_format") is None:
+        values["log_format"] = "pretty" if debug else "json"
+    table = LabelTable(
+        values.get("resources", DEFAULT_RESOURCES),
+        values.get("resources_without_id", DEFAULT_WITHOUT_ID),
+        values.get("label_prefixes", DEFAULT_PREFIXES),
+    )
+    semconv = parsing.semconv(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""))
+    return Settings(**values, semconv=semconv, label_table=table, own_keys=OWN_KEYS | frozenset(table.id_keys))
+
+
+def reset(*, setting: str = "DTX_TELEMETRY", **_: Any) -> None:
+    """Forget the settings that were read; a receiver of Django's ``setting_changed``."""
+    if setting in {"DTX_TELEMETRY", "DEBUG"}:
+        get_settings.cache_clear()
+
+
+def init_telemetry(*, stream: str | None = None) -> None:
+    """Read the settings and set up logging by them. May be called any number of times; the last call's settings hold.
+
+    Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
+
+    Args:
+        stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
+
+    Raises:
+        ImproperlyConfigured: a value is wrong or a key unknown.
+    """
+    settings = get_settings()
+    if settings.enabled:
+        from .logging import configure
+
+        configure(settings, stream=stream)
+
+
+def extract_labels(path: str) -> dict[str, Any]:
+    """Return the labels and resource ids that *path* names, by the configured table.
+
+    ``extract_labels("/api/tournaments/5/")`` gives ``{"labels": ["tournament"], "tournament.id": 5}``.
+    """
+    return get_settings().label_table.extract(path)
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that carry the current request id to another service; empty where none is bound."""
+    request_id = get_request_id()
+    return {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}
+
+
+def _read(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values that were given, by field: each read by its own parser, the environment's first."""
+    declared = {name: spec.metadata for name, spec in Settings.__dataclass_fields__.items() if spec.metadata}
+    _refuse_unknown(given, [name.upper() for name in declared])
+    values: dict[str, Any] = {}
+    for name, metadata in declared.items():
+        key = name.upper()
+        if key in given:
+            values[name] = parsing.parse(f"DTX_TELEMETRY[{key!r}]", metadata["parse"], given[key])
+        env = metadata["env"]
+        if env and environ.get(env, "").strip():
+            values[name] = parsing.parse(f"the environment variable {env}", metadata["parse"], environ[env])
+    return values
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: list[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key).upper(), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ImproperlyConfigured(
+                f"DTX_TELEMETRY has the unknown key {key!r}.{hint} Accepted are: {', '.join(sorted(known))}."
+            )
+
+
+def _django_settings() -> tuple[Mapping[str, Any], bool]:
+    """Return ``DTX_TELEMETRY`` and ``DEBUG`` of Django's settings, or nothing where there is no Django project."""
+    if "django" not in sys.modules and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        return {}, False
+    try:
+        from django.conf import settings
+    except ImportError:
+        return {}, False
+    if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        return {}, False
+    given = getattr(settings, "DTX_TELEMETRY", None)
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"DTX_TELEMETRY is {given!r}; accepted is a dict.")
+    return given, bool(settings.DEBUG)

@@ -1,0 +1,92 @@
+"""Labels from a path: which resources a URL names, and with which ids.
+
+Pure: the table of resources is given, nothing is read from settings.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["DEFAULT_PREFIXES", "DEFAULT_RESOURCES", "DEFAULT_WITHOUT_ID", "LabelTable"]
+
+DEFAULT_RESOURCES: Mapping[str, str] = {
+    segment: label
+    for label, plural in {
+        "tournament": "tournaments",
+        "draft": "drafts",
+        "league": "leagues",
+        "organization": "organizations",
+        "match": "matches",
+        "game": "games",
+        "team": "teams",
+        "user": "users",
+    }.items()
+    for segment in (label, plural)
+}
+DEFAULT_WITHOUT_ID: Sequence[str] = ("standings", "bracket", "stats")
+DEFAULT_PREFIXES: Sequence[str] = ("/api/", "/ws/")
+
+# 20 digits hold every unsigned 64 bit key; a longer run of digits is not an id that a database gave out.
+_INTEGER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", re.ASCII)
+
+
+class LabelTable:
+    """Resources by path segment, ready for look-up.
+
+    Args:
+        resources: path segment -> label.
+        without_id: labels that take no id; each is a path segment too, unless *resources* says otherwise.
+        prefixes: only paths that start with one of these have labels.
+    """
+
+    __slots__ = ("_labels", "_prefixes", "_with_id", "id_keys")
+
+    def __init__(
+        self,
+        resources: Mapping[str, str] = DEFAULT_RESOURCES,
+        without_id: Iterable[str] = DEFAULT_WITHOUT_ID,
+        prefixes: Iterable[str] = DEFAULT_PREFIXES,
+    ) -> None:
+        bare = {label: label for label in without_id}
+        self._with_id = {segment: f"{label}.id" for segment, label in resources.items() if label not in bare}
+        self._labels = {**bare, **resources}
+        self._prefixes = tuple(prefixes)
+        self.id_keys: Collection[str] = frozenset(self._with_id.values())
+
+    def extract(self, path: str) -> dict[str, Any]:
+        """Return ``labels`` and the ``{resource}.id`` fields that *path* names, in the path's order.
+
+        An id is the segment after a resource where it is an integer or a UUID (RFC 9562, kept as it is written).
+        A path outside the prefixes or without a resource gives an empty dict.
+        """
+        if not path.startswith(self._prefixes):
+            return {}
+        labels: list[str] = []
+        ids: dict[str, int | str] = {}
+        id_key: str | None = None
+        for segment in path.split("/"):
+            label = self._labels.get(segment)
+            if label is None:
+                if id_key is not None and (value := _as_id(segment)) is not None:
+                    ids[id_key] = value
+                id_key = None
+            elif label in labels:
+                id_key = _unless_known(self._with_id.get(segment), ids)
+            else:
+                labels.append(label)
+                id_key = self._with_id.get(segment)
+        return {"labels": labels, **ids} if labels else {}
+
+
+def _unless_known(id_key: str | None, ids: Mapping[str, object]) -> str | None:
+    """A resource that comes a second time gives its id only if its first mention had none."""
+    return None if id_key in ids else id_key
+
+
+def _as_id(segment: str) -> int | str | None:
+    if _INTEGER.fullmatch(segment):
+        return int(segment)
+    if _UUID.fullmatch(segment):
+        return segment
+    return None

@@ -1,0 +1,141 @@
+"""Readers of single settings: each takes what was given and returns the value, or says what it accepts."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+try:
+    from django.core.exceptions import ImproperlyConfigured
+except ImportError:  # a Celery app without Django
+
+    class ImproperlyConfigured(Exception):  # type: ignore[no-redef]
+        """A setting is wrong."""
+
+
+__all__ = ["NOTHING", "ImproperlyConfigured", "parse"]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+# RFC 9110, section 5.6.2: a field name is a token.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
+
+
+class _NotAccepted(ValueError):
+    """What was given is not accepted; the message says what is."""
+
+
+def parse(name: str, read: Callable[[Any], Any], given: Any) -> Any:
+    """Return what *read* makes of *given*.
+
+    Raises:
+        ImproperlyConfigured: with the name, what was given and what is accepted.
+    """
+    try:
+        return read(given)
+    except _NotAccepted as error:
+        raise ImproperlyConfigured(f"{name} is {given!r}; accepted: {error}.") from None
+
+
+def boolean(given: Any) -> bool:
+    value = given if isinstance(given, bool) else _BOOLEANS.get(str(given).strip().lower())
+    if value is None:
+        raise _NotAccepted("true/false, 1/0, yes/no, on/off, in any case")
+    return value
+
+
+def level(given: Any) -> int:
+    name = str(given).strip().upper()
+    if name not in _LEVELS:
+        raise _NotAccepted(", ".join(_LEVELS))
+    return logging.getLevelNamesMapping()[name]
+
+
+def levels(given: Any) -> Mapping[str, int]:
+    """Read ``name=LEVEL`` pairs: ``django.db=DEBUG,celery=WARNING``, or a dict of them."""
+    pairs = list(given.items()) if isinstance(given, Mapping) else _pairs(given)
+    if not all(isinstance(name, str) and name.strip() for name, _ in pairs):
+        raise _NotAccepted("name=LEVEL pairs, separated by commas")
+    try:
+        return MappingProxyType({name.strip(): level(value) for name, value in pairs})
+    except _NotAccepted as error:
+        raise _NotAccepted(f"name=LEVEL pairs with the levels {error}") from None
+
+
+def _pairs(given: Any) -> list[tuple[str, str]]:
+    """Split a text; a pair without ``=`` comes back without a name."""
+    if not isinstance(given, str):
+        raise _NotAccepted("name=LEVEL pairs, separated by commas")
+    pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+    return [(name if equals else "", value) for name, equals, value in pairs]
+
+
+def choice(*accepted: str) -> Callable[[Any], str]:
+    """Return a reader of one of *accepted*, in any case."""
+
+    def read(given: Any) -> str:
+        value = str(given).strip().lower()
+        if value not in accepted:
+            raise _NotAccepted(", ".join(accepted))
+        return value
+
+    return read
+
+
+def positive(given: Any) -> int:
+    try:
+        value = 0 if isinstance(given, bool | float) else int(given)
+    except (TypeError, ValueError):
+        value = 0
+    if value < 1:
+        raise _NotAccepted("a whole number above 0")
+    return value
+
+
+def header_name(given: Any) -> str:
+    if not isinstance(given, str) or not _TOKEN.fullmatch(given):
+        raise _NotAccepted("the name of an HTTP header")
+    return given
+
+
+def attribute_path(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given.isidentifier():
+        raise _NotAccepted("the name of an attribute of the user, or None")
+    return given
+
+
+def texts(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise _NotAccepted("a list of strings")
+    values = tuple(given)
+    if not all(isinstance(value, str) and value for value in values):
+        raise _NotAccepted("a list of strings")
+    return values
+
+
+def optional_texts(given: Any) -> frozenset[str] | None:
+    return None if given is None else frozenset(texts(given))
+
+
+def text_by_text(given: Any) -> Mapping[str, str]:
+    if not isinstance(given, Mapping) or not all(isinstance(text, str) and text for pair in given.items() for text in pair):
+        raise _NotAccepted("a dict of path segments and labels, both strings")
+    return MappingProxyType(dict(given))
+
+
+def patterns(given: Any) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(re.compile(text) for text in texts(given))
+    except re.error as error:
+        raise _NotAccepted(f"a list of regular expressions ({error})") from None
+
+
+def semconv(given: str) -> str:
+    """Read ``OTEL_SEMCONV_STABILITY_OPT_IN``, a comma-separated list; what it names besides HTTP is not ours."""
+    names = {name.strip() for name in given.split(",")}
+    return next((name for name in ("http/dup", "http") if name in names), "old")

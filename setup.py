@@ -1,0 +1,5 @@
+"""Everything that there is to say stands in setup.cfg."""
+
+from setuptools import setup
+
+setup()

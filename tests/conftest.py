@@ -1,0 +1,155 @@
+"""Fixtures for all tests: global state as it was found, what was logged, brokers and processes of a test's own."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import structlog
+
+from dtx_telemetry import config, context
+from dtx_telemetry.config import Settings
+from dtx_telemetry.logging import configure
+
+from .support.brokers import Broker, filesystem_broker, memory_broker, private_rabbitmq, private_valkey, rabbitmq_answers
+from .support.database import Database, copy_database, make_database
+from .support.lines import Line, one_event, parse_lines, with_event
+from .support.processes import Processes
+from .support.state import logging_as_found
+
+# The same examples at every run, and no clock in what passes.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+OURS = ("TELEMETRY_", "LOG_", "OTEL_", "DTX_TEST_")
+
+
+@pytest.fixture(autouse=True)
+def _global_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give each test an environment without our variables and nothing bound, and put logging back after it."""
+    for name in os.environ:
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    _forget()
+    configure(Settings(enabled=False))
+    with logging_as_found():
+        yield
+        configure(Settings(enabled=False))
+    _forget()
+
+
+def _forget() -> None:
+    structlog.contextvars.clear_contextvars()
+    context._current.set(None)
+    config.reset()
+
+
+class LogOutput:
+    """What our pipeline wrote in this process since the fixture was asked for."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        self._text += self._capsys.readouterr().out
+        return self._text
+
+    @property
+    def lines(self) -> list[Line]:
+        """Every line, parsed strictly: one that is not JSON fails the test."""
+        return parse_lines(self.text)
+
+    def events(self, event: str, **fields: object) -> list[Line]:
+        return with_event(self.lines, event, **fields)
+
+    def one(self, event: str, **fields: object) -> Line:
+        """Return the only line of that event."""
+        return one_event(self.lines, event, **fields)
+
+    def clear(self) -> None:
+        self._capsys.readouterr()
+        self._text = ""
+
+
+@pytest.fixture
+def log_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> LogOutput:
+    """Log as JSON, from DEBUG on, to where the test can read it."""
+    for name, value in {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG", "LOG_STREAM": "stdout"}.items():
+        monkeypatch.setenv(name, value)
+    config.reset()
+    config.init_telemetry()
+    return LogOutput(capsys)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Valkey server of this session's own."""
+    with private_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _valkey_databases() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str, _valkey_databases: Iterator[int]) -> str:
+    """An empty database of that server."""
+    return f"{valkey_server}/{next(_valkey_databases)}"
+
+
+@pytest.fixture
+def valkey(valkey_url: str) -> Broker:
+    """An empty Valkey database as broker, with its results there too."""
+    return Broker(valkey_url, results=valkey_url)
+
+
+@pytest.fixture
+def memory() -> Broker:
+    return memory_broker()
+
+
+@pytest.fixture
+def filesystem(tmp_path: Path) -> Broker:
+    return filesystem_broker(tmp_path / "broker")
+
+
+@pytest.fixture
+def rabbitmq() -> Iterator[Broker]:
+    """RabbitMQ with a queue of the test's own; skips where none answers, fails if ``DTX_REQUIRE_RABBITMQ`` is 1."""
+    if not rabbitmq_answers():
+        pytest.skip("no RabbitMQ answers on 127.0.0.1:5672")
+    with private_rabbitmq() as broker:
+        yield broker
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq: Broker) -> str:
+    """Its address alone; publish to a queue whose name is your own."""
+    return rabbitmq.url
+
+
+@pytest.fixture(scope="session")
+def _made_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    return make_database(tmp_path_factory.mktemp("database") / "made.sqlite3")
+
+
+@pytest.fixture
+def database(_made_database: Database, tmp_path: Path) -> Database:
+    """A database file with tables and one user, for processes; in-process tests use pytest-django's ``db``."""
+    return copy_database(_made_database, tmp_path / "project.sqlite3")
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Start real processes of the project; whatever happens, none is left."""
+    started = Processes(LOG_FORMAT="json")
+    try:
+        yield started
+    finally:
+        started.kill()

@@ -1,0 +1,34 @@
+"""Stdlib logging and structlog, put back as they were found."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+__all__ = ["logging_as_found"]
+
+
+@contextmanager
+def logging_as_found() -> Iterator[None]:
+    """Put every logger's level, handlers, filters and the rest back after the block, and structlog's configuration."""
+    found = {logger: _state(logger) for logger in _loggers()}
+    configured, configuration = structlog.is_configured(), structlog.get_config()
+    showing = logging._warnings_showwarning
+    yield
+    for logger in _loggers():
+        level, handlers, filters, propagate, disabled = found.get(logger, (logging.NOTSET, [], [], True, False))
+        logger.setLevel(level)  # empties the cache of all loggers' effective levels too
+        logger.handlers[:], logger.filters[:] = handlers, filters
+        logger.propagate, logger.disabled = propagate, disabled
+    logging.captureWarnings(showing is not None)
+    structlog.configure(**configuration) if configured else structlog.reset_defaults()
+
+
+def _loggers() -> list[logging.Logger]:
+    known = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [logging.root, *known]
+
+
+def _state(logger: logging.Logger) -> tuple[int, list[logging.Handler], list[logging.Filter], bool, bool]:
+    return logger.level, logger.handlers[:], logger.filters[:], logger.propagate, logger.disabled

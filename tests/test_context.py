@@ -1,0 +1,430 @@
+"""Scopes: what is bound in one, what is bound after it, and what travels."""
+
+import asyncio
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
+
+from dtx_telemetry import bind_fields, carry_context, context, get_request_id
+
+from .support.processes import run_python
+
+KEYS = ["request.id", "user.id", "labels", "task.id", "service", "tenant", "draft.id"]
+binds = st.lists(
+    st.one_of(
+        st.tuples(st.just("bind"), st.sampled_from(KEYS), st.one_of(st.none(), st.integers(), st.text(max_size=5))),
+        st.tuples(st.just("unbind"), st.sampled_from(KEYS), st.none()),
+        st.tuples(st.just("clear"), st.none(), st.none()),
+    ),
+    max_size=8,
+)
+
+
+def apply(operations):
+    """Do to what is bound what an application might."""
+    for what, key, value in operations:
+        if what == "bind":
+            bind_contextvars(**{key: value})
+        elif what == "unbind":
+            unbind_contextvars(key)
+        else:
+            clear_contextvars()
+
+
+def test_a_scope_binds_its_fields_and_takes_them_away():
+    """Inside, the fields are bound, beside what was; after it, exactly what was bound before is."""
+    bind_contextvars(service="dtx")
+
+    scope = context.enter({"request.id": "r1", "user.id": 7})
+    assert context.bound() == get_contextvars() == {"service": "dtx", "request.id": "r1", "user.id": 7}
+    assert context.current_scope() is scope
+    context.leave(scope)
+
+    assert context.bound() == get_contextvars() == {"service": "dtx"}
+    assert context.current_scope() is None
+
+
+def test_what_the_application_binds_inside_is_gone_after():
+    """What was bound, changed and unbound inside by structlog's own functions is as it was, each value the same object."""
+    tags = ["a"]
+    bind_contextvars(service="dtx", tags=tags)
+
+    scope = context.enter({"request.id": "r1"})
+    bind_contextvars(draft_step=3, service="other")
+    unbind_contextvars("tags")
+    assert context.bound() == {"service": "other", "draft_step": 3, "request.id": "r1"}
+    context.leave(scope)
+
+    assert context.bound() == {"service": "dtx", "tags": ["a"]}
+    assert context.bound()["tags"] is tags
+
+
+any_scopes = given(
+    outside=binds,
+    inside=binds,
+    fields=st.dictionaries(st.sampled_from(KEYS), st.integers()),
+    root=st.booleans(),
+    depth=st.integers(1, 3),
+)
+
+
+def check_that_the_outside_stays_equal(outside, inside, fields, root, depth):
+    """Enter scopes within scopes, bind in each, leave them all, and look."""
+    apply(outside)
+    found, scopes = context.bound(), []
+    for _ in range(depth):
+        scopes.append((context.enter_root if root else context.enter)(fields))
+        assert fields.items() <= context.bound().items()
+        apply(inside)
+    for scope in reversed(scopes):
+        context.leave(scope)
+    assert context.bound() == get_contextvars() == found
+    assert context.current_scope() is None
+
+
+@any_scopes
+def test_whatever_is_bound_inside_the_outside_stays_equal(**given_):
+    """Any sequence of binds, unbinds and clears in scopes within scopes leaves what is bound outside as it was."""
+    copy_context().run(check_that_the_outside_stays_equal, **given_)
+
+
+@pytest.mark.slow
+@any_scopes
+@settings(max_examples=20_000)
+def test_whatever_is_bound_inside_the_outside_stays_equal_at_length(**given_):
+    """The same, with 20,000 examples."""
+    copy_context().run(check_that_the_outside_stays_equal, **given_)
+
+
+def test_scopes_nest():
+    """Leaving the inner scope gives back what the outer one bound, and the outer is the current one again."""
+    outer = context.enter({"request.id": "r1", "user.id": 7})
+    inner = context.enter({"task.id": "t1", "user.id": 8})
+    assert inner.outer is outer
+    assert context.bound() == {"request.id": "r1", "user.id": 8, "task.id": "t1"}
+
+    context.leave(inner)
+    assert context.bound() == {"request.id": "r1", "user.id": 7}
+    assert context.current_scope() is outer
+
+    context.leave(outer)
+    assert context.bound() == {}
+
+
+def test_a_scope_can_drop_keys_of_the_one_around():
+    """A message of a connection does not have the connection's own user; after it, the connection has."""
+    outer = context.enter({"ws.conn_id": "c1", "user.id": 7})
+
+    inner = context.enter({"request.id": "r2"}, drop={"user.id", "never.bound"})
+    assert context.bound() == {"ws.conn_id": "c1", "request.id": "r2"}
+    context.leave(inner)
+
+    assert context.bound() == {"ws.conn_id": "c1", "user.id": 7}
+    context.leave(outer)
+
+
+def test_a_root_scope_knows_nothing_of_leaked_keys():
+    """A request that starts with stale keys bound has none of them, but what the process bound itself."""
+    leaked = {"request.id": "stale", "user.id": 1, "labels": ["team"], "task.id": "t0", "task.name": "x", "ws.conn_id": "c0"}
+    bind_contextvars(service="dtx", **leaked, **{"command.name": "migrate"})
+
+    scope = context.enter_root({"request.id": "r1"})
+    assert context.bound() == {"service": "dtx", "request.id": "r1"}
+    context.leave(scope)
+
+    assert context.bound() == {"service": "dtx", "command.name": "migrate", **leaked}
+
+
+def test_a_root_scope_inside_a_scope_starts_from_the_process():
+    """What the surrounding scope bound does not hold inside, what the process had bound before it does."""
+    bind_contextvars(service="dtx")
+    outer = context.enter_root({"request.id": "r1"})
+    bind_contextvars(tenant="north")
+
+    inner = context.enter_root({"request.id": "r2"})
+    assert context.bound() == {"service": "dtx", "request.id": "r2"}
+    context.leave(inner)
+
+    assert context.bound() == {"service": "dtx", "request.id": "r1", "tenant": "north"}
+    context.leave(outer)
+
+
+def test_the_keys_that_no_process_owns_can_be_named():
+    """The ids of the configured resources are among them."""
+    bind_contextvars(**{"draft.id": 3, "service": "dtx"})
+
+    scope = context.enter_root({}, own=context.OWN_KEYS | {"draft.id"})
+    assert context.bound() == {"service": "dtx"}
+    context.leave(scope)
+
+
+def test_a_scope_is_left_when_its_work_raises():
+    """The exception goes on, and nothing of the scope stays."""
+
+    @bind_fields(hero="Invoker")
+    def fail():
+        raise RuntimeError(context.bound()["hero"])
+
+    with pytest.raises(RuntimeError, match="Invoker"):
+        fail()
+
+    assert context.bound() == {}
+    assert context.current_scope() is None
+
+
+def test_fields_can_be_bound_for_a_function():
+    """As a decorator it binds anew at each call."""
+
+    @bind_fields(hero="Invoker")
+    def pick():
+        bind_contextvars(step=1)
+        return get_contextvars()
+
+    assert pick() == pick() == {"hero": "Invoker", "step": 1}
+    assert context.bound() == {}
+
+
+def test_a_body_is_made_in_its_scope_again():
+    """After a scope was left, each piece of a response's body is inside it again: what one binds, the next one has."""
+    bind_contextvars(service="dtx")
+    scope = context.enter({"request.id": "r1"})
+    bind_contextvars(tenant="north")
+    context.leave(scope)
+
+    outside = scope.resume()
+    assert context.bound() == {"service": "dtx", "request.id": "r1", "tenant": "north"}
+    assert context.current_scope() is scope
+    bind_contextvars(chunk=1)
+    scope.pause(outside)
+    assert context.bound() == {"service": "dtx"}
+    assert context.current_scope() is None
+
+    outside = scope.resume()
+    assert context.bound()["chunk"] == 1
+    scope.pause(outside)
+    assert context.bound() == {"service": "dtx"}
+
+
+def test_a_body_can_be_made_inside_another_scope():
+    """While it is made, the other scope's fields do not hold; after it, only they do."""
+    first = context.enter({"request.id": "r1"})
+    context.leave(first)
+    second = context.enter({"request.id": "r2", "user.id": 2})
+
+    outside = first.resume()
+    assert context.bound() == {"request.id": "r1"}
+    first.pause(outside)
+
+    assert context.bound() == {"request.id": "r2", "user.id": 2}
+    assert context.current_scope() is second
+    context.leave(second)
+
+
+def test_threads_do_not_see_each_other():
+    """Scopes of threads that are inside at the same time hold their own fields, and a pool's thread keeps none."""
+    inside = threading.Barrier(4)
+
+    def work(number):
+        scope = context.enter_root({"request.id": f"r{number}"})
+        inside.wait(10)
+        bind_contextvars(step=number)
+        inside.wait(10)
+        seen = context.bound()
+        context.leave(scope)
+        return seen, context.bound()
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            results = list(pool.map(work, range(4)))
+            assert results == [({"request.id": f"r{number}", "step": number}, {}) for number in range(4)]
+
+
+async def test_tasks_of_an_event_loop_do_not_see_each_other():
+    """Scopes in interleaved coroutines hold their own fields, and the one that started them keeps its own."""
+    scope = context.enter({"request.id": "outer"})
+
+    async def work(number):
+        inner = context.enter_root({"request.id": f"r{number}"})
+        for _ in range(3):
+            await asyncio.sleep(0)
+            bind_contextvars(step=number)
+        seen = context.bound()
+        context.leave(inner)
+        return seen, context.bound()
+
+    results = await asyncio.gather(*map(work, range(10)))
+
+    assert results == [({"request.id": f"r{number}", "step": number}, {"request.id": "outer"}) for number in range(10)]
+    assert context.bound() == {"request.id": "outer"}
+    context.leave(scope)
+
+
+def test_greenlets_do_not_see_each_other():
+    """Scopes of greenlets that take turns hold their own fields, under a monkey-patched gevent too."""
+    code = """
+        from gevent import monkey; monkey.patch_all()
+        import gevent
+        from structlog.contextvars import bind_contextvars
+        from dtx_telemetry import context
+
+        def work(number):
+            scope = context.enter_root({"request.id": f"r{number}"})
+            gevent.sleep(0)
+            bind_contextvars(step=number)
+            gevent.sleep(0)
+            seen = context.bound()
+            context.leave(scope)
+            assert context.bound() == {}, context.bound()
+            return seen
+
+        jobs = [gevent.spawn(work, number) for number in range(10)]
+        gevent.joinall(jobs, raise_error=True)
+        assert [job.value for job in jobs] == [{"request.id": f"r{n}", "step": n} for n in range(10)]
+        assert context.bound() == {}
+    """
+    run_python(code)
+
+
+def test_the_librarys_own_keys_have_their_variables_from_the_start():
+    """Where structlog makes one at the first bind, of two threads that do so at once one loses what it bound."""
+    code = """
+        from dtx_telemetry import context
+        from structlog import contextvars
+        assert {"structlog_" + key for key in context.OWN_KEYS} <= set(contextvars._CONTEXT_VARS)
+        assert context.bound() == contextvars.get_contextvars() == {}
+    """
+    run_python(code)
+
+
+def test_a_function_carries_the_context_into_a_thread():
+    """It runs with what was bound when it was wrapped, in a copy of its own, as often and as concurrently as one likes."""
+    meet = threading.Barrier(2)
+    scope = context.enter({"request.id": "r1"})
+
+    @carry_context
+    def work(number, *, hero):
+        bind_contextvars(step=number)
+        meet.wait(10)
+        return hero, context.bound(), context.current_scope()
+
+    bind_contextvars(late=True)
+    context.leave(scope)
+    with ThreadPoolExecutor(2) as pool:
+        results = [future.result() for future in [pool.submit(work, number, hero="Lina") for number in range(2)]]
+        left_behind = list(pool.map(lambda _: context.bound(), range(2)))
+
+    assert results == [("Lina", {"request.id": "r1", "step": number}, scope) for number in range(2)]
+    assert left_behind == [{}, {}]
+    assert work.__name__ == "work"
+
+
+def test_the_request_id_can_be_read():
+    """`get_request_id` gives the bound id, the application's included, and ``None`` where there is none."""
+    assert get_request_id() is None
+    with bound_contextvars(**{"request.id": "mine"}):
+        assert get_request_id() == "mine"
+    assert get_request_id() is None
+
+
+def test_new_ids_are_random_uuids():
+    """Each is 32 lower-case hexadecimal digits of a version 4 UUID, and acceptable as an incoming id."""
+    ids = {context.new_request_id() for _ in range(1000)}
+
+    assert len(ids) == 1000
+    for text in ids:
+        assert re.fullmatch("[0-9a-f]{32}", text)
+        assert UUID(text).version == 4
+        assert UUID(text).variant == "specified in RFC 4122"
+        assert context.valid_request_id(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a",
+        "a" * 128,
+        "0f8fad5bd9cb469fa16570867728950e",
+        "0f8fad5b-d9cb-469f-a165-70867728950e",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "Root=1-67891233-abcdef012345678912345678",
+        "AZaz09._-:/+=~@",
+    ],
+)
+def test_good_ids_are_accepted(value):
+    """Hexadecimal, UUID, ULID, load balancers' ids: 1 to 128 of the allowed characters."""
+    assert context.valid_request_id(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "a" * 129, "a b", "a\n", "\na", "a\x1b[31m", "ü", "٣", "a,b", 'a"b', "a%0a", "<a>", None, 5, b"a", ["a"], True],
+)
+def test_bad_ids_are_refused(value):
+    """Control characters, blanks, what is not ASCII, what is too long and what is no string."""
+    assert not context.valid_request_id(value)
+
+
+def test_what_scopes_bound_travels():
+    """By us or by the application, in this scope or the one around; not what the process had bound, and no ``task.*``."""
+    bind_contextvars(service="dtx", region="eu")
+    outer = context.enter_root({"request.id": "r1", "user.id": 7})
+    inner = context.enter({"task.id": "t1", "task.name": "x", "draft.id": 3})
+    bind_contextvars(tenant="north", region="us")
+
+    assert context.travelling() == {"request.id": "r1", "user.id": 7, "draft.id": 3, "tenant": "north", "region": "us"}
+
+    context.leave(inner)
+    context.leave(outer)
+
+
+def test_outside_any_scope_everything_travels():
+    """A shell that binds by hand sends it along, but for ``task.*``."""
+    bind_contextvars(**{"request.id": "r1", "service": "dtx", "task.id": "t1"})
+
+    assert context.travelling() == {"request.id": "r1", "service": "dtx"}
+
+
+def test_a_list_of_keys_limits_what_travels():
+    """Only they go along, and ``request.id`` always."""
+    scope = context.enter({"request.id": "r1", "user.id": 7, "tenant": "north"})
+
+    assert context.travelling(["tenant", "task.id", "unknown"]) == {"request.id": "r1", "tenant": "north"}
+    assert context.travelling([]) == {"request.id": "r1"}
+    context.leave(scope)
+
+
+def test_a_scope_knows_how_long_it_takes():
+    """Milliseconds since it was entered, growing, with two decimals at most."""
+    scope = context.enter({})
+    first, second = scope.duration_ms, scope.duration_ms
+    context.leave(scope)
+
+    assert 0 <= first <= second <= scope.duration_ms < 60_000
+    assert first == round(first, 2)
+
+
+def test_reading_what_is_bound_survives_new_keys_of_other_threads():
+    """Threads that bind keys never seen before do not disturb one that reads."""
+    run_python("""
+        import sys, threading
+        from structlog.contextvars import bind_contextvars
+        from dtx_telemetry import context
+
+        sys.setswitchinterval(1e-6)
+        def write(name):
+            for number in range(300):
+                bind_contextvars(**{f"{name}_{number}": number})
+
+        writers = [threading.Thread(target=write, args=(f"key_{number}",)) for number in range(2)]
+        for thread in writers:
+            thread.start()
+        while any(thread.is_alive() for thread in writers):
+            context.bound()
+    """)
