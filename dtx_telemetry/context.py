@@ -37,8 +37,10 @@ __all__ = [
 ]
 
 MAX_REQUEST_ID_LENGTH = 128
+# In the order in which lines show them.
+_OWN_KEYS = ("request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name")
 #: The keys that this library binds, the ids of resources aside (those depend on the configured table).
-OWN_KEYS = frozenset({"request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name"})
+OWN_KEYS = frozenset(_OWN_KEYS)
 
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._\-:/+=~@]{{1,{MAX_REQUEST_ID_LENGTH}}}", re.ASCII)
 _PREFIX = _structlog.STRUCTLOG_KEY_PREFIX
@@ -46,9 +48,11 @@ _PREFIX_LENGTH = len(_PREFIX)
 # structlog's registry of its variables: reading it costs what is bound, while walking the whole context
 # (structlog's get_contextvars) costs what every other library holds there too. It has been there since structlog 21.1.
 _VARIABLES: dict[str, ContextVar[Any]] = _structlog._CONTEXT_VARS
+# So many that an application must have made up keys as it went along; then the context may be the shorter one to walk.
+_MANY = 64
 # structlog makes a key's variable when it is first bound, and of two threads that do so at once one loses what it bound:
 # ours are made here, before there are threads.
-copy_context().run(_structlog.bind_contextvars, **dict.fromkeys(OWN_KEYS))
+copy_context().run(_structlog.bind_contextvars, **dict.fromkeys(_OWN_KEYS))
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -103,6 +107,12 @@ _current: ContextVar[Scope | None] = ContextVar("dtx_telemetry_scope", default=N
 
 def bound() -> dict[str, Any]:
     """Return everything that is bound now, the application's own included, as a new dict."""
+    if len(_VARIABLES) > _MANY and len(context := copy_context()) < len(_VARIABLES):
+        return {
+            variable.name[_PREFIX_LENGTH:]: value
+            for variable, value in context.items()
+            if value is not ... and variable.name.startswith(_PREFIX)
+        }
     return {
         name[_PREFIX_LENGTH:]: value for name, variable in _VARIABLES.copy().items() if (value := variable.get()) is not ...
     }
@@ -141,7 +151,7 @@ def enter(fields: Mapping[str, Any], *, drop: Collection[str] = ()) -> Scope:
     base = outer.base if outer is not None else {key: value for key, value in found.items() if key not in OWN_KEYS}
     inside = {key: value for key, value in found.items() if key not in drop}
     inside.update(fields)
-    return _enter(Scope(outer, base, found), inside)
+    return _enter(Scope(outer, base, found), found, inside)
 
 
 def enter_root(fields: Mapping[str, Any], *, own: Collection[str] = OWN_KEYS) -> Scope:
@@ -158,7 +168,7 @@ def enter_root(fields: Mapping[str, Any], *, own: Collection[str] = OWN_KEYS) ->
     inside = {key: value for key, value in base.items() if key not in own}
     scope = Scope(outer, inside.copy(), found)
     inside.update(fields)
-    return _enter(scope, inside)
+    return _enter(scope, found, inside)
 
 
 def leave(scope: Scope) -> None:
@@ -171,14 +181,18 @@ def leave(scope: Scope) -> None:
         inner = inner.outer
     if inner is None:
         return
-    scope._inside = bound()
-    _switch(scope._inside, scope._found)
+    scope._inside = _replace(scope._found)
     _current.set(scope.outer)
+    # A server that starts each request of a connection in the context of the one before would chain them all.
+    scope.outer = None
 
 
 @contextmanager
 def bind_fields(**fields: Any) -> Generator[None]:
-    """Bind *fields* for a block (or, as a decorator, a function): on all its lines, in what it publishes and sends."""
+    """Bind *fields* for a block: on all its lines, and in what it publishes and sends.
+
+    As a decorator it is for functions that are not asynchronous.
+    """
     scope = enter(fields)
     try:
         yield
@@ -240,26 +254,34 @@ def travelling(keys: Collection[str] | None = None) -> dict[str, Any]:
     }
 
 
-def _enter(scope: Scope, inside: dict[str, Any]) -> Scope:
+def _enter(scope: Scope, found: Mapping[str, Any], inside: dict[str, Any]) -> Scope:
     scope._inside = inside
-    _replace(inside)
+    _switch(found, inside)
     _current.set(scope)
     return scope
 
 
 def _replace(then: Mapping[str, Any]) -> dict[str, Any]:
-    """Make *then* what is bound, and nothing else; return what was."""
-    was: dict[str, Any] = {}
-    missing = len(then)
-    for name, variable in _VARIABLES.copy().items():
-        key, value = name[_PREFIX_LENGTH:], variable.get()
-        wanted = then.get(key, ...)
-        if wanted is not value:
-            variable.set(wanted)
-        if value is not ...:
-            was[key] = value
-        if wanted is not ...:
-            missing -= 1
-    if missing:  # keys that were never bound before in this process
-        _structlog.bind_contextvars(**then)
-    return was
+    """Make *then* what is bound; return what was."""
+    now = bound()
+    _switch(now, then)
+    return now
+
+
+def _switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+    """Make *then* what is bound, knowing that *now* is."""
+    for key in now:
+        if key not in then:
+            _VARIABLES[_PREFIX + key].set(...)
+    for key, value in then.items():
+        if now.get(key, ...) is not value:
+            _set(key, value)
+
+
+def _set(key: str, value: Any) -> None:
+    """Bind one key, without the token that structlog makes for each."""
+    variable = _VARIABLES.get(_PREFIX + key)
+    if variable is None:
+        _structlog.bind_contextvars(**{key: value})
+    else:
+        variable.set(value)

@@ -2,11 +2,12 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import pytest_django
 import structlog
 
 from dtx_telemetry import config, context
@@ -18,12 +19,21 @@ from .support.database import Database, copy_database, make_database
 from .support.lines import Line, one_event, parse_lines, with_event
 from .support.processes import Processes
 from .support.state import logging_as_found
+from .support.table import pytest_terminal_summary  # noqa: F401 - a hook
 
 # The same examples at every run, and no clock in what passes.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
 OURS = ("TELEMETRY_", "LOG_", "OTEL_", "DTX_TEST_")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write lone surrogates in what a test logged as escapes: pytest-xdist cannot send them from process to process."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +48,19 @@ def _global_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         configure(Settings(enabled=False))
     _forget()
+
+
+@pytest.fixture(autouse=True)
+def _databases_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep consumers in the test's process from closing its database connections, as Channels' own test client does."""
+    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_may_be_used(django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[None]:
+    """Django looks at open connections around each request: one that another test left open must not raise."""
+    with django_db_blocker.unblock():
+        yield
 
 
 def _forget() -> None:

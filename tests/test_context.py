@@ -1,10 +1,12 @@
 """Scopes: what is bound in one, what is bound after it, and what travels."""
 
 import asyncio
+import gc
 import re
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from uuid import UUID
 
 import pytest
@@ -428,3 +430,39 @@ def test_reading_what_is_bound_survives_new_keys_of_other_threads():
         while any(thread.is_alive() for thread in writers):
             context.bound()
     """)
+
+
+def test_a_left_scope_lets_go_of_what_was_around_it() -> None:
+    """Requests that each start in the context of the one before do not keep each other alive."""
+    alive: weakref.WeakSet[Tracked] = weakref.WeakSet()
+    around = copy_context()
+    for _ in range(10):
+        around = around.run(_enter_then_copy, alive)
+    gc.collect()
+    assert len(alive) <= 2
+
+
+class Tracked:
+    """A bound value whose life can be watched."""
+
+
+def _enter_then_copy(alive: "weakref.WeakSet[Tracked]") -> Context:
+    value = Tracked()
+    alive.add(value)
+    scope = context.enter_root({"request.id": "a", "tracked": value})
+    inside = copy_context()
+    context.leave(scope)
+    return inside
+
+
+def test_keys_that_an_application_makes_up_do_not_make_each_line_dearer() -> None:
+    """What is bound is found, and nothing else, however many keys have ever been bound in the process."""
+
+    def bind_many() -> None:
+        bind_contextvars(**{f"made_up_{number}": number for number in range(500)})
+
+    copy_context().run(bind_many)
+    scope = context.enter_root({"request.id": "a"})
+    assert context.bound() == {"request.id": "a"}
+    context.leave(scope)
+    assert context.bound() == {}

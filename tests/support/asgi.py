@@ -1,12 +1,12 @@
 """Calling an ASGI application as a server does, with the test at the client's end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any
 
-__all__ = ["Call", "calling", "connected", "scope_of"]
+__all__ = ["Call", "calling", "connected", "scope_of", "until"]
 
 _DEADLINE = 30
 
@@ -97,3 +97,10 @@ async def connected(application: Any, scope: dict[str, Any] | None = None) -> As
         await call.give("websocket.connect")
         await call.next("websocket.accept")
         yield call
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop run until *condition* holds."""
+    async with asyncio.timeout(_DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.001)

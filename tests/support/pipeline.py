@@ -1,14 +1,16 @@
 """The log pipeline, set up in this process to write where a test reads it."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from dtx_telemetry.config import Settings
 from dtx_telemetry.logging import configure
+from dtx_telemetry.logging.handler import TelemetryHandler
 
 from .lines import Line, parse_line, parse_lines
 
-__all__ = ["Printed", "print_lines"]
+__all__ = ["Printed", "only_ours", "our_handler", "print_lines"]
 
 
 class Printed:
@@ -43,3 +45,12 @@ def print_lines(folder: Path, **settings: Any) -> Printed:
     path = folder / "lines"
     configure(Settings(**{"log_format": "json", **settings}), path=str(path))
     return Printed(path)
+
+
+def our_handler() -> TelemetryHandler:
+    return next(handler for handler in logging.getLogger().handlers if isinstance(handler, TelemetryHandler))
+
+
+def only_ours() -> None:
+    """Leave our handler alone on the root logger: pytest's fail a test for what ours has to bear."""
+    logging.getLogger().handlers = [our_handler()]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from _pytest.logging import LogCaptureHandler
 
 __all__ = ["logging_as_found"]
 
@@ -19,7 +20,8 @@ def logging_as_found() -> Iterator[None]:
     for logger in _loggers():
         level, handlers, filters, propagate, disabled = found.get(logger, (logging.NOTSET, [], [], True, False))
         logger.setLevel(level)  # empties the cache of all loggers' effective levels too
-        logger.handlers[:], logger.filters[:] = handlers, filters
+        logger.handlers[:] = handlers + [handler for handler in logger.handlers if isinstance(handler, LogCaptureHandler)]
+        logger.filters[:] = filters
         logger.propagate, logger.disabled = propagate, disabled
     logging.captureWarnings(showing is not None)
     structlog.configure(**configuration) if configured else structlog.reset_defaults()
@@ -31,4 +33,6 @@ def _loggers() -> list[logging.Logger]:
 
 
 def _state(logger: logging.Logger) -> tuple[int, list[logging.Handler], list[logging.Filter], bool, bool]:
-    return logger.level, logger.handlers[:], logger.filters[:], logger.propagate, logger.disabled
+    # pytest adds and removes its own handlers for each phase of a test: they are not ours to put back.
+    handlers = [handler for handler in logger.handlers if not isinstance(handler, LogCaptureHandler)]
+    return logger.level, handlers, logger.filters[:], logger.propagate, logger.disabled

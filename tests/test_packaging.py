@@ -1,0 +1,179 @@
+"""The package as it is installed: what works without the extras, what is public, what is in the repository."""
+
+import ast
+import configparser
+import importlib
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import dtx_telemetry
+
+from .support.processes import ROOT, run_python
+
+# Makes the named packages as absent as if they had never been installed.
+BLOCK = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+EXTRAS = ("celery", "kombu", "channels", "opentelemetry")
+PUBLIC = ["extract_labels", "get_logger", "init_telemetry", "telemetry_consumer"]
+TEXT = {"", ".py", ".cfg", ".ini", ".toml", ".txt", ".rst", ".md", ".html", ".js", ".json"}
+
+
+def without(names, code):
+    """Run *code* in a new interpreter in which *names* cannot be imported."""
+    return run_python(BLOCK.format(names=repr(tuple(names))) + code)
+
+
+def sources():
+    """The repository's files, those that tools make left out."""
+    made = {
+        ".git",
+        ".tox",
+        ".venv",
+        "build",
+        "dist",
+        "__pycache__",
+        ".hypothesis",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+    }
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if path.is_file() and not made & set(parts) and not any(part.endswith(".egg-info") for part in parts):
+            yield path
+
+
+def test_the_public_names_are_there():
+    """Those of the design can be imported from the package, and `dir` tells them."""
+    assert set(PUBLIC) <= set(dtx_telemetry.__all__) <= set(dir(dtx_telemetry))
+    for name in dtx_telemetry.__all__:
+        assert getattr(dtx_telemetry, name).__module__.startswith("dtx_telemetry."), name
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("middleware", "TelemetryMiddleware"), ("layers", "TelemetryChannelLayer"), ("celery", "__all__")]
+)
+def test_the_public_modules_are_there(module, name):
+    """Settings name them by their dotted path."""
+    assert hasattr(importlib.import_module(f"dtx_telemetry.{module}"), name)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """The lazy package says so as any other module does."""
+    with pytest.raises(AttributeError, match="module 'dtx_telemetry' has no attribute 'get_loger'"):
+        dtx_telemetry.get_loger  # noqa: B018
+
+
+def test_it_works_without_the_extras():
+    """With Celery, Channels and OpenTelemetry absent, set-up, labels, loggers and the middleware do what they do."""
+    code = """
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["dtx_telemetry"], MIDDLEWARE=["dtx_telemetry.middleware.TelemetryMiddleware"],
+                   ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("api/teams/5/", lambda request: HttpResponse("ok"))]
+import django
+django.setup()
+import dtx_telemetry
+from dtx_telemetry import extract_labels, get_logger, init_telemetry
+init_telemetry()
+get_logger(__name__).info("hello", labels_found=extract_labels("/api/teams/5/"))
+from django.test import Client
+print(Client().get("/api/teams/5/").headers["X-Request-ID"])
+"""
+    output = without(EXTRAS, code)
+
+    assert '"event":"hello"' in output.replace(" ", "")
+    assert "request_completed" in output
+
+
+@pytest.mark.parametrize(
+    ("absent", "statement", "extra"),
+    [
+        (("celery", "kombu"), "import dtx_telemetry.celery", "celery"),
+        (("channels",), "from dtx_telemetry import telemetry_consumer", "channels"),
+        (("channels",), "import dtx_telemetry.layers", "channels"),
+    ],
+)
+def test_what_needs_an_extra_says_which(absent, statement, extra):
+    """The error is an `ImportError` with the command that installs it."""
+    code = f"""
+try:
+    {statement}
+except ImportError as error:
+    print(error)
+"""
+    assert f"pip install 'dtx_telemetry[{extra}]'" in without(absent, code)
+
+
+def test_the_metadata_is_complete():
+    """Name, version, Pythons and extras are those of the design, and ``all`` and ``demo`` contain what they should."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+
+    assert metadata["metadata"]["name"] == "dtx_telemetry"
+    assert metadata["options"]["python_requires"] == ">=3.11"
+    assert set(metadata["options.extras_require"]) == {"celery", "channels", "otel", "all", "demo", "test"}
+    assert metadata["options.extras_require"]["all"].strip() == "dtx_telemetry[celery,channels,otel]"
+    base = metadata["options"]["install_requires"]
+    assert not any(name in base for name in EXTRAS)
+
+
+def test_the_wheel_holds_the_whole_package(tmp_path):
+    """Every file of it, sub-packages and ``py.typed`` included; tests are not in it."""
+    for name in ("setup.py", "setup.cfg", "README.rst", "LICENSE"):
+        if (ROOT / name).exists():
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "dtx_telemetry").symlink_to(ROOT / "dtx_telemetry")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", "wheels"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = {path for path in (ROOT / "dtx_telemetry").rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+    assert names == {str(path.relative_to(ROOT)) for path in files}
+    assert "dtx_telemetry/py.typed" in names
+
+
+def test_the_top_of_the_repository_is_tidy():
+    """It holds the project's files and nothing else; what is hidden is a tool's."""
+    allowed = {"setup.cfg", "setup.py", "dtx_telemetry", "tests", "tox.ini", "README.rst", "LICENSE", "CHANGELOG.rst"}
+    found = {path.relative_to(ROOT).parts[0] for path in sources()}
+
+    assert {name for name in found if not name.startswith(".")} <= allowed
+
+
+def test_no_file_names_the_machine_that_it_was_written_on():
+    """No absolute path of anybody's home or work place, no registry but the public one."""
+    home = re.compile(
+        r"(?<![\w.:/}])/(?:home|root|Users|work|farm|opt)/\w|/tmp/[vs]\w*/|https?://[\w.-]*(?:artifactory|nexus|devpi)"
+    )
+    for path in sources():
+        if path.suffix in TEXT and path != Path(__file__):
+            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+                assert not home.search(line), f"{path}:{number}: {line}"
+
+
+def test_modules_and_functions_stay_small():
+    """No module of the package is over 300 lines, no function over 40."""
+    for path in (ROOT / "dtx_telemetry").rglob("*.py"):
+        text = path.read_text()
+        assert text.count("\n") <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < 40, f"{path}: {node.name}"
