@@ -36,6 +36,8 @@ NOISY_LOGGERS = (
     "uvicorn.access",
 )
 
+_NO_RESOURCES = OWN_KEYS - {"labels"}
+
 
 def _setting(default: Any, parse: Callable[[Any], Any], *, env: str = "") -> Any:
     """Declare a setting: its default, what reads it, and its environment variable where it has one."""
@@ -77,7 +79,7 @@ class Settings:
     @property
     def request_id_meta(self) -> str:
         """The request id's header as a key of CGI (RFC 3875), WSGI and Django's ``META``."""
-        return "HTTP_" + self.request_id_header.upper().replace("-", "_")
+        return _meta_key(self.request_id_header)
 
     def excludes(self, path: str) -> bool:
         """Whether *path* is one of those that are not worth a closing event."""
@@ -89,9 +91,15 @@ class Settings:
         A resource's id never takes the place of a field of our own: whoever asks for ``/api/users/5/`` need not be user 5.
         """
         fields = self.label_table.extract(path)
-        for key in OWN_KEYS.intersection(fields) - {"labels"}:
-            del fields[key]
+        if not _NO_RESOURCES.isdisjoint(fields):
+            for key in _NO_RESOURCES.intersection(fields):
+                del fields[key]
         return fields
+
+
+@cache
+def _meta_key(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 @cache
@@ -121,7 +129,9 @@ def reset(*, setting: str = "DTX_TELEMETRY", **_: Any) -> None:
 
 
 def init_telemetry(*, stream: str | None = None) -> None:
-    """Read the settings and set up logging by them. May be called any number of times; the last call's settings hold.
+    """Read the settings and set up logging by them, or undo it where they switch telemetry off.
+
+    May be called any number of times; the last call's settings hold.
 
     Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
 
@@ -132,10 +142,9 @@ def init_telemetry(*, stream: str | None = None) -> None:
         ImproperlyConfigured: a value is wrong or a key unknown.
     """
     settings = get_settings()
-    if settings.enabled:
-        from .logging import configure
+    from .logging import configure
 
-        configure(settings, stream=stream)
+    configure(settings, stream=stream)
 
 
 def extract_labels(path: str) -> dict[str, Any]:

@@ -113,9 +113,13 @@ def bound() -> dict[str, Any]:
             for variable, value in context.items()
             if value is not ... and variable.name.startswith(_PREFIX)
         }
-    return {
-        name[_PREFIX_LENGTH:]: value for name, variable in _VARIABLES.copy().items() if (value := variable.get()) is not ...
-    }
+    return {name: value for name, read in _readers(len(_VARIABLES)) if (value := read()) is not ...}
+
+
+@functools.lru_cache(maxsize=1)
+def _readers(_count: int) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """Return the keys ever bound, each with what reads it. structlog only adds variables: their number tells of new ones."""
+    return tuple((name[_PREFIX_LENGTH:], variable.get) for name, variable in _VARIABLES.copy().items())
 
 
 def bind(fields: Mapping[str, Any]) -> None:
@@ -275,13 +279,8 @@ def _switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
             _VARIABLES[_PREFIX + key].set(...)
     for key, value in then.items():
         if now.get(key, ...) is not value:
-            _set(key, value)
-
-
-def _set(key: str, value: Any) -> None:
-    """Bind one key, without the token that structlog makes for each."""
-    variable = _VARIABLES.get(_PREFIX + key)
-    if variable is None:
-        _structlog.bind_contextvars(**{key: value})
-    else:
-        variable.set(value)
+            variable = _VARIABLES.get(_PREFIX + key)
+            if variable is None:
+                _structlog.bind_contextvars(**{key: value})
+            else:  # without the token that structlog makes
+                variable.set(value)

@@ -1,0 +1,21 @@
+"""The log pipeline: every line of the process, whoever logs it, in one format, with the bound context, without secrets.
+
+structlog's interface on stdlib logging, so that other handlers see each event too.
+"""
+
+from .exceptions import hold_traceback, release_traceback
+from .install import configure, restore
+from .lines import set_span_source
+from .logger import BoundLogger, get_logger
+from .records import fields_of
+
+__all__ = [
+    "BoundLogger",
+    "configure",
+    "fields_of",
+    "get_logger",
+    "hold_traceback",
+    "release_traceback",
+    "restore",
+    "set_span_source",
+]

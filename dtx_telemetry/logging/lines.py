@@ -1,0 +1,132 @@
+"""From a log record to the line: the four names that each has, the event's own fields, the context, the exception."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dtx_telemetry.context import bound
+
+from .exceptions import error_text, format_traceback, take_traceback
+from .plain import ATOMS, Plain
+from .readers import ask
+from .records import fields_of, rename_own
+from .redact import REDACTED
+
+__all__ = ["LineBuilder", "local_time", "set_span_source", "utc_clock"]
+
+_LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+_SpanSource = Callable[[], Mapping[str, Any]]
+# Written at start-up by `set_span_source`: this module stands below the one that knows spans.
+_span_sources: list[_SpanSource] = []
+
+
+def set_span_source(source: _SpanSource | None) -> None:
+    """Let *source* tell the fields of the current span (empty without one), asked for each line; ``None`` for none."""
+    _span_sources[:] = [source] if source is not None else []
+
+
+def utc_clock() -> Callable[[float], str]:
+    """Return a function that writes seconds since the epoch as ``2026-01-15T10:23:45.123456Z`` (ISO 8601)."""
+    last = (-1, "")  # the second that was written last: most lines are of the same
+
+    def utc_time(created: float) -> str:
+        nonlocal last
+        second, text = last
+        micros = int((created - second) * 1e6)
+        if not 0 <= micros < 1_000_000:
+            second = int(created // 1)
+            micros = int((created - second) * 1e6)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            last = (second, text)  # in one go, for threads
+        return f"{text}{micros:06d}Z"
+
+    return utc_time
+
+
+def local_time(created: float) -> str:
+    """Return seconds since the epoch as ``2024-01-15 10:23:45``, in the process's own zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created))
+
+
+class LineBuilder:
+    """Builds lines. Values are as they were given, those under secret keys aside: the renderers make them plain.
+
+    Args:
+        plain: knows the secrets, and makes values plain.
+        timestamp: writes the time of a record.
+    """
+
+    __slots__ = ("_plain", "_safe", "_secrets", "_timestamp")
+
+    def __init__(self, plain: Plain, timestamp: Callable[[float], str]) -> None:
+        self._plain = plain
+        self._secrets = plain.secrets
+        self._safe = plain.secrets.safe
+        self._timestamp = timestamp
+
+    def __call__(self, record: logging.LogRecord) -> dict[str, Any]:
+        message = record.msg
+        own = {
+            "timestamp": self._timestamp(record.created),
+            "level": _LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower(),
+            "logger": record.name or "root",
+            "event": message if type(message) is str and not record.args else self._message(record),
+            **fields_of(record),
+        }
+        context = bound()
+        line: dict[str, Any] = {**own, **context}
+        if len(line) != len(own) + len(context):
+            line = _add(own, context)
+        if _span_sources:
+            line = _add(line, _span_sources[0]())
+        if not self._safe.issuperset(line):
+            self._redact(line)
+        if record.exc_info or record.exc_text or record.stack_info:
+            _add_exception(line, record)
+        return line
+
+    def _redact(self, line: dict[Any, Any]) -> None:
+        for key in line:
+            if self._secrets.names_secret(key if type(key) is str else self._plain.text(key)):
+                line[key] = REDACTED
+
+    def _message(self, record: logging.LogRecord) -> str:
+        """Return the message with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
+        message = record.msg if type(record.msg) is str else self._plain.text(record.msg)
+        args: Any = record.args
+        if not args:
+            return message
+        try:
+            if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+                text: str = message % args
+            else:
+                text = ask(lambda: message % self._safe_args(args))
+            return text
+        except Exception:
+            return f"{message} {self._plain.text(args)}"
+
+    def _safe_args(self, args: Any) -> Any:
+        if type(args) is not tuple:
+            return self._plain.without_secrets(args)
+        return tuple([self._plain.without_secrets(arg) for arg in args])
+
+
+def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *line* with *fields* added; what it has already stays."""
+    added = rename_own(fields)
+    return {**line, **{key: value for key, value in added.items() if key not in line}}
+
+
+def _add_exception(line: dict[str, Any], record: logging.LogRecord) -> None:
+    exc_info: Any = record.exc_info
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    if isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException):
+        line.setdefault("error", error_text(exc_info[1]))
+        if take_traceback(exc_info[1]):
+            line["exception"] = format_traceback(*exc_info)
+    elif not exc_info and record.exc_text:  # a record that came from another process
+        line["exception"] = str(record.exc_text)
+    if record.stack_info:
+        line["stack"] = str(record.stack_info)

@@ -1,0 +1,117 @@
+"""Lines as JSON (RFC 8259), UTF-8, one line each.
+
+orjson does it: it takes a tenth of the time of the standard library's json and half of msgspec's, has wheels for every platform
+and many releases a year, and its licence (MPL 2.0) asks nothing of those who only use it. Where it is missing, `encode` prints
+the same bytes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from json.encoder import encode_basestring
+from math import isfinite
+from typing import Any
+
+from .plain import Plain
+
+orjson: Any
+try:
+    import orjson
+except ImportError:
+    orjson = None
+
+__all__ = ["JsonRenderer", "encode"]
+
+Dump = Callable[[Any], bytes]
+
+
+def _fastest() -> Dump:
+    if orjson is None:
+        return lambda value: f"{encode(value)}\n".encode()
+    # What is not exactly a built-in type is refused, and then made plain by us.
+    passed = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+    option = orjson.OPT_APPEND_NEWLINE | passed
+    return partial(orjson.dumps, option=option)
+
+
+class JsonRenderer:
+    """Renders lines as JSON.
+
+    Most lines are printed as they come. Whether one needs cleaning shows in its JSON, which is far cheaper to look through than
+    the values are: a type that JSON does not have, too much text, a URL, a dict or list inside, a number that is none.
+
+    Args:
+        plain: cleans lines.
+    """
+
+    __slots__ = ("_dump", "_limit", "_plain")
+
+    def __init__(self, plain: Plain) -> None:
+        self._plain = plain
+        self._limit = plain.limit
+        self._dump = _fastest()
+
+    def __call__(self, line: dict[str, Any]) -> bytes:
+        try:
+            data = self._dump(line)
+            text = data.decode()
+            # Single characters first: a string is searched for one of them ten times as fast as for two.
+            if (
+                "=" in text  # a URL with a query, perhaps
+                or text.find("{", 1) > 0
+                or len(text) > self._limit
+                or ("@" in text and "://" in text)
+                or (text.count("[") > 1 and (",[" in text or "[[" in text))
+                or "null" in text  # what JSON makes of NaN
+            ):
+                data = self._dump(self._plain.line(line))
+        except Exception:  # an odd type or key, a lone surrogate, a number beyond 64 bits: cleaning sees to them
+            return self._dump(self._plain.line(line))
+        return data
+
+    def encode(self, line: dict[str, Any]) -> bytes:
+        return self._dump(line)
+
+
+def encode(value: Any) -> str:
+    """Return plain data as JSON, just as orjson writes it.
+
+    Raises:
+        TypeError: a value that is not plain, a key that is no string, a number beyond 64 bits.
+    """
+    if type(value) in _ENCODERS:
+        return _ENCODERS[type(value)](value)
+    raise TypeError(f"{type(value)} is not plain")
+
+
+def _dict(value: dict[Any, Any]) -> str:
+    if not all(type(key) is str for key in value):
+        raise TypeError("a key is no string")
+    return "{" + ",".join([f"{encode_basestring(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+
+
+def _integer(value: int) -> str:
+    if not -(2**63) <= value < 2**64:
+        raise TypeError("beyond 64 bits")
+    return str(value)
+
+
+def _float(value: float) -> str:
+    """Return the shortest digits, as Python finds them too; small numbers are written in orjson's way."""
+    if not isfinite(value):
+        return "null"
+    digits, small, power = repr(value).partition("e-")
+    if power == "05":
+        sign = "-" if value < 0 else ""
+        return f"{sign}0.0000{digits.lstrip('-').replace('.', '')}"
+    return f"{digits}e-{int(power)}" if small else digits
+
+
+_ENCODERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: _integer,
+    float: _float,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    dict: _dict,
+    list: lambda value: f"[{','.join(map(encode, value))}]",
+}

@@ -1,0 +1,20 @@
+"""What `configure` did to this process: the one thing that the loggers ask at each call."""
+
+import logging
+from typing import Any
+
+__all__ = ["PROCESSORS", "STATE", "State"]
+
+
+class State:
+    """The handler that prints our lines: while it stands on the root logger. Written at start-up, and where settings change."""
+
+    __slots__ = ("handler",)
+
+    def __init__(self) -> None:
+        self.handler: logging.Handler | None = None
+
+
+STATE = State()
+#: structlog's processors, empty in production. One list for ever: ``structlog.testing.capture_logs`` changes it in place.
+PROCESSORS: list[Any] = []

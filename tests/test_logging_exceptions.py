@@ -1,0 +1,226 @@
+"""Exceptions on lines: the traceback once, in full, without locals."""
+
+import logging
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtx_telemetry.logging import get_logger, hold_traceback, release_traceback
+
+from .support.pipeline import Printed, only_ours, print_lines
+
+log = get_logger()
+
+
+@pytest.fixture
+def printed(tmp_path: Path) -> Printed:
+    return print_lines(tmp_path)
+
+
+def raised(error: BaseException) -> BaseException:
+    """Return *error* with a traceback that has a frame with a local variable."""
+    local = "a local's value"
+    try:
+        raise error
+    except BaseException as caught:
+        assert local
+        return caught
+
+
+def test_traceback_and_error(printed: Printed) -> None:
+    """The traceback stands under exception, its last line under error, and no local variable's value in either."""
+    log.error("x", exc_info=raised(ValueError("bad")))
+    line = printed.last
+    assert line["error"] == "ValueError: bad"
+    assert line["exception"].startswith("Traceback (most recent call last):\n")
+    assert line["exception"].endswith("\nValueError: bad")
+    assert "in raised" in line["exception"]
+    assert "a local's value" not in printed.text.replace("local = ", "")
+
+
+def test_once(printed: Printed) -> None:
+    """Later lines about the same object have its error alone, whoever logs them; an equal object is another."""
+    error = raised(ValueError("bad"))
+    log.error("first", exc_info=error)
+    log.error("second", exc_info=error)
+    logging.getLogger("lib").error("third", exc_info=error)
+    log.error("other", exc_info=raised(ValueError("bad")))
+    assert ["exception" in line for line in printed.lines] == [True, False, False, True]
+    assert {line["error"] for line in printed.lines} == {"ValueError: bad"}
+
+
+def test_held(printed: Printed) -> None:
+    """While it is held no line has the traceback; the first one after the release does."""
+    error = raised(ValueError("bad"))
+    hold_traceback(error)
+    hold_traceback(error)
+    log.error("held", exc_info=error)
+    release_traceback(error)
+    log.error("released", exc_info=error)
+    log.error("again", exc_info=error)
+    assert ["exception" in line for line in printed.lines] == [False, True, False]
+
+
+def test_held_after_it_was_printed(printed: Printed) -> None:
+    """Holding what was printed already does not make it printed twice."""
+    error = raised(ValueError("bad"))
+    log.error("x", exc_info=error)
+    hold_traceback(error)
+    release_traceback(error)
+    log.error("y", exc_info=error)
+    assert ["exception" in line for line in printed.lines] == [True, False]
+
+
+def test_in_another_process(printed: Printed) -> None:
+    """The mark that an exception takes along when it is pickled or the process forks does not count elsewhere."""
+    error = raised(ValueError("bad"))
+    log.error("parent", exc_info=error)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            log.error("child", exc_info=error)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert ["exception" in line for line in printed.lines] == [True, True]
+    assert pickle.loads(pickle.dumps(error)).args == ("bad",)
+
+
+class Closed(Exception):
+    __slots__ = ()
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("no")
+
+
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("kind", [Closed, Frozen])
+def test_odd_classes(printed: Printed, kind: type[Exception]) -> None:
+    """Holding and printing raise nothing, whatever the class does."""
+    error = kind("bad")
+    hold_traceback(error)
+    release_traceback(error)
+    log.error("x", exc_info=error)
+    assert printed.last["error"] == f"{kind.__name__}: bad"
+    assert printed.last["exception"].endswith(f"{kind.__name__}: bad")
+
+
+def test_other_handlers_always_have_it(printed: Printed, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether we print the traceback or not, every other handler gets the exception."""
+    error = raised(ValueError("bad"))
+    hold_traceback(error)
+    log.error("x", exc_info=error)
+    release_traceback(error)
+    log.error("x", exc_info=error)
+    log.error("x", exc_info=error)
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [error] * 3
+
+
+def test_chain_group_and_notes(printed: Printed) -> None:
+    """Causes, contexts, members of groups and notes are all there."""
+    inner = raised(KeyError("inner"))
+    inner.add_note("a note")
+    outer = raised(ExceptionGroup("several", [OSError("one"), TypeError("two")]))
+    outer.__cause__ = inner
+    log.error("x", exc_info=outer)
+    assert printed.last["error"] == "ExceptionGroup: several (2 sub-exceptions)"
+    for text in ("KeyError: 'inner'", "a note", "direct cause", "OSError: one", "TypeError: two"):
+        assert text in printed.last["exception"]
+
+
+def test_chain_in_a_circle(printed: Printed) -> None:
+    """Exceptions that are each other's cause end."""
+    one, two = raised(ValueError("one")), raised(ValueError("two"))
+    one.__cause__, two.__cause__ = two, one
+    log.error("x", exc_info=one)
+    assert printed.last["exception"].count("ValueError: one") == 1
+
+
+def test_long_traceback_keeps_its_end(tmp_path: Path) -> None:
+    """Of a traceback that is too long the middle is cut out, since its end says what happened."""
+    printed = print_lines(tmp_path, log_max_value_length=400)
+    log.error("x", exc_info=raised(ValueError("y" * 10_000 + "the end")))
+    text = printed.last["exception"]
+    assert text.startswith("Traceback")
+    assert text.endswith("the end")
+    assert "[cut: " in text
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize("exc_info", [True, 1, (None, None, None), (), None, False])
+def test_without_an_exception(printed: Printed, exc_info: Any) -> None:
+    """Asking for an exception where there is none prints none."""
+    log.error("x", exc_info=exc_info)
+    log.exception("x")
+    logging.getLogger("lib").error("x", exc_info=exc_info)
+    assert all(set(line) == {"timestamp", "level", "logger", "event"} for line in printed.lines)
+    assert len(printed.lines) == 3
+
+
+@pytest.mark.parametrize("way", ["exception", "true", "tuple", "object"])
+def test_ways_to_give_it(printed: Printed, way: str) -> None:
+    """The exception at hand, an exception and an exc_info tuple are all understood."""
+    try:
+        raise ValueError("bad")
+    except ValueError as error:
+        if way == "exception":
+            log.exception("x")
+        else:
+            log.error("x", exc_info={"true": True, "tuple": sys.exc_info(), "object": error}[way])
+    assert printed.last["error"] == "ValueError: bad"
+    assert "Traceback" in printed.last["exception"]
+
+
+def test_own_error_field(printed: Printed) -> None:
+    """A field error of the event's own stays."""
+    log.error("x", exc_info=ValueError("bad"), error="mine")
+    assert printed.last["error"] == "mine"
+
+
+def test_base_exceptions(printed: Printed) -> None:
+    """An exit or an interrupt can be logged as well."""
+    log.error("x", exc_info=KeyboardInterrupt())
+    assert printed.last["error"] == "KeyboardInterrupt"
+
+
+class Broken(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def test_exceptions_that_cannot_be_printed(printed: Printed) -> None:
+    """An exception whose methods raise is printed as far as it goes, in a chain or a group too."""
+    only_ours()
+    log.error("x", exc_info=raised(Broken()))
+    log.error("x", exc_info=raised(ExceptionGroup("g", [Broken()])))
+    broken_notes = raised(ValueError("bad"))
+    broken_notes.__notes__ = 5  # type: ignore[attr-defined]
+    log.error("x", exc_info=broken_notes)
+    assert [line["error"] for line in printed.lines] == [
+        "Broken: <unprintable message>",
+        "ExceptionGroup: g (1 sub-exception)",
+        "ValueError: bad",
+    ]
+    assert all("exception" in line for line in printed.lines)
+
+
+def test_pretty_block(tmp_path: Path) -> None:
+    """In pretty the traceback is indented beneath its event, and nothing in it can look like one."""
+    printed = print_lines(tmp_path, log_format="pretty")
+    log.error("x", exc_info=raised(ValueError("bad\n2024-01-15 10:23:45 [info ] forged\x1b[2J")))
+    first, *rest = printed.text.removesuffix("\n").split("\n")
+    assert "[error] x [" in first
+    assert rest
+    assert all(line.startswith("    ") for line in rest)
+    assert "\x1b" not in printed.text

@@ -1,0 +1,335 @@
+"""Writing lines: one write each, to where the stream is now, going on whatever happens to it."""
+
+import errno
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtx_telemetry.config import Settings
+from dtx_telemetry.logging import configure, get_logger
+from dtx_telemetry.logging import output as output_module
+from dtx_telemetry.logging.output import FileTarget, Output, StreamTarget
+
+from .support.lines import parse_line, parse_lines
+from .support.processes import ROOT, clean_environ
+from .support.waiting import wait_until
+
+log = get_logger()
+PREPARE = """
+import logging, os, sys, threading, time, warnings
+warnings.simplefilter("ignore")  # Python's own about forks beside threads would be lines
+from dtx_telemetry.config import Settings
+from dtx_telemetry.logging import configure, get_logger
+log = get_logger("app")
+"""
+
+
+def run(script: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a script in a process of its own, where logging is prepared but not configured."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 60, **options}
+    environ = clean_environ(PYTHONUNBUFFERED="")
+    return subprocess.run([sys.executable, "-c", PREPARE + textwrap.dedent(script)], env=environ, cwd=ROOT, **options)
+
+
+@contextmanager
+def stdout_is(stream: Any) -> Iterator[None]:
+    """Replace ``sys.stdout`` within a test; pytest puts its own back by itself."""
+    found, sys.stdout = sys.stdout, stream
+    try:
+        yield
+    finally:
+        sys.stdout = found
+
+
+def test_one_write_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line goes out in exactly one call of the system, its newline included, however long it is."""
+    written: list[bytes] = []
+    read, write = os.pipe()
+    system_write = os.write
+
+    def count(descriptor: int, data: bytes) -> int:
+        if descriptor == write:
+            written.append(bytes(data))
+        return system_write(descriptor, data)
+
+    monkeypatch.setattr(output_module.os, "write", count)
+    with os.fdopen(write, "w") as stream, stdout_is(stream):
+        for form in ("json", "pretty", "logfmt"):
+            configure(Settings(log_format=form))
+            log.info("x", long="y" * 5000)
+            logging.getLogger("lib").info("x\ny")
+    os.close(read)
+    assert len(written) == 6
+    assert all(data.endswith(b"\n") and data.count(b"\n") == 1 for data in written)
+
+
+def test_order_with_print() -> None:
+    """What was printed before a line comes out before it, though print is buffered."""
+    result = run("""
+        assert not sys.stdout.write_through
+        configure(Settings(log_format="json"))
+        print("first"); log.info("second"); print("third")
+    """)
+    assert [line if line in {"first", "third"} else json.loads(line)["event"] for line in result.stdout.splitlines()] == [
+        "first",
+        "second",
+        "third",
+    ]
+
+
+def test_stream_is_looked_up_at_each_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A replaced sys.stdout gets the lines from then on, a stream without a file descriptor too."""
+    configure(Settings(log_format="json"))
+    log.info("captured")
+    with stdout_is(io.StringIO()) as _:
+        log.info("in memory")
+        text = sys.stdout.getvalue()  # type: ignore[attr-defined]
+    assert parse_line(text)["event"] == "in memory"
+    assert parse_line(capsys.readouterr().out)["event"] == "captured"
+
+
+def test_celerys_proxy_is_passed_by() -> None:
+    """Where Celery's worker replaced stdout by a proxy that logs, lines go to the real one, and what is printed is a line."""
+    result = run("""
+        from celery.utils.log import LoggingProxy
+        configure(Settings(log_format="json"))
+        sys.stdout = sys.stderr = LoggingProxy(logging.getLogger("celery.redirected"), logging.WARNING)
+        log.info("x"); print("printed"); log.info("y")
+    """)
+    assert [line["event"] for line in parse_lines(result.stdout)] == ["x", "printed", "y"]
+
+
+def test_stream_that_logs() -> None:
+    """A stream that logs what is written to it does not run in circles."""
+    result = run("""
+        class Logging:
+            def write(self, text): logging.getLogger("looped").warning(text.strip())
+            def flush(self): pass
+        configure(Settings(log_format="json"))
+        sys.stdout = Logging()
+        log.info("x")
+    """)
+    lines = parse_lines(result.stdout)
+    assert [line["logger"] for line in lines] == ["looped"]
+    assert parse_line(lines[0]["event"])["event"] == "x"
+    assert result.returncode == 0
+
+
+BROKEN = {
+    "full": "sys.stdout = open('/dev/full', 'w')",
+    "closed": "sys.stdout = open(os.devnull, 'w'); sys.stdout.close()",
+    "none": "sys.stdout = None",
+    "pipe": "r, w = os.pipe(); os.close(r); sys.stdout = open(w, 'w')",
+    "descriptor": "sys.stdout = open(os.dup(1), 'w'); os.close(sys.stdout.fileno())",
+    "odd": "sys.stdout = object()",
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+@pytest.mark.parametrize("form", ["json", "pretty", "logfmt"])
+def test_faults_of_the_stream(fault: str, form: str) -> None:
+    """The application goes on, and when output works again one line tells how many were lost."""
+    result = run(f"""
+        configure(Settings(log_format="{form}"))
+        log.info("before")
+        good = sys.stdout
+        {BROKEN[fault]}
+        for _ in range(3): log.info("lost")
+        bad, sys.stdout = sys.stdout, good
+        log.info("after"); log.info("later")
+        os._exit(0)
+    """)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    assert "log_lines_lost" in lines[1]
+    assert "count=3" in lines[1] or '"count":3' in lines[1]
+    assert "warning" in lines[1]
+    assert ["before" in lines[0], "after" in lines[2], "later" in lines[3]] == [True] * 3
+
+
+class Failing:
+    """A target that takes so many bytes, then fails."""
+
+    def __init__(self) -> None:
+        self.room = 10**9
+        self.data = b""
+
+    def write(self, data: bytes, _nested: bool, /) -> None:
+        part = data[: self.room]
+        self.data += part
+        self.room -= len(part)
+        if len(part) < len(data):
+            raise output_module._TornLineError if part else OSError(errno.ENOSPC, "full")
+
+    def is_terminal(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_torn_line() -> None:
+    """After a line that only half got out the next one begins on a line of its own."""
+    target = Failing()
+    output = Output(target, lambda count: b"lost %d\n" % count)
+    target.room = 3
+    output.write(b"abcdef\n")
+    output.write(b"ghi\n")
+    target.room = 10**9
+    output.write(b"jkl\n")
+    output.write(b"mno\n")
+    assert target.data == b"abc\nlost 2\njkl\nmno\n"
+
+
+def test_short_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that takes only a part of a line at a time gets the rest."""
+    read, write = os.pipe()
+    system_write = os.write
+    monkeypatch.setattr(output_module.os, "write", lambda descriptor, data: system_write(descriptor, data[:3]))
+    with os.fdopen(write, "w") as stream, stdout_is(stream):
+        StreamTarget("stdout").write(b"0123456789\n", False)
+    assert os.read(read, 100) == b"0123456789\n"
+    os.close(read)
+
+
+def test_threads_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that the system takes in parts is not interrupted by another thread's."""
+    system_write = os.write
+
+    def some(descriptor: int, data: bytes) -> int:
+        time.sleep(0)  # let another thread go on
+        return system_write(descriptor, data[:5])
+
+    monkeypatch.setattr(output_module.os, "write", some)
+    path = tmp_path / "out"
+    output = Output(FileTarget(str(path)), lambda count: b"lost\n")
+    lines = [bytes([letter]) * 200 + b"\n" for letter in b"abcdefgh"]
+    threads = [threading.Thread(target=lambda line=line: [output.write(line) for _ in range(10)]) for line in lines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(path.read_bytes().splitlines(keepends=True)) == set(lines)
+
+
+def test_reader_of_a_non_blocking_pipe_is_waited_for() -> None:
+    """A full pipe that somebody made non-blocking is waited for, and given up if nobody reads."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    line = b"x" * 1_000_000 + b"\n"
+    with os.fdopen(write, "w") as stream, stdout_is(stream):
+        target = StreamTarget("stdout")
+        reader = threading.Thread(target=lambda: [os.read(read, 4096) for _ in range(20)])
+        reader.start()
+        with pytest.raises(output_module._TornLineError):
+            target.write(line, False)
+        reader.join()
+        os.set_blocking(read, False)
+        assert os.read(read, 100_000)
+    os.close(read)
+
+
+def test_moved_file(tmp_path: Path) -> None:
+    """A file that was moved away, or removed, is made anew."""
+    path = tmp_path / "log"
+    target = FileTarget(str(path))
+    target.write(b"one\n", False)
+    path.rename(tmp_path / "log.1")
+    target.write(b"two\n", False)
+    path.unlink()
+    target.write(b"three\n", False)
+    assert (tmp_path / "log.1").read_bytes() == b"one\n"
+    assert path.read_bytes() == b"three\n"
+
+
+def test_file_that_cannot_be_made_anew(tmp_path: Path) -> None:
+    """While a moved file cannot be made anew lines are lost, and later ones are written again."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    target = FileTarget(str(folder / "log"))
+    output = Output(target, lambda count: b"lost %d\n" % count)
+    folder.rename(tmp_path / "old")
+    output.write(b"one\n")
+    output.write(b"two\n")
+    folder.mkdir()
+    output.write(b"three\n")
+    output.close()
+    output.write(b"four\n")
+    assert (folder / "log").read_bytes() == b"lost 2\nthree\nfour\n"
+
+
+def test_threads_and_forks_do_not_interleave(tmp_path: Path) -> None:
+    """Lines of many threads in several processes stay whole, and none is missing."""
+    path = tmp_path / "out"
+    with path.open("wb") as stream:
+        result = run(
+            """
+            configure(Settings(log_format="json"))
+            def work(number):
+                for index in range(50): log.info("x", process=os.getpid(), thread=number, index=index, pad="y" * 3000)
+            def threads():
+                started = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+                for thread in started: thread.start()
+                return started
+            mine = threads()
+            pids = []
+            for _ in range(3):
+                pid = os.fork()
+                if not pid:
+                    for thread in threads(): thread.join()
+                    os._exit(0)
+                pids.append(pid)
+            for thread in mine: thread.join()
+            for pid in pids: os.waitpid(pid, 0)
+            """,
+            stdout=stream,
+        )
+    assert result.returncode == 0
+    lines = parse_lines(path.read_text())
+    assert len(lines) == 4 * 4 * 50
+    assert len({(line["process"], line["thread"], line["index"]) for line in lines}) == len(lines)
+
+
+def test_fork_while_a_line_is_written() -> None:
+    """A child that was forked while another thread was writing logs on, and does not report its parent's losses."""
+    result = run("""
+        import io
+        entered, go = threading.Event(), threading.Event()
+        class Slow(io.StringIO):
+            def write(self, text): entered.set(); go.wait(30); raise OSError
+        configure(Settings(log_format="json"))
+        good, sys.stdout = sys.stdout, Slow()
+        thread = threading.Thread(target=log.info, args=("slow",)); thread.start(); entered.wait(30)
+        pid = os.fork()
+        if not pid:
+            sys.stdout = good
+            log.info("child")
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1], file=sys.stderr)
+        go.set(); thread.join()
+    """)
+    assert result.stderr.strip() == "0"
+    assert [line["event"] for line in parse_lines(result.stdout)] == ["child"]
+
+
+def test_output_object_counts_what_is_reported_to_it() -> None:
+    """Lines that were lost on the way are told with the next one."""
+    target = Failing()
+    output = Output(target, lambda count: b"lost %d\n" % count)
+    output.lose(2)
+    output.write(b"a\n")
+    assert target.data == b"lost 2\na\n"
+    wait_until(lambda: target.data.endswith(b"a\n"))
