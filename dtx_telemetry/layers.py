@@ -1,0 +1,120 @@
+"""The channel layer that carries the sender's context with each message, around any other layer."""
+
+import functools
+from typing import Any
+
+from . import context
+from .carrying import carry_out
+from .config import get_settings
+from .guard import never_raises
+from .logging import get_logger
+from .messages import KEY, without_context
+
+try:
+    from channels.exceptions import InvalidChannelLayerError
+    from channels.layers import BaseChannelLayer, ChannelLayerManager, channel_layers
+    from django.utils.module_loading import import_string
+except ImportError as error:
+    raise ImportError("dtx_telemetry.layers needs Channels: pip install 'dtx_telemetry[channels]'") from error
+
+__all__ = ["TelemetryChannelLayer", "install"]
+
+_MARK = "_dtx_wrapped"
+#: The rest is the wrapped layer's; so what it holds is only found by a name that no layer has.
+_OWN = frozenset({"_dtx_layer", "send", "group_send", "receive"})
+_log = get_logger(__name__)
+
+
+class TelemetryChannelLayer(BaseChannelLayer):
+    """Wraps the layer that ``BACKEND`` names, and is it in everything but sending and receiving.
+
+    ``CHANNEL_LAYERS = {"default": {"BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer",
+    "CONFIG": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [...]}}}}``
+
+    Args:
+        BACKEND: the dotted path of the wrapped layer's class.
+        CONFIG: its keyword arguments.
+
+    Raises:
+        InvalidChannelLayerError: there is no such class.
+    """
+
+    # The names are those of Channels' own configuration.
+    def __init__(self, BACKEND: str, CONFIG: dict[str, Any] | None = None) -> None:
+        try:
+            backend = import_string(BACKEND)
+        except ImportError as error:
+            raise InvalidChannelLayerError(f"Cannot import BACKEND {BACKEND!r} for TelemetryChannelLayer") from error
+        self._dtx_layer = backend(**(CONFIG or {}))
+
+    # What BaseChannelLayer defines must come from the wrapped layer too, which may override any of it; hence not __getattr__.
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OWN or (name.startswith("__") and name != "__class__"):
+            return object.__getattribute__(self, name)
+        return getattr(object.__getattribute__(self, "_dtx_layer"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._dtx_layer, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _OWN:
+            object.__delattr__(self, name)
+        else:
+            delattr(self._dtx_layer, name)
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send *message*, with the context of here, to *channel*."""
+        await self._dtx_layer.send(channel, _with_context(message))
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send *message*, with the context of here, to every channel of *group*."""
+        await self._dtx_layer.group_send(group, _with_context(message))
+
+    async def receive(self, channel: str) -> Any:
+        """Return the next message of *channel*; no handler finds our key in it, a decorated consumer its context beside it."""
+        return without_context(await self._dtx_layer.receive(channel))
+
+
+def install() -> None:
+    """Wrap every layer that Channels makes from ``CHANNEL_LAYERS``, which so may stay as it is; a second call does nothing."""
+    make = ChannelLayerManager.make_backend
+    if getattr(make, _MARK, False):
+        return
+
+    @functools.wraps(make)
+    def make_wrapped(self: ChannelLayerManager, name: str) -> Any:
+        return _around(make(self, name))
+
+    setattr(make_wrapped, _MARK, True)
+    ChannelLayerManager.make_backend = make_wrapped  # type: ignore[method-assign]
+    # Those that were made before; whoever keeps such a one in a global sends without the context.
+    channel_layers.backends.update({name: _around(layer) for name, layer in channel_layers.backends.items()})
+
+
+def _around(layer: Any) -> Any:
+    if type(layer) is TelemetryChannelLayer:
+        return layer
+    wrapper = TelemetryChannelLayer.__new__(TelemetryChannelLayer)
+    wrapper._dtx_layer = layer
+    return wrapper
+
+
+def _with_context(message: dict[str, Any]) -> dict[str, Any]:
+    """Return *message* with the context under its one key; the sender's own dict is not changed."""
+    carried = _carried() if isinstance(message, dict) else None
+    return {**message, KEY: carried} if carried else message
+
+
+@never_raises
+def _carried() -> dict[str, Any] | None:
+    """Return the context that goes along, ``None`` where telemetry is off."""
+    settings = get_settings()
+    if not settings.enabled:
+        return None
+    parcel = carry_out(context.travelling(settings.propagate))
+    if parcel.problems:
+        _log.warning("context_not_carried_whole", fields=parcel.problems)
+    return parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}

@@ -1,0 +1,31 @@
+"""Messages of a channel layer: how one carries its sender's context past the handlers that must not see it."""
+
+from typing import Any
+
+__all__ = ["KEY", "Message", "context_of", "without_context"]
+
+#: The one key of ours in a message.
+KEY = "dtx.context"
+
+
+class Message(dict[str, Any]):
+    """A message without our key; what stood under it is in `carried`."""
+
+    __slots__ = ("carried",)
+
+    def __init__(self, message: dict[str, Any], carried: Any) -> None:
+        super().__init__(message)
+        self.carried = carried
+
+
+def without_context(message: Any) -> Any:
+    """Return *message*, which is left as it is, without our key."""
+    if not isinstance(message, dict) or KEY not in message:
+        return message
+    rest = {key: value for key, value in message.items() if key != KEY}
+    return Message(rest, message[KEY])
+
+
+def context_of(message: Any) -> Any:
+    """Return what *message* carried, ``None`` where it carried nothing."""
+    return getattr(message, "carried", None)

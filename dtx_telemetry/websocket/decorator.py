@@ -1,0 +1,84 @@
+"""``@telemetry_consumer``: a scope for each connection of a consumer class, and for each message that others send it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..config import get_settings
+from ..guard import never_raises
+from .connection import Connection
+from .exchange import Exchange
+from .handling import Channel, handling, is_handling
+from .peer import Receive, Send
+
+__all__ = ["telemetry_consumer"]
+
+_C = TypeVar("_C", bound=type)
+_ATTRIBUTE = "_dtx_peer"
+_MARK = "_dtx_wrapped"
+_PEERS: Mapping[str, Callable[[Any], Connection | Exchange | Channel]] = {
+    "websocket": Connection,
+    "http": Exchange,
+    "channel": Channel,
+}
+
+
+def telemetry_consumer(consumer: _C) -> _C:
+    """Give every connection of *consumer* an id, its user and its labels, on all lines, and log how it began and ended.
+
+    For any Channels consumer class, synchronous or asynchronous, of WebSockets, HTTP or channels. Returns the same class;
+    a class whose base is decorated too is one consumer, not two.
+    """
+    _wrap(consumer, "__call__", _calling)
+    _wrap(consumer, "dispatch", _dispatching)
+    return consumer
+
+
+def _wrap(consumer: Any, name: str, wrapper_of: Callable[[Any], Any]) -> None:
+    # Not what the class gives: a synchronous consumer's dispatch is a descriptor, which hops to a thread for an instance alone.
+    method = inspect.getattr_static(consumer, name)
+    if not getattr(method, _MARK, False):
+        wrapper = functools.wraps(method, updated=())(wrapper_of(method))
+        setattr(wrapper, _MARK, True)
+        setattr(consumer, name, wrapper)
+
+
+def _calling(call: Any) -> Any:
+    async def call_in_scope(self: Any, scope: Any, receive: Receive, send: Send) -> Any:
+        peer = None if _ATTRIBUTE in self.__dict__ else _peer_of(scope)
+        if peer is None:
+            return await call(self, scope, receive, send)
+        self.__dict__[_ATTRIBUTE] = peer
+        try:
+            return await call(self, scope, peer.receiving(receive), peer.sending(send))
+        except BaseException as error:
+            peer.fail(error)
+            raise
+        finally:
+            del self.__dict__[_ATTRIBUTE]
+            peer.close()
+
+    return call_in_scope
+
+
+def _dispatching(dispatch: Any) -> Any:
+    async def dispatch_in_scope(self: Any, message: Any) -> Any:
+        handle = dispatch.__get__(self, type(self))
+        peer = self.__dict__.get(_ATTRIBUTE)
+        if peer is None or is_handling(peer):
+            return await handle(message)
+        peer.learn(self.scope)
+        if peer.is_clients(message):
+            return await handle(message)
+        with handling(message, peer) as clean:
+            return await handle(clean)
+
+    return dispatch_in_scope
+
+
+@never_raises
+def _peer_of(scope: Any) -> Connection | Exchange | Channel | None:
+    """Enter the scope of what *scope* describes; ``None`` where telemetry is off or the kind is unknown."""
+    make = _PEERS.get(scope.get("type"))
+    return make(scope) if make is not None and get_settings().enabled else None

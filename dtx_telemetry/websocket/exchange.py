@@ -1,0 +1,64 @@
+"""One HTTP request that a consumer serves: the same scope, header and events as a view's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import http_events
+from ..guard import never_raises
+from ..logging import get_logger
+from .opening import path_of
+from .peer import Peer
+
+__all__ = ["Exchange"]
+
+_log = get_logger("dtx_telemetry.websocket")
+
+
+class Exchange(Peer):
+    """An HTTP request and its response."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        super().__init__(scope)
+        self._status: int | None = None
+        self._whole = False
+
+    def _outgoing(self, message: Any) -> Any:
+        with_id = self._with_id(message)
+        return message if with_id is None else with_id
+
+    @never_raises
+    def _with_id(self, message: Any) -> Any:
+        """Return the start of the response with the request's id, unless the consumer gave one itself."""
+        if message["type"] != "http.response.start":
+            return message
+        name = self._settings.request_id_header.lower().encode()
+        headers = list(message.get("headers") or ())
+        if not any(key.lower() == name for key, _ in headers):
+            headers.append((name, self._request_id.encode()))
+        return {**message, "headers": headers}
+
+    @never_raises
+    def _note_received(self, message: Any) -> None:
+        if message["type"] == "http.disconnect":
+            self._gone = True
+
+    @never_raises
+    def _note_sent(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif message["type"] == "http.response.body" and not message.get("more_body"):
+            self._whole = True
+
+    def _note_failure(self, error: BaseException) -> None:
+        http_events.note_failure(self._scope, error)
+
+    def _end(self) -> None:
+        method = str(self._asgi.get("method", ""))
+        http_events.close(_log, self._settings, self._scope, self._final_status(), method=method, path=path_of(self._asgi))
+
+    def _final_status(self) -> int | None:
+        """Return the status that the client got, ``None`` where the response was cut."""
+        if self._whole or self._scope.failure is not None:
+            return self._status
+        # A consumer that ends without a word has the server answer for it.
+        return 500 if self._status is None and not self._gone else None

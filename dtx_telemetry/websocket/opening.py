@@ -1,0 +1,59 @@
+"""What an ASGI scope says, however little that is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import context
+from ..config import Settings
+from ..guard import never_raises
+from ..identity import user_id
+
+__all__ = ["client_address", "fields_of", "knows_reasons", "path_of", "user_id_of"]
+
+# The versions of ASGI's HTTP and WebSocket specification before a close came with its reason; the first is the default.
+_WITHOUT_REASONS = frozenset({"2.0", "2.1", "2.2"})
+
+
+def fields_of(scope: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return what a connection or a request binds besides its user: its id, accepted or new, and its labels."""
+    given = _header(scope, settings.request_id_header.lower().encode())
+    request_id = given if context.valid_request_id(given) else context.new_request_id()
+    return {"request.id": request_id, **settings.scope_labels(_path_info(scope))}
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """Return the path, ``""`` where the scope has none."""
+    path = scope.get("path")
+    return path if isinstance(path, str) else ""
+
+
+@never_raises
+def user_id_of(scope: Mapping[str, Any], settings: Settings) -> int | str | None:
+    """Return the id of ``scope["user"]`` where it is authenticated."""
+    user, field = scope.get("user"), settings.user_id_field
+    return None if user is None or field is None else user_id(user, field)
+
+
+@never_raises
+def client_address(scope: Mapping[str, Any]) -> str | None:
+    """Return the client's address without its port; a Unix socket has none."""
+    client = scope.get("client")
+    return str(client[0]) if client and client[0] else None
+
+
+def knows_reasons(scope: Mapping[str, Any]) -> bool:
+    """Whether the server tells the reason of a close with its code, an empty one included."""
+    return (scope.get("asgi") or {}).get("spec_version", "2.0") not in _WITHOUT_REASONS
+
+
+def _path_info(scope: Mapping[str, Any]) -> str:
+    """Return the path below the one that the application is mounted at."""
+    path, root = path_of(scope), scope.get("root_path")
+    return path.removeprefix(root.rstrip("/")) if isinstance(root, str) else path
+
+
+@never_raises
+def _header(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """Return the value of a header that came exactly once."""
+    values = [value for key, value in scope.get("headers") or () if key.lower() == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None

@@ -1,0 +1,674 @@
+"""What a decorated consumer binds, for how long, and what it leaves behind."""
+
+import asyncio
+import gc
+import logging
+import types
+import weakref
+from contextvars import Context
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.auth import login, logout
+from channels.consumer import AsyncConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from channels.layers import get_channel_layer
+from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
+
+from dtx_telemetry import config, context, get_logger, get_request_id, telemetry_consumer
+
+from .support.asgi import calling, connected, scope_of
+from .support.processes import run_python
+
+log = get_logger("app")
+
+
+class User:
+    """A user as far as we look at one."""
+
+    def __init__(self, pk, *, is_authenticated=True):
+        self.pk = pk
+        self.is_authenticated = is_authenticated
+
+
+@telemetry_consumer
+class Echo(AsyncWebsocketConsumer):
+    async def receive(self, text_data=None, bytes_data=None):
+        log.info("received", text=text_data)
+        await self.send(text_data)
+
+
+@telemetry_consumer
+class SyncEcho(WebsocketConsumer):
+    def receive(self, text_data=None, bytes_data=None):
+        log.info("received", text=text_data)
+        self.send(text_data)
+
+
+BOTH = pytest.mark.parametrize("echo", [Echo, SyncEcho])
+
+
+async def ids_of(scope, log_output, echo=Echo):
+    """Return the connection's only request id."""
+    async with connected(echo.as_asgi(), scope) as socket:
+        await socket.say("x")
+        await socket.text()
+        await socket.leave()
+    ids = {line["request.id"] for line in log_output.lines if "request.id" in line or line["event"] != "telemetry_failed"}
+    assert len(ids) == 1
+    return ids.pop()
+
+
+class TestRequestId:
+    @BOTH
+    async def test_a_good_one_is_kept(self, log_output, echo):
+        """The handshake's header is the connection's id, as it came."""
+        assert await ids_of(scope_of(headers=[("X-Request-ID", "a.B-1_:/+=~@")]), log_output, echo) == "a.B-1_:/+=~@"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            [],
+            [("X-Request-ID", "")],
+            [("X-Request-ID", "a\x1b[31mb")],
+            [("X-Request-ID", "a\nb")],
+            [("X-Request-ID", "ä")],
+            [("X-Request-ID", "x" * 129)],
+            [("X-Request-ID", "one"), ("X-Request-ID", "two")],
+            [("X-Request-ID", "same"), ("X-Request-ID", "same")],
+        ],
+    )
+    async def test_a_bad_one_is_replaced(self, log_output, headers):
+        """None, control characters, too long, twice: a new id, and nothing of the bad one in any line."""
+        new = await ids_of(scope_of(headers=headers), log_output)
+
+        assert context.valid_request_id(new)
+        assert len(new) == 32
+        assert not any(value and value in log_output.text for _, value in headers)
+
+    async def test_the_header_is_configurable(self, log_output, settings):
+        """``REQUEST_ID_HEADER`` names it."""
+        settings.DTX_TELEMETRY = {"REQUEST_ID_HEADER": "X-Correlation-ID"}
+
+        assert await ids_of(scope_of(headers=[("X-Correlation-ID", "mine"), ("X-Request-ID", "not")]), log_output) == "mine"
+
+
+class TestBareScopes:
+    @BOTH
+    async def test_a_scope_with_nothing_in_it(self, log_output, echo):
+        """No path, client, user or headers: an id all the same, and no error."""
+        await ids_of({"type": "websocket"}, log_output, echo)
+
+        assert not log_output.events("telemetry_failed")
+        assert set(log_output.one("received")) == {"timestamp", "level", "logger", "event", "request.id", "ws.conn_id", "text"}
+        assert "client.address" not in log_output.one("ws_connected")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"path": None, "client": None, "user": None, "headers": None, "asgi": None},
+            {"path": 5, "client": (), "user": object(), "headers": ()},
+            {"client": ("", 0), "root_path": None},
+        ],
+    )
+    async def test_a_scope_with_emptiness_in_it(self, log_output, given):
+        """What is there but says nothing is as if it were not there."""
+        await ids_of({"type": "websocket", **given}, log_output)
+
+        assert not log_output.events("telemetry_failed")
+        assert "client.address" not in log_output.one("ws_connected")
+
+    @pytest.mark.parametrize(
+        "given", [{"headers": [("x-request-id", "text")]}, {"headers": [1]}, {"headers": 5}, {"client": 5}]
+    )
+    async def test_a_scope_that_breaks_the_rules_costs_only_what_is_broken(self, log_output, given):
+        """Another server's nonsense: the connection works and has its lines; what failed is said."""
+        await ids_of({"type": "websocket", "path": "/ws/draft/5/", **given}, log_output)
+
+        assert log_output.one("ws_disconnected")["draft.id"] == 5
+
+    async def test_a_user_that_raises_costs_only_its_id(self, log_output):
+        """An unresolved lazy user, say: the connection has every other field."""
+
+        class Raises:
+            @property
+            def is_authenticated(self):
+                raise RuntimeError("not ready")
+
+        await ids_of(scope_of(user=Raises()), log_output)
+
+        assert log_output.one("ws_disconnected")["draft.id"] == 5
+        assert "user.id" not in log_output.one("ws_disconnected")
+        assert log_output.events("telemetry_failed", draft_id=5)
+
+
+class TestLabels:
+    async def test_labels_and_ids_of_the_path(self, log_output):
+        """As a request to that path has them."""
+        await ids_of(scope_of("/ws/tournaments/7/draft/12/"), log_output)
+
+        line = log_output.one("received")
+        assert (line["labels"], line["tournament.id"], line["draft.id"]) == (["tournament", "draft"], 7, 12)
+
+    async def test_labels_below_a_mount(self, log_output):
+        """The path that the application is mounted at (ASGI's ``root_path``) is none of its own."""
+        await ids_of(scope_of("/app/ws/draft/5/", root_path="/app"), log_output)
+
+        assert log_output.one("received")["draft.id"] == 5
+
+
+class TestUser:
+    @BOTH
+    async def test_an_authenticated_user_is_on_every_line(self, log_output, echo):
+        """From the first to the last."""
+        await ids_of(scope_of(user=User(42)), log_output, echo)
+
+        assert [line["user.id"] for line in log_output.lines] == [42, 42, 42]
+
+    async def test_an_anonymous_one_is_not(self, log_output):
+        """Nobody has no id."""
+        await ids_of(scope_of(user=User(None, is_authenticated=False)), log_output)
+
+        assert not any("user.id" in line for line in log_output.lines)
+
+    async def test_none_is_looked_at_where_that_is_switched_off(self, log_output, settings):
+        """``USER_ID_FIELD=None``: nothing of the user is read."""
+        settings.DTX_TELEMETRY = {"USER_ID_FIELD": None}
+
+        class Secret:
+            def __getattribute__(self, name):
+                raise AssertionError(name)
+
+        await ids_of(scope_of(user=Secret()), log_output)
+
+        assert not log_output.events("telemetry_failed")
+
+    async def test_one_that_the_stack_resolved(self, log_output):
+        """``AuthMiddlewareStack`` gives a lazy object; what it stands for is bound."""
+        from channels.auth import UserLazyObject
+
+        user = UserLazyObject()
+        user._wrapped = User(9)
+        await ids_of(scope_of(user=user), log_output)
+
+        assert log_output.one("received")["user.id"] == 9
+
+    @pytest.mark.django_db(transaction=True)
+    async def test_login_and_logout_in_a_consumer(self, log_output, django_user_model):
+        """From the next message on the lines bear the new user, or none, and so does the closing event."""
+        from django.contrib.sessions.backends.cache import SessionStore
+
+        user = await django_user_model.objects.acreate_user("invoker")
+
+        @telemetry_consumer
+        class Logs(Echo):
+            async def receive(self, text_data=None, bytes_data=None):
+                log.info("received", text=text_data)
+                if text_data == "in":
+                    await login(self.scope, user)
+                elif text_data == "out":
+                    await logout(self.scope)
+                await self.send(text_data)
+
+        for last in ("out", "in"):
+            log_output.clear()
+            async with connected(
+                Logs.as_asgi(), scope_of(user=User(None, is_authenticated=False), session=SessionStore())
+            ) as socket:
+                for text in ("before", "in", "after", last):
+                    await socket.say(text)
+                    await socket.text()
+                await socket.leave()
+
+            seen = {line["text"]: line.get("user.id") for line in log_output.events("received")}
+            assert seen["before"] is None
+            assert seen["after"] == user.pk
+            assert log_output.one("ws_disconnected").get("user.id") == (user.pk if last == "in" else None)
+
+    @pytest.mark.parametrize("user", [User(7), None])
+    async def test_a_login_in_the_last_message(self, log_output, user):
+        """It is on the closing event, which no message comes before any more; a logout too."""
+
+        @telemetry_consumer
+        class Logs(AsyncWebsocketConsumer):
+            async def receive(self, text_data=None, bytes_data=None):
+                self.scope["user"] = user
+                raise RuntimeError("no mana")
+
+        async with connected(Logs.as_asgi(), scope_of(user=User(1))) as socket:
+            await socket.say("x")
+            with pytest.raises(RuntimeError):
+                await socket.end()
+
+        assert log_output.one("ws_connected")["user.id"] == 1
+        assert log_output.one("ws_failed").get("user.id") == (None if user is None else 7)
+
+
+class TestWhatTheApplicationBinds:
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_it_stays_for_the_connection_and_no_longer(self, log_output, base):
+        """Bound in ``connect()`` it is on every later line of this connection, on none of another, and can be taken back."""
+
+        class Binds(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    await self.accept()
+
+                async def receive(self, text_data=None, bytes_data=None):
+                    log.info("received", text=text_data)
+                    unbind_contextvars("hero")
+                    await self.send("ok")
+            else:
+
+                def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    self.accept()
+
+                def receive(self, text_data=None, bytes_data=None):
+                    log.info("received", text=text_data)
+                    unbind_contextvars("hero")
+                    self.send("ok")
+
+        async with connected(telemetry_consumer(Binds).as_asgi()) as socket:
+            for text in ("1", "2"):
+                await socket.say(text)
+                await socket.text()
+            async with connected(Echo.as_asgi()) as other:
+                await other.say("other")
+                await other.text()
+                await other.leave()
+            await socket.leave()
+
+        assert {line["text"]: line.get("hero") for line in log_output.events("received")} == {
+            "1": "Invoker",
+            "2": None,
+            "other": None,
+        }
+
+
+class TestWhatIsLeft:
+    @BOTH
+    async def test_the_servers_context_is_as_it_was(self, log_output, echo):
+        """After a connection what the server's task had bound is bound, and nothing else, however the connection ended."""
+        bind_contextvars(service="drafts", **{"request.id": "stale", "user.id": 1, "task.id": "t", "tournament.id": 9})
+        before = get_contextvars()
+        endings = [
+            [
+                {"type": "websocket.connect"},
+                {"type": "websocket.receive", "text": "x"},
+                {"type": "websocket.disconnect", "code": 1000},
+            ],
+            [{"type": "websocket.connect"}, {"type": "nonsense"}],
+        ]
+        for messages in endings:
+
+            async def receive(messages=messages):
+                await asyncio.sleep(0)
+                return messages.pop(0)
+
+            async def send(message):
+                pass
+
+            try:
+                await echo.as_asgi()(scope_of(), receive, send)
+            except ValueError:
+                assert len(endings[1]) == 0
+            assert get_contextvars() == before
+            assert context.current_scope() is None
+
+        assert {line["service"] for line in log_output.lines} == {"drafts"}
+        assert "stale" not in log_output.text
+        assert not any({"user.id", "task.id", "tournament.id"} & set(line) for line in log_output.lines)
+
+    async def test_consumers_are_gone_after_their_connections(self, log_output):
+        """A thousand connections, some of which failed: not one consumer is alive."""
+        alive = weakref.WeakSet()
+        root = logging.getLogger()
+        # pytest's own handlers keep every exception, and so its frames.
+        root.handlers[:] = [handler for handler in root.handlers if not type(handler).__module__.startswith("_pytest")]
+
+        @telemetry_consumer
+        class Counted(AsyncWebsocketConsumer):
+            def __init__(self):
+                super().__init__()
+                alive.add(self)
+
+            async def receive(self, text_data=None, bytes_data=None):
+                raise RuntimeError(text_data)
+
+        for number in range(1000):
+            async with connected(Counted.as_asgi()) as socket:
+                if number % 10:
+                    await socket.leave()
+                else:
+                    await socket.say("x")
+                    with pytest.raises(RuntimeError):
+                        await socket.end()
+        del socket
+        gc.collect()
+
+        assert len(alive) == 0
+        assert len(log_output.events("ws_disconnected")) == 900
+        assert len(log_output.events("ws_failed")) == 100
+
+    async def test_a_connection_that_the_garbage_collector_ends(self, log_output):
+        """It ends inside whatever runs then: its lines bear its own ids, and what runs keeps its own."""
+        coroutine = parked()
+        bind_contextvars(**{"request.id": "another", "user.id": 8})
+        scope = context.enter({"tenant": "x"})
+        before = get_contextvars()
+
+        del coroutine
+        gc.collect()
+
+        assert get_contextvars() == before
+        assert context.current_scope() is scope
+        line = log_output.one("ws_rejected")
+        assert (line["request.id"], line["close_code"]) == ("parked", 1006)
+        assert {"tenant", "user.id"}.isdisjoint(line)
+
+    def test_a_connection_whose_event_loop_is_forgotten(self):
+        """Channels waits even as its coroutine is thrown away, which Python calls an error; the closing event is there."""
+        code = """
+            import asyncio, gc
+            import django
+            django.setup()
+            from channels.generic.websocket import AsyncWebsocketConsumer
+            from dtx_telemetry import telemetry_consumer
+
+            @telemetry_consumer
+            class Consumer(AsyncWebsocketConsumer):
+                channel_layer_alias = "none, whose queues would keep the connection alive"
+
+            async def serve():
+                asked, answered = asyncio.Queue(), asyncio.Queue()
+                scope = {"type": "websocket", "path": "/ws/draft/5/"}
+                task = asyncio.create_task(Consumer.as_asgi()(scope, asked.get, answered.put))
+                await asked.put({"type": "websocket.connect"})
+                await answered.get()
+                await asyncio.sleep(0)
+
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(serve())
+            del loop
+            gc.collect()
+            print("collected")
+        """
+        output = run_python(code, DJANGO_SETTINGS_MODULE="tests.project.settings", LOG_FORMAT="json").splitlines()
+
+        (end,) = [line for line in output if '"close_code"' in line]
+        assert '"draft.id":5' in end
+        assert output.index(end) < output.index("collected")
+
+    async def test_a_message_that_the_garbage_collector_ends(self, log_output):
+        """The same in the middle of a channel layer's message, which another sent."""
+        coroutine = parked({"type": "held", "dtx.context": {"request.id": "sender", "user.id": 5}})
+        assert log_output.one("held")["request.id"] == "sender"
+        bind_contextvars(**{"request.id": "another"})
+
+        del coroutine
+        gc.collect()
+
+        assert get_contextvars() == {"request.id": "another"}
+        assert log_output.one("ws_rejected")["request.id"] == "parked"
+
+
+def parked(message=None):
+    """Return a call of a consumer that waits for ever, in a context of its own."""
+
+    @types.coroutine
+    def for_ever(*_):
+        yield
+
+    @telemetry_consumer
+    class Parked(AsyncConsumer):
+        async def __call__(self, scope, receive, send):
+            self.scope = scope
+            await (receive() if message is None else self.dispatch(message))
+
+        async def dispatch(self, message):
+            log.info(message["type"])
+            await for_ever()
+
+    coroutine = Parked.as_asgi()(scope_of(headers=[("X-Request-ID", "parked")]), for_ever, for_ever)
+    Context().run(coroutine.send, None)
+    return coroutine
+
+
+class TestDecorating:
+    def test_it_is_the_same_class(self):
+        """Name, module, documentation and methods stay."""
+
+        class Plain(AsyncWebsocketConsumer):
+            """Documented."""
+
+            async def dispatch(self, message):
+                """Dispatches."""
+                await super().dispatch(message)
+
+        before = Plain.__name__, Plain.__qualname__, Plain.__module__, Plain.__doc__, Plain.__mro__
+        decorated = telemetry_consumer(Plain)
+
+        assert decorated is Plain
+        assert (Plain.__name__, Plain.__qualname__, Plain.__module__, Plain.__doc__, Plain.__mro__) == before
+        assert (Plain.dispatch.__name__, Plain.dispatch.__doc__) == ("dispatch", "Dispatches.")
+        assert AsyncWebsocketConsumer.dispatch is not Plain.dispatch
+
+    def test_undecorated_consumers_are_left_alone(self):
+        """The base classes of Channels are not changed."""
+        assert not any("dtx" in vars(kind) for base in (Echo, SyncEcho) for kind in base.__mro__[1:])
+        assert WebsocketConsumer.__call__ is AsyncConsumer.__call__
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer, Echo, SyncEcho])
+    @pytest.mark.parametrize("overridden", [(), ("__call__",), ("dispatch",), ("__call__", "dispatch")])
+    @pytest.mark.parametrize("times", [1, 2])
+    async def test_once_is_enough(self, log_output, base, overridden, times):
+        """Twice, on a class and its base, with methods overridden or not: one scope, one first line, one last line."""
+
+        async def call(self, scope, receive, send):
+            await super(Overrides, self).__call__(scope, receive, send)
+
+        async def dispatch(self, message):
+            await super(Overrides, self).dispatch(message)
+
+        methods = {name: method for name, method in {"__call__": call, "dispatch": dispatch}.items() if name in overridden}
+        Overrides = type("Overrides", (base,), methods)  # noqa: N806
+        for _ in range(times):
+            Overrides = telemetry_consumer(Overrides)  # noqa: N806
+
+        async with connected(Overrides.as_asgi()) as socket:
+            await socket.say("x")
+            if base in {Echo, SyncEcho}:
+                await socket.text()
+            await socket.leave()
+
+        assert len({line["ws.conn_id"] for line in log_output.lines}) == 1
+        log_output.one("ws_connected")
+        assert log_output.one("ws_disconnected")["ws.messages_received"] == 1
+
+    @pytest.mark.parametrize("base", [Echo, SyncEcho])
+    async def test_a_subclass_of_a_decorated_class_is_decorated(self, log_output, base):
+        """Nothing has to be said again."""
+
+        class Heir(base):
+            pass
+
+        await ids_of(scope_of(), log_output, Heir)
+        log_output.one("ws_disconnected")
+
+    async def test_a_decorated_subclass_leaves_its_base_alone(self, log_output):
+        """Only what was decorated, and what comes from it, has events."""
+
+        class Base(AsyncWebsocketConsumer):
+            pass
+
+        @telemetry_consumer
+        class Heir(Base):
+            pass
+
+        async with connected(Base.as_asgi()) as socket:
+            await socket.leave()
+
+        assert log_output.lines == []
+
+    @pytest.mark.parametrize("base", [Echo, SyncEcho])
+    def test_what_is_decorated_already_is_not_decorated_again(self, base):
+        """Not the class itself, and not an heir that overrides nothing."""
+        before = base.__call__, base.__dict__["dispatch"]
+
+        heir = telemetry_consumer(type("Heir", (telemetry_consumer(base),), {}))
+
+        assert (base.__call__, base.__dict__["dispatch"]) == before
+        assert {"__call__", "dispatch"}.isdisjoint(vars(heir))
+
+    async def test_one_object_may_serve_again(self, log_output):
+        """An instance that is called twice has two connections."""
+        consumer = Echo()
+        for _ in range(2):
+            async with connected(consumer) as socket:
+                await socket.leave()
+
+        assert len({line["ws.conn_id"] for line in log_output.events("ws_disconnected")}) == 2
+
+    async def test_an_unknown_kind_of_scope_goes_straight_through(self, log_output):
+        """Somebody's own protocol."""
+
+        @telemetry_consumer
+        class Other(AsyncConsumer):
+            async def other_message(self, message):
+                await self.send({"type": "other.answer", "id": get_request_id()})
+
+        async with calling(Other.as_asgi(), {"type": "other"}) as call:
+            await call.give("other.message")
+            assert (await call.next())["id"] is None
+
+        assert log_output.lines == []
+
+
+class TestSwitchedOff:
+    @BOTH
+    async def test_a_consumer_does_not_notice(self, log_output, monkeypatch, echo):
+        """Nothing is bound, wrapped or logged, in the class that was decorated all the same."""
+        monkeypatch.setenv("TELEMETRY_ENABLED", "false")
+        config.reset()
+        config.init_telemetry()
+        sends = []
+
+        async def receive():
+            return {"type": "websocket.connect"} if not sends else {"type": "websocket.disconnect", "code": 1000}
+
+        async def send(message):
+            sends.append((message["type"], get_contextvars(), context.current_scope()))
+
+        await echo.as_asgi()(scope_of(user=User(1)), receive, send)
+
+        assert sends == [("websocket.accept", {}, None)]
+        assert log_output.text == ""
+
+    async def test_wrong_settings_do_not_break_a_connection(self, log_output, settings):
+        """Changed under a running server: the consumer works, without telemetry, and that is said."""
+        settings.DTX_TELEMETRY = {"NONSENSE": 1}
+
+        async with connected(Echo.as_asgi()) as socket:
+            await socket.say("x")
+            assert await socket.text() == "x"
+            await socket.leave()
+
+        assert log_output.events("telemetry_failed")
+
+
+class TestConcurrency:
+    @BOTH
+    async def test_interleaved_connections_keep_their_own_ids(self, log_output, echo):
+        """Twenty at the same time, each message in turn: no line has another's id."""
+
+        async def one(number):
+            async with connected(
+                echo.as_asgi(), scope_of(f"/ws/draft/{number}/", headers=[("X-Request-ID", f"c-{number}")])
+            ) as socket:
+                for step in range(10):
+                    await socket.say(f"{number}:{step}")
+                    await socket.text()
+                await socket.leave()
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+
+        seen = [(line["request.id"], line["draft.id"], line["text"].split(":")[0]) for line in log_output.events("received")]
+        assert len(seen) == 200
+        assert all(identity == f"c-{draft}" and text == str(draft) for identity, draft, text in seen)
+
+    async def test_a_task_that_the_consumer_starts_has_its_ids(self, log_output):
+        """``asyncio.create_task`` copies the context, and outlives the message."""
+
+        @telemetry_consumer
+        class Starts(AsyncWebsocketConsumer):
+            async def receive(self, text_data=None, bytes_data=None):
+                self.task = asyncio.create_task(self.work())
+
+            async def work(self):
+                await asyncio.sleep(0)
+                log.info("worked")
+                await self.send("done")
+
+        async with connected(Starts.as_asgi(), scope_of(headers=[("X-Request-ID", "mine")])) as socket:
+            await socket.say("x")
+            assert await socket.text() == "done"
+            await socket.leave()
+
+        assert log_output.one("worked")["request.id"] == "mine"
+
+    def test_a_consumer_called_from_a_thread(self, log_output):
+        """Under ``async_to_sync``, as a test or a threaded server does."""
+
+        async def run():
+            async with connected(SyncEcho.as_asgi()) as socket:
+                await socket.say("x")
+                await socket.text()
+                await socket.leave()
+
+        async_to_sync(run)()
+
+        log_output.one("ws_disconnected")
+        assert get_contextvars() == {}
+
+
+def test_a_forked_child_has_no_connections():
+    """A process that is forked while a socket is open ends without a word about it: the socket is its parent's."""
+    code = """
+        import asyncio, atexit, os
+        import django
+        django.setup()
+        from channels.generic.websocket import AsyncWebsocketConsumer
+        from dtx_telemetry import telemetry_consumer
+
+        @telemetry_consumer
+        class Consumer(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                child = os.fork()
+                if child == 0:
+                    atexit._run_exitfuncs()
+                    os._exit(0)
+                os.waitpid(child, 0)
+
+        messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send(message):
+            pass
+
+        asyncio.run(Consumer.as_asgi()({"type": "websocket"}, receive, send))
+    """
+    assert (
+        run_python(code, DJANGO_SETTINGS_MODULE="tests.project.settings", LOG_FORMAT="json").count('"event":"ws_disconnected"')
+        == 1
+    )
+
+
+def test_the_channel_layer_of_these_tests_is_ours():
+    """The project's setting, so that what is tested here is tested with it."""
+    assert type(get_channel_layer()).__name__ == "TelemetryChannelLayer"
