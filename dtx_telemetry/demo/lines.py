@@ -1,0 +1,83 @@
+"""The lines of the demo's processes: shown as they come, kept for the summary."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from .errors import DemoError
+
+__all__ = ["Line", "Lines", "Printer"]
+
+
+class Line(NamedTuple):
+    """A line that is an event, and the name of the process that wrote it."""
+
+    process: str
+    fields: dict[str, Any]
+
+
+class Printer(Protocol):
+    """Shows lines."""
+
+    def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
+        """Show an event, which *text* is as it came."""
+
+    def other(self, process: str, text: str) -> None:
+        """Show a line that is no event."""
+
+
+class Lines:
+    """Takes the lines of all processes, from the threads that read them."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+        self._news = threading.Condition()
+        self.events: list[Line] = []
+        self.others: list[tuple[str, str]] = []
+
+    def take(self, process: str, text: str) -> None:
+        """Keep and show a line that *process* wrote."""
+        fields = _parse(text)
+        with self._news:
+            if fields is None:
+                self.others.append((process, text))
+                self._printer.other(process, text)
+            else:
+                self.events.append(Line(process, fields))
+                self._printer.event(process, text, fields)
+            self._news.notify_all()
+
+    def wait_for(self, condition: Callable[[], object], *, deadline: float, check: Callable[[], None]) -> bool:
+        """Wait until *condition* is true, and return whether it was so in time.
+
+        Args:
+            condition: what to wait for, asked at each line, and ten times a second.
+            deadline: when to give up, on the clock of ``time.monotonic``.
+            check: raises if there is nothing to wait for any more.
+        """
+        while True:
+            with self._news:
+                if condition() or (self._news.wait(0.1) and condition()):
+                    return True
+            check()
+            if time.monotonic() > deadline:
+                return False
+
+    def expect(self, condition: Callable[[], object], *, what: str, deadline: float, check: Callable[[], None]) -> None:
+        """Wait as `wait_for` does.
+
+        Raises:
+            DemoError: *what*, which is the condition in words, was not there in time.
+        """
+        if not self.wait_for(condition, deadline=deadline, check=check):
+            raise DemoError(f"{what} was not there in time")
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and {"timestamp", "level", "logger", "event"} <= fields.keys() else None

@@ -1,0 +1,58 @@
+"""How the lines are shown: pretty, each with its process before it, or as they came."""
+
+import os
+import sys
+from datetime import datetime
+from typing import Any, TextIO
+
+from ..logging.lines import local_time
+from ..logging.plain import Plain
+from ..logging.redact import Secrets
+from ..logging.render_pretty import PrettyRenderer
+
+__all__ = ["PrettyPrinter", "RawPrinter", "coloured"]
+
+_WIDTH = 6
+_COLOURS = {"web": 32, "worker": 33, "socket": 36}
+_MAX_VALUE_LENGTH = 16384
+
+
+class RawPrinter:
+    """Events as they came, on stdout; what else the processes say, on stderr."""
+
+    def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
+        _write(sys.stdout, text)
+
+    def other(self, process: str, text: str) -> None:
+        _write(sys.stderr, f"{process:<{_WIDTH}} | {text}")
+
+
+class PrettyPrinter:
+    """Events as ``LOG_FORMAT=pretty`` shows them."""
+
+    def __init__(self) -> None:
+        self._coloured = coloured()
+        self._render = PrettyRenderer(Plain(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured)
+
+    def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
+        seconds = datetime.fromisoformat(fields["timestamp"]).timestamp()
+        rendered = self._render({**fields, "timestamp": local_time(seconds)}).decode()
+        for part in rendered.splitlines():
+            self.other(process, part)
+
+    def other(self, process: str, text: str) -> None:
+        name = f"{process:<{_WIDTH}} |"
+        _write(sys.stdout, f"\x1b[{_COLOURS.get(process, 35)}m{name}\x1b[0m {text}" if self._coloured else f"{name} {text}")
+
+
+def coloured() -> bool:
+    """Whether to colour: as the library's own pretty lines are."""
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line; that nobody reads any more is the main thread's to notice."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        return

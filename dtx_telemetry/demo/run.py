@@ -1,0 +1,156 @@
+"""The run: everything is started, the click is made, the lines are looked at, everything is stopped."""
+
+import math
+import os
+import secrets
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import brokers, summary
+from .browser import Browser
+from .errors import Stopped
+from .guardian import Guardian
+from .lines import Lines
+from .printing import PrettyPrinter, RawPrinter
+from .processes import Processes
+from .story import USERNAME
+
+__all__ = ["Options", "run"]
+
+_DEADLINE = 60.0
+_APP = "dtx_telemetry.demo.tournament"
+# What of the environment the demo's processes do not see: it might change what they log.
+_HIDDEN = ("CELERY_", "DJANGO_", "DTX_", "LOG_", "OTEL_", "TELEMETRY_", "UVICORN_")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line.
+
+    Attributes:
+        raw: print the lines as they came.
+        broker: the URL of a broker that exists, ``None`` for one of the demo's own.
+        serve: go on until stopped.
+    """
+
+    raw: bool = False
+    broker: str | None = None
+    serve: bool = False
+
+
+@dataclass
+class _Run:
+    """What belongs to one run."""
+
+    name: str
+    lines: Lines
+    processes: Processes
+    folder: Path
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    request_id: str = field(default_factory=lambda: f"click-{secrets.token_hex(8)}")
+    deadline: float = field(default_factory=lambda: time.monotonic() + _DEADLINE)
+
+    def wait_for(self, what: str, condition: Any) -> None:
+        self.lines.expect(condition, what=what, deadline=self.deadline, check=self.processes.check)
+
+
+def run(options: Options) -> int:
+    """Run the demo and return its exit code.
+
+    Raises:
+        DemoError: it came to no result.
+    """
+    name = f"dtx-demo-{secrets.token_hex(4)}"
+    lines = Lines(RawPrinter() if options.raw else PrettyPrinter())
+    with ExitStack() as stack:
+        guardian = stack.enter_context(Guardian())
+        if options.broker is not None:
+            stack.enter_context(brokers.borrowed(options.broker, name))
+        processes = stack.enter_context(Processes(guardian.group, lines.take))
+        this = _Run(name, lines, processes, guardian.folder)
+        ports = _start(this, options.broker)
+        pushed = _click(this, ports)
+        if not options.serve:
+            processes.stop()
+        say = partial(print, file=sys.stderr if options.raw else sys.stdout, flush=True)
+        say(f"\n{summary.render(this.request_id, lines.events, pushed)}")
+        if options.serve:
+            say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
+            _serve(this)
+    return 1 if summary.missing(this.request_id, lines.events, pushed) else 0
+
+
+def _start(this: _Run, broker: str | None) -> tuple[int, int]:
+    """Start the processes and wait until they are ready; return the ports of the web server and of that for WebSockets."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        web, sockets = (listener.getsockname()[1] for listener in listeners)
+        environ = _environ(this, sockets)
+        layer = broker if broker is not None and brokers.is_redis(broker) else _start_valkey(this, environ)
+        environ |= {"DTX_DEMO_BROKER": broker or layer, "DTX_DEMO_LAYER": layer}
+        quiet = {**environ, "TELEMETRY_ENABLED": "false"}
+        database = this.processes.start("tables", "-m", f"{_APP}.database", environ=quiet, once=True)
+        for name, listener in zip(("web", "socket"), listeners, strict=True):
+            server = ("-m", "uvicorn", f"{_APP}.asgi:application", "--fd", str(listener.fileno()))
+            this.processes.start(name, *server, environ=environ, listener=listener)
+    worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle")
+    this.processes.start("worker", "-m", "celery", "--quiet", "-A", _APP, *worker, environ=environ)
+    this.wait_for("the database", lambda: database.done)
+    this.wait_for("the worker", lambda: any(_says_ready(line.fields) for line in this.lines.events if line.process == "worker"))
+    return web, sockets
+
+
+def _start_valkey(this: _Run, environ: dict[str, str]) -> str:
+    return brokers.start_valkey(this.processes, this.lines, this.folder, environ, this.deadline)
+
+
+def _environ(this: _Run, socket_port: int) -> dict[str, str]:
+    own = {
+        "DJANGO_SETTINGS_MODULE": f"{_APP}.settings",
+        "DTX_DEMO_FOLDER": str(this.folder),
+        "DTX_DEMO_PASSWORD": this.password,
+        "DTX_DEMO_RUN": this.name,
+        "DTX_DEMO_SECRET": secrets.token_urlsafe(32),
+        "DTX_DEMO_SOCKET_PORT": str(socket_port),
+        "LOG_FORMAT": "json",
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(this.folder),  # billiard leaves a folder there if it is killed
+    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | own
+
+
+def _says_ready(fields: dict[str, Any]) -> bool:
+    return fields["logger"] == "celery.apps.worker" and str(fields["event"]).endswith(" ready.")
+
+
+def _click(this: _Run, ports: tuple[int, int]) -> Any:
+    """Click, and wait until its lines are there; return what was pushed to the browser."""
+    browser = Browser(ports, this.deadline, this.processes.check)
+    browser.log_in(this.password)
+    with browser.watch() as connection:
+        browser.click(this.request_id)
+        pushed = browser.receive(connection)
+        this.lines.wait_for(
+            lambda: summary.is_whole(this.request_id, this.lines.events),
+            deadline=time.monotonic() + 10,
+            check=this.processes.check,
+        )
+        return pushed
+
+
+def _serve(this: _Run) -> None:
+    """Go on until a signal says to stop.
+
+    Raises:
+        DemoError: a process ended before.
+    """
+    try:
+        this.lines.wait_for(lambda: False, deadline=math.inf, check=this.processes.check)
+    except Stopped:
+        return
