@@ -1,0 +1,108 @@
+"""Management commands: a scope with an id for each, and how it ended.
+
+Django has no signal for a command, so ``BaseCommand.execute`` is wrapped, once. A command that is a server or a shell has none:
+those below, and any whose class says ``telemetry = False``.
+"""
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from . import context
+from .config import get_settings, init_telemetry
+from .errors import error_text
+from .guard import never_raises
+from .logging import get_logger
+
+__all__ = ["default_stream", "install"]
+
+_SERVERS = frozenset(
+    {
+        "celery",
+        "daphne",
+        "dbshell",
+        "gunicorn",
+        "runserver",
+        "runserver_plus",
+        "runworker",
+        "shell",
+        "shell_plus",
+        "testserver",
+        "uvicorn",
+    }
+)
+_MARK = "_dtx_wrapped"
+_log = get_logger(__name__)
+
+
+def default_stream() -> str:
+    """Return where lines go if ``LOG_STREAM`` does not say: a command's stdout is its data, unless it is a server."""
+    program, *arguments = sys.argv or [""]
+    is_django = Path(program).name in {"manage.py", "django-admin"} or Path(program).parts[-2:] == ("django", "__main__.py")
+    return "stderr" if is_django and arguments and arguments[0] not in _SERVERS else "stdout"
+
+
+def install() -> None:
+    """Wrap ``BaseCommand.execute``; a second call does nothing."""
+    execute = BaseCommand.execute
+    if getattr(execute, _MARK, False):
+        return
+
+    @functools.wraps(execute)
+    def execute_in_scope(self: BaseCommand, *args: Any, **options: Any) -> Any:
+        scope = _begin(self)
+        if scope is None:
+            return execute(self, *args, **options)
+        try:
+            _log_start()
+            result = execute(self, *args, **options)
+        except BaseException as error:
+            _log_end(scope, error)
+            raise
+        else:
+            _log_end(scope, None)
+        finally:
+            context.leave(scope)
+        return result
+
+    setattr(execute_in_scope, _MARK, True)
+    BaseCommand.execute = execute_in_scope  # type: ignore[method-assign]
+
+
+@never_raises
+def _begin(command: BaseCommand) -> context.Scope | None:
+    """Enter the scope of *command*: with a new id, or, where it is called inside another scope, that one's."""
+    settings = get_settings()
+    name = type(command).__module__.rpartition(".")[2]
+    is_server = name in _SERVERS or not getattr(command, "telemetry", True)
+    if settings.log_stream is None and getattr(command, "_called_from_command_line", False):
+        _write_to("stdout" if is_server else "stderr")
+    if not settings.enabled or is_server:
+        return None
+    fields = {"request.id": context.new_request_id(), "command.name": name}
+    if context.current_scope() is None:
+        return context.enter_root(fields, own=settings.own_keys)
+    fields["request.id"] = context.get_request_id() or fields["request.id"]
+    return context.enter(fields)
+
+
+def _write_to(stream: str) -> None:
+    """Correct the stream where the program's name did not tell what it is."""
+    if stream != default_stream():
+        init_telemetry(stream=stream)
+
+
+@never_raises
+def _log_start() -> None:
+    _log.info("command_started")
+
+
+@never_raises
+def _log_end(scope: context.Scope, error: BaseException | None) -> None:
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        _log.info("command_completed", duration_ms=scope.duration_ms)
+    else:
+        _log.error("command_failed", duration_ms=scope.duration_ms, error=error_text(error))

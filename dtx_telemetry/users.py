@@ -1,0 +1,194 @@
+"""Who a request's user is, without a trace of our having looked.
+
+Django's ``request.user`` is looked up when it is first used, and that use shows: the session counts as accessed
+(``Vary: Cookie``), an expired one is emptied (its cookie is deleted), one that does not verify is flushed. So the look-up is
+made through a copy of the session, once; what it found and what it would have done are kept, and played to the real session
+if the view asks.
+"""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib import auth
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils.functional import SimpleLazyObject, empty
+
+__all__ = ["alook", "look"]
+
+_DJANGOS_OWN = "django.contrib.auth.middleware"
+#: Where Django keeps the user that it has looked up.
+_LOOKED_UP = frozenset({"_cached_user", "_acached_user"})
+#: What Django's look-up reads in a session.
+_KEYS = (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY)
+
+
+def look(request: Any) -> Any:
+    """Return the user of *request*, or ``None`` where there is none or finding out would show."""
+    state = request.__dict__
+    user = state.get("user")
+    if not _is_lazy(user):
+        return user
+    glance = _glance(request, state, user)
+    return _found(state, user) if glance is None else glance.keep(auth.get_user(glance))  # type: ignore[arg-type]
+
+
+async def alook(request: Any) -> Any:
+    """As `look`, through Django's asynchronous look-up."""
+    state = request.__dict__
+    user = state.get("user")
+    if not _is_lazy(user):
+        return user
+    glance = _glance(request, state, user)
+    return _found(state, user) if glance is None else glance.keep(await auth.aget_user(glance))  # type: ignore[arg-type]
+
+
+def _is_lazy(user: Any) -> bool:
+    """Whether *user* is still to be looked up."""
+    return user is not None and isinstance(user, SimpleLazyObject) and user.__dict__.get("_wrapped") is empty
+
+
+def _glance(request: Any, state: dict[str, Any], user: Any) -> "_Glance | None":
+    """Return a way to look, where it is Django's own look-up that was not made yet and a session cookie came."""
+    session = state.get("session")
+    if not isinstance(session, SessionBase) or session.session_key is None or not _LOOKED_UP.isdisjoint(state):
+        return None
+    is_djangos = getattr(user.__dict__.get("_setupfunc"), "__module__", None) == _DJANGOS_OWN
+    return _Glance(request, session) if is_djangos else None
+
+
+def _found(state: dict[str, Any], user: Any) -> Any:
+    """Return the user that has been looked up behind the lazy one."""
+    found = getattr(user.__dict__.get("_setupfunc"), "found", None)
+    return state.get("_cached_user", state.get("_acached_user", found))
+
+
+class _Glance:
+    """A request as ``auth.get_user`` sees it: its session is a copy whose effects are only noted."""
+
+    def __init__(self, request: Any, session: SessionBase) -> None:
+        self._request = request
+        self.session = _Session(session)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request, name)
+
+    def keep(self, user: Any) -> Any:
+        """Make the view's own look-up, if there will be one, find what was found here; return *user*."""
+        self.session.keep()
+        replay = _Replay(self._request, self.session, user)
+        # The lazy object stays the one that others may hold already.
+        self._request.user.__dict__["_setupfunc"] = replay
+        self._request.auser = partial(_areplay, replay)
+        return user
+
+
+class _Session:
+    """A copy of a session for reading: what would change the session is noted as (method, arguments)."""
+
+    def __init__(self, session: SessionBase) -> None:
+        self._real = session
+        self._copy = copy.copy(session)
+        self._before = dict(self._copy.__dict__)
+        self.effects: list[tuple[str, tuple[Any, ...]]] = []
+        self.seen: list[Any] = []
+
+    def __getitem__(self, key: str) -> Any:
+        return self._copy[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._copy.get(key, default)
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return await self._copy.aget(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.effects.append(("set", (key, value)))
+
+    async def aset(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def flush(self) -> None:
+        self.effects.append(("flush", ()))
+
+    async def aflush(self) -> None:
+        self.flush()
+
+    def cycle_key(self) -> None:
+        self.effects.append(("cycle_key", ()))
+
+    async def acycle_key(self) -> None:
+        self.cycle_key()
+
+    def keep(self) -> None:
+        """Let the real session have what the copy has loaded, instead of asking its store again."""
+        self.seen = [self._copy.get(key) for key in _KEYS]
+        state, real = self._copy.__dict__, self._real.__dict__
+        if "_session_cache" in state and "_session_cache" not in real:
+            data = state.pop("_session_cache")
+            changed = {name: value for name, value in state.items() if self._before.get(name, self) is not value}
+            loaded = _Loaded(self._real, data, changed)
+            real.update(load=loaded.load, aload=loaded.aload)
+
+
+class _Loaded:
+    """What a session's store gave and what giving it did to the session, for when that is first used."""
+
+    def __init__(self, session: SessionBase, data: dict[str, Any], changed: dict[str, Any]) -> None:
+        self._session = session
+        self._data = data
+        self._changed = changed
+
+    def load(self) -> dict[str, Any]:
+        state = self._session.__dict__
+        state.pop("load", None)
+        state.pop("aload", None)
+        state.update(self._changed)
+        return self._data
+
+    async def aload(self) -> dict[str, Any]:
+        return self.load()
+
+
+class _Replay:
+    """Django's own look-up as the view sees it: the session is used, its effects happen, the user is the one found before."""
+
+    def __init__(self, request: Any, session: _Session, found: Any) -> None:
+        self._request = request
+        self._effects = session.effects
+        self._seen = session.seen
+        self.found = found
+
+    def __call__(self) -> Any:
+        request = self._request
+        if not hasattr(request, "_cached_user"):
+            if self.holds([request.session.get(key) for key in _KEYS]):
+                for name, arguments in self.effects():
+                    method: Callable[..., Any] = getattr(request.session, "__setitem__" if name == "set" else name)
+                    method(*arguments)
+                request._cached_user = self.found
+            else:
+                request._cached_user = auth.get_user(request)
+        return request._cached_user
+
+    def holds(self, values: list[Any]) -> bool:
+        """Whether what was found still follows from the session: the view may have emptied or filled it since."""
+        return values == self._seen
+
+    def effects(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Return the effects that are still to happen; they happen once, whichever way the view asks."""
+        effects, self._effects = self._effects, []
+        return effects
+
+
+async def _areplay(replay: _Replay) -> Any:
+    request = replay._request
+    if not hasattr(request, "_acached_user"):
+        if replay.holds([await request.session.aget(key) for key in _KEYS]):
+            for name, arguments in replay.effects():
+                await getattr(request.session, f"a{name}")(*arguments)
+            request._acached_user = replay.found
+        else:
+            request._acached_user = await auth.aget_user(request)
+    return request._acached_user

@@ -1,0 +1,322 @@
+"""Bodies that are made piece by piece: their lines, their end, and that nothing else about them changes."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
+from django.utils.decorators import sync_and_async_middleware
+from structlog.contextvars import get_contextvars
+
+from dtx_telemetry import context
+from dtx_telemetry.middleware import TelemetryMiddleware
+
+from .conftest import LogOutput
+from .support.handlers import OURS, URLS, request, serve
+from .test_http_events import closing, path_of, tracebacks
+
+pytestmark = URLS
+BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+
+
+def names(log_output: LogOutput) -> list[str]:
+    loggers = {"tests.project.http_views", "dtx_telemetry.middleware", "letters"}
+    return [line["event"] for line in log_output.lines if line["logger"] in loggers]
+
+
+def answered(response: Any) -> Any:
+    """Return *response* as the middleware leaves it."""
+    return TelemetryMiddleware(lambda request: response)(RequestFactory().get("/api/teams/4/"))
+
+
+@BOTH
+def test_lines_of_the_body_bear_the_context_and_the_end_comes_with_its_end(log_output: LogOutput, is_async: bool) -> None:
+    """A stream's lines have the request's id; its one closing event is its last line."""
+    answer = serve(path_of("stream", is_async))
+    assert answer.body == b"0;1;2;"
+    assert names(log_output) == ["piece", "piece", "piece", "pieces_closed", "request_completed"]
+    assert {line["request.id"] for line in log_output.events("piece")} == {answer.request_id}
+    assert log_output.one("pieces_closed")["request.id"] == answer.request_id
+    assert closing(log_output.lines)["http.status_code"] == 200
+
+
+@BOTH
+def test_what_the_body_binds_holds_for_its_next_piece_only(log_output: LogOutput, is_async: bool) -> None:
+    """A key bound in one piece is on the lines of the next, and gone in the end."""
+    serve(path_of("stream", is_async))
+    assert [line.get("last") for line in log_output.events("piece")] == [None, 0, 1]
+    assert closing(log_output.lines)["last"] == 2
+    assert get_contextvars() == {}
+
+
+@BOTH
+def test_nothing_is_closed_before_the_body_is(log_output: LogOutput, is_async: bool) -> None:
+    """While nobody has asked for the body, the request has not ended."""
+    response = request(path_of("stream", is_async))
+    assert names(log_output) == []
+    response.close()
+
+
+def test_outside_of_its_pieces_nothing_of_the_request_is_bound(log_output: LogOutput) -> None:
+    """Between two pieces the server's own context is as it was, whatever was bound there meanwhile."""
+    response = request("/http/stream/")
+    with context.bind_fields(server="mine"):
+        for _ in response:
+            assert get_contextvars() == {"server": "mine"}
+    response.close()
+    assert all("server" not in line for line in log_output.lines)
+
+
+def test_the_duration_is_that_of_the_whole_body(log_output: LogOutput) -> None:
+    """The time until the last piece counts."""
+    ticking = StreamingHttpResponse(iter(["a", "b"]))
+    response = answered(ticking)
+    start = context.Scope(None, {}, {})
+    body = iter(response)
+    next(body)
+    while start.duration_ms < 30:
+        pass
+    list(body)
+    response.close()
+    assert closing(log_output.lines)["duration_ms"] >= 30
+
+
+@BOTH
+def test_an_exception_in_the_body_is_a_failure_with_the_status_that_was_sent(log_output: LogOutput, is_async: bool) -> None:
+    """The exception goes on to the server, after one event with its traceback."""
+    with pytest.raises(RuntimeError, match="no more pieces"):
+        serve(path_of("stream", is_async) + "?fail")
+    line = closing(log_output.lines)
+    assert (line["event"], line["http.status_code"], line["error"]) == ("request_failed", 200, "RuntimeError: no more pieces")
+    assert tracebacks(log_output.lines) == [line]
+    assert get_contextvars() == {}
+
+
+def test_a_body_closed_before_its_end_is_cancelled(log_output: LogOutput) -> None:
+    """What its generator logs as it is closed still bears the id."""
+    response = request("/http/stream/")
+    next(iter(response))
+    response.close()
+    assert names(log_output) == ["piece", "pieces_closed", "request_cancelled"]
+    assert {line["request.id"] for line in log_output.lines} == {response["X-Request-ID"]}
+    assert get_contextvars() == {}
+
+
+@BOTH
+def test_a_body_that_nobody_asks_for_is_cancelled(log_output: LogOutput, is_async: bool) -> None:
+    """Closed unread."""
+    request(path_of("stream", is_async)).close()
+    assert names(log_output) == ["request_cancelled"]
+
+
+@BOTH
+def test_the_body_of_head_is_not_wanted(log_output: LogOutput, is_async: bool) -> None:
+    """A HEAD request that is closed unread is complete."""
+    answer = serve(path_of("stream", is_async), method="HEAD")
+    line = closing(log_output.lines)
+    assert (line["event"], line["http.method"], line["http.status_code"]) == ("request_completed", "HEAD", 200)
+    assert line["request.id"] == answer.request_id
+
+
+class Replace:
+    """A middleware that puts another response in the place of the one that comes from inside."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        self.get_response(request)
+        gc.collect()
+        return HttpResponse("another")
+
+
+def test_a_body_that_an_outer_middleware_throws_away_ends_too(log_output: LogOutput) -> None:
+    """Nobody closes such a response; its request has its event when it is collected."""
+    assert serve("/http/stream/", middleware=[f"{__name__}.Replace", OURS]).body == b"another"
+    assert closing(log_output.lines)["event"] == "request_cancelled"
+    assert get_contextvars() == {}
+
+
+@sync_and_async_middleware
+def shouting(get_response: Any) -> Any:
+    """A middleware that wraps the body, as GZipMiddleware does."""
+
+    def shout(response: Any) -> Any:
+        response.streaming_content = (part.upper() + b"!" for part in response.streaming_content)
+        return response
+
+    return lambda request: shout(get_response(request))
+
+
+@pytest.mark.parametrize("order", [[OURS, f"{__name__}.shouting"], [f"{__name__}.shouting", OURS]])
+def test_a_middleware_that_wraps_the_body_gets_along(log_output: LogOutput, order: list[str]) -> None:
+    """Inside or outside of ours, the body is wrapped and its end is the request's."""
+    assert serve("/http/stream/", middleware=order).body == b"0;!1;!2;!"
+    assert names(log_output)[-1] == "request_completed"
+
+
+def test_the_response_stays_what_it_was(log_output: LogOutput) -> None:
+    """Its class and its attributes are as they were, but for the iterator and its closing."""
+    response = StreamingHttpResponse(iter(["a"]), headers={"X-Own": "1"})
+    before = dict(vars(response))
+    after = vars(answered(response))
+    assert type(response) is StreamingHttpResponse
+    assert {name for name in after if after[name] is not before[name]} == {"_iterator"}
+    assert response.streaming is True
+    response.close()
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["file", "real_file"])
+def test_a_file_is_complete_when_it_was_read(log_output: LogOutput, is_async: bool, name: str) -> None:
+    """A FileResponse stays one, and gives the same bytes as without us."""
+    path = f"/http/{name}/"
+    ours, bare = serve(path, is_async=is_async), serve(path, is_async=is_async, middleware=[])
+    assert type(ours.response) is FileResponse
+    assert ours.without("X-Request-ID") == bare
+    assert closing(log_output.lines)["event"] == "request_completed"
+
+
+def test_a_file_that_the_server_sends_itself_is_complete(log_output: LogOutput) -> None:
+    """With ``wsgi.file_wrapper`` the body is never asked for here: closing the wrapper ends the request."""
+    wrapped = []
+
+    class FileWrapper:
+        def __init__(self, file: Any, size: int) -> None:
+            wrapped.append(file)
+            self.close = file.close
+
+    environ = RequestFactory().get("/http/real_file/").environ | {"wsgi.file_wrapper": FileWrapper}
+    response = WSGIHandler()(environ, lambda status, headers: None)
+    assert type(response) is FileWrapper
+    assert names(log_output) == []
+    response.close()
+    assert closing(log_output.lines)["event"] == "request_completed"
+    assert wrapped[0].closed
+
+
+def test_an_asynchronous_body_under_wsgi_and_the_other_way_round(log_output: LogOutput) -> None:
+    """Django consumes the wrong kind of body with a warning; lines and event are there as with the right kind."""
+
+    async def letters() -> AsyncIterator[str]:
+        for letter in "abc":
+            logging.getLogger("letters").info(letter)
+            yield letter
+
+    response = answered(StreamingHttpResponse(letters()))
+    with pytest.warns(Warning, match="must consume asynchronous"):
+        assert list(response) == [b"a", b"b", b"c"]
+    response.close()
+    assert names(log_output) == ["a", "b", "c", "request_completed"]
+    assert {line["team.id"] for line in log_output.lines} == {4}
+
+
+@BOTH
+def test_a_body_closed_twice_or_read_after_its_end_has_one_event(log_output: LogOutput, is_async: bool) -> None:
+    """Nothing that is done to it afterwards logs again."""
+    response = serve(path_of("stream", is_async)).response
+    response.close()
+    response.close()
+    assert len(log_output.events("request_completed")) == 1
+    assert get_contextvars() == {}
+
+
+class OddIterator:
+    """An iterator that goes on after its end, and has no close."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.calls += 1
+        if self.calls % 2 == 0:
+            raise StopIteration
+        return str(self.calls)
+
+
+def test_an_odd_iterator_is_asked_as_often_as_without_us(log_output: LogOutput) -> None:
+    """We ask for no piece more than the server does."""
+    iterator = OddIterator()
+    response = answered(StreamingHttpResponse(iterator))
+    assert list(response) == [b"1"]
+    assert list(response) == [b"3"]
+    assert iterator.calls == 4
+    response.close()
+    assert len(names(log_output)) == 1
+
+
+def asgi_request(path: str) -> dict[str, Any]:
+    headers = [(b"host", b"testserver")]
+    return {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers, "asgi": {"version": "3.0"}}
+
+
+async def serve_asgi(path: str, leave: Callable[[list[Any]], bool]) -> list[Any]:
+    """Serve *path* by Django's ASGI handler to a client that leaves once *leave* says so of what it got."""
+    sent: list[Any] = []
+    asked = iter([{"type": "http.request"}])
+
+    async def receive() -> Any:
+        for message in asked:
+            return message
+        await eventually(lambda: leave(sent))
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await ASGIHandler()(asgi_request(path), receive, send)
+    return sent
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_client_that_leaves_a_stream_cancels_its_request(log_output: LogOutput) -> None:
+    """One event; every line of the body bears the id, the last words of its generator too."""
+    sent = await serve_asgi("/http/async/slow_stream/", lambda sent: len(sent) > 3)
+    sent_id = dict(sent[0]["headers"])[b"X-Request-ID"].decode()
+    await eventually(lambda: log_output.events("ticks_closed"))
+    line = closing(log_output.lines)
+    assert (line["event"], line["level"]) == ("request_cancelled", "warning")
+    assert {line["request.id"] for line in log_output.lines} == {sent_id}
+    assert get_contextvars() == {}
+
+
+async def test_an_asynchronous_generator_that_is_dropped_ends_in_the_scope(log_output: LogOutput) -> None:
+    """A response that is closed between two pieces: the event loop closes its generator, and what that logs bears the id."""
+
+    async def letters() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            logging.getLogger("letters").info("letters_closed")
+
+    response = answered(StreamingHttpResponse(letters()))
+    await anext(response._iterator)
+    await asyncio.to_thread(response.close)
+    await eventually(lambda: log_output.events("letters_closed"))
+    assert log_output.one("letters_closed")["request.id"] == closing(log_output.lines)["request.id"] == response["X-Request-ID"]
+    assert closing(log_output.lines)["event"] == "request_cancelled"
+    assert get_contextvars() == {}
+
+
+async def test_a_client_that_leaves_while_the_view_works_cancels_its_request(log_output: LogOutput) -> None:
+    """One event with the view's id, and no failure."""
+    assert await serve_asgi("/http/async/slow/", lambda sent: bool(log_output.events("waiting"))) == []
+    line = closing(log_output.lines)
+    assert (line["event"], line["request.id"]) == ("request_cancelled", log_output.one("waiting")["request.id"])
+    assert not tracebacks(log_output.lines)
+    assert get_contextvars() == {}

@@ -1,0 +1,340 @@
+"""``user.id``: who it was, whatever kind of user, from the view's first line on."""
+
+import copy
+import pickle
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib import auth
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
+from django.http import HttpResponse
+from django.test import RequestFactory
+from rest_framework.authtoken.models import Token
+
+from dtx_telemetry import config, users
+from dtx_telemetry.identity import user_id
+from dtx_telemetry.middleware import TelemetryMiddleware
+
+from .conftest import LogOutput
+from .support.handlers import URLS, serve
+
+pytestmark = URLS
+BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+
+
+@pytest.fixture
+def user(db: None) -> Any:
+    return auth.get_user_model().objects.create(username="invoker", password="as if it were hashed")
+
+
+@pytest.fixture
+def session(user: Any) -> str:
+    """The session cookie of a browser that is logged in."""
+    return made_session(user).session_key or ""
+
+
+def made_session(user: Any) -> SessionStore:
+    store = SessionStore()
+    store[auth.SESSION_KEY] = str(user.pk)
+    store[auth.BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    store[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    return store
+
+
+def arrived(session: str | None) -> Any:
+    """Return a request as it is when the view is about to run."""
+    request = RequestFactory().get("/x/")
+    request.session = SessionStore(session)
+    AuthenticationMiddleware(lambda request: HttpResponse()).process_request(request)
+    return request
+
+
+class Odd:
+    """A user of no model."""
+
+    is_authenticated = True
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class Raising:
+    is_authenticated = True
+
+    @property
+    def pk(self) -> int:
+        raise RuntimeError("who am I")
+
+
+class RaisingAtOnce:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def closing_with(user: Any, log_output: LogOutput) -> dict[str, Any]:
+    """Return the closing event of a request whose view sets *user*."""
+
+    def view(request: Any) -> HttpResponse:
+        request.user = user
+        telemetry.process_view(request)
+        return HttpResponse()
+
+    telemetry = TelemetryMiddleware(view)
+    assert telemetry(RequestFactory().get("/x/")).status_code == 200
+    return log_output.one("request_completed")
+
+
+class TestWhoIsKnown:
+    """The user is on the view's lines and on the closing line."""
+
+    @BOTH
+    def test_a_session_user_is_on_every_line_from_the_view_on(
+        self, log_output: LogOutput, user: Any, session: str, is_async: bool
+    ) -> None:
+        """The view needs not have asked for it."""
+        serve("/http/async/who/" if is_async else "/http/who/", session=session, is_async=is_async)
+        assert log_output.one("who")["user.id"] == user.pk
+        assert log_output.one("request_completed")["user.id"] == user.pk
+
+    def test_a_view_that_never_looks_has_the_user_on_its_lines(self, log_output: LogOutput, user: Any, session: str) -> None:
+        """We looked in its place."""
+        serve("/http/ok/", session=session)
+        assert log_output.one("seen")["user.id"] == user.pk
+
+    @pytest.mark.parametrize("path", ["/http/missing/", "/nowhere/"])
+    def test_a_request_without_a_view_has_the_user_too(self, log_output: LogOutput, user: Any, session: str, path: str) -> None:
+        """On its closing line at the latest."""
+        serve(path, session=session)
+        assert log_output.one("request_completed")["user.id"] == user.pk
+
+    @BOTH
+    def test_nobody_is_nobody(self, log_output: LogOutput, db: None, is_async: bool) -> None:
+        """Without a session there is no such field."""
+        serve("/http/async/who/" if is_async else "/http/who/", is_async=is_async)
+        assert "user.id" not in log_output.text
+
+    @BOTH
+    def test_who_logs_in_is_on_the_closing_line(self, log_output: LogOutput, user: Any, is_async: bool) -> None:
+        """What holds at the end counts."""
+        serve("/http/async/log_in/" if is_async else "/http/log_in/", is_async=is_async)
+        assert log_output.one("request_completed")["user.id"] == user.pk
+
+    @BOTH
+    def test_who_logs_out_is_not_on_the_closing_line(
+        self, log_output: LogOutput, user: Any, session: str, is_async: bool
+    ) -> None:
+        """What holds at the end counts."""
+        serve("/http/async/log_out/" if is_async else "/http/log_out/", session=session, is_async=is_async)
+        assert "user.id" not in log_output.one("request_completed")
+
+    def test_who_becomes_another_is_the_other_at_the_end(self, log_output: LogOutput, session: str) -> None:
+        """A view that logs somebody else in."""
+        other = auth.get_user_model().objects.create(username="axe")
+        serve("/http/log_in/?name=axe", session=session)
+        assert log_output.one("request_completed")["user.id"] == other.pk
+
+    def test_the_user_of_a_token_is_on_the_closing_line(self, log_output: LogOutput, user: Any) -> None:
+        """Django REST framework authenticates in the view itself."""
+        token = Token.objects.create(user=user).key
+        assert serve("/api/users/me/", headers={"Authorization": f"Token {token}"}).status == 200
+        assert log_output.one("request_completed")["user.id"] == user.pk
+        assert token not in log_output.text
+
+    def test_a_wrong_token_is_nobody(self, log_output: LogOutput, db: None) -> None:
+        """A refused request has no user."""
+        assert serve("/api/users/me/", headers={"Authorization": "Token wrong"}).status == 401
+        assert "user.id" not in log_output.one("request_completed")
+
+    @pytest.mark.parametrize("state", ["expired", "unverified"])
+    def test_a_session_that_holds_no_longer_is_nobody(self, log_output: LogOutput, user: Any, session: str, state: str) -> None:
+        """Nor is it touched: its cookie stays until the view itself looks."""
+        if state == "unverified":
+            user.password = "changed"
+            user.save()
+        else:
+            connection.cursor().execute("UPDATE django_session SET expire_date = '2001-01-01 00:00:00'")
+        answer = serve("/http/ok/", session=session)
+        assert "user.id" not in log_output.text
+        assert not answer.cookies
+        assert "Vary" not in answer.headers
+
+
+class TestWhatIsTaken:
+    """The value of ``user.id``."""
+
+    def test_another_field_is_taken(self, log_output: LogOutput, user: Any, session: str, settings: Any) -> None:
+        """``USER_ID_FIELD`` names it."""
+        settings.DTX_TELEMETRY = {"USER_ID_FIELD": "username"}
+        serve("/http/ok/", session=session)
+        assert log_output.one("seen")["user.id"] == "invoker"
+
+    def test_no_field_switches_it_off(self, log_output: LogOutput, session: str, settings: Any) -> None:
+        """With ``None`` even a view that looks has no user on its lines."""
+        settings.DTX_TELEMETRY = {"USER_ID_FIELD": None}
+        serve("/http/who/", session=session)
+        assert "user.id" not in log_output.text
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            (7, 7),
+            ("seven", "seven"),
+            (uuid.UUID(int=7), str(uuid.UUID(int=7))),
+            (None, None),
+            (2**80, 2**80),
+            (True, "True"),
+            (type("Int", (int,), {})(7), 7),
+            (type("Str", (str,), {})("seven"), "seven"),
+            (b"seven", "b'seven'"),
+        ],
+    )
+    def test_any_kind_of_id_is_a_number_or_a_text(self, value: Any, expected: Any) -> None:
+        """UUIDs and other keys become strings, subclasses plain."""
+        found = user_id(Odd(pk=value), "pk")
+        assert (found, type(found)) == (expected, type(expected))
+
+    @pytest.mark.parametrize("user", [None, AnonymousUser(), Odd(is_authenticated=False, pk=5), object()])
+    def test_who_is_not_authenticated_has_no_id(self, user: Any) -> None:
+        """Whatever else it has."""
+        assert user_id(user, "pk") is None
+
+    def test_a_user_of_no_model_works(self, log_output: LogOutput) -> None:
+        """As those that JSON web tokens give."""
+        assert closing_with(Odd(pk="abc"), log_output)["user.id"] == "abc"
+
+    @pytest.mark.parametrize("odd", [Raising, RaisingAtOnce, Odd])
+    def test_a_user_that_raises_is_said_once_and_left_out(self, log_output: LogOutput, odd: type) -> None:
+        """The response is not disturbed, and the request has its event."""
+        assert "user.id" not in closing_with(odd(), log_output)
+        assert log_output.one("telemetry_failed")["where"] == "user.id"
+
+    def test_a_user_whose_truth_raises_works(self, log_output: LogOutput) -> None:
+        """Nothing asks whether it is true."""
+
+        class Untrue(Odd):
+            def __bool__(self) -> bool:
+                raise RuntimeError("neither")
+
+        assert closing_with(Untrue(pk=4), log_output)["user.id"] == 4
+
+
+class TestLooking:
+    """The look itself leaves no trace."""
+
+    def test_the_lazy_user_stays_the_same_object(self, user: Any, session: str) -> None:
+        """Whoever took it before sees what the view sees."""
+        request = arrived(session)
+        lazy = request.user
+        assert users.look(request) == user
+        assert request.user is lazy
+        assert not request.session.accessed
+        assert lazy.pk == user.pk
+        assert request.session.accessed
+
+    def test_it_is_looked_up_once(self, user: Any, session: str, django_assert_num_queries: Any) -> None:
+        """Two looks of ours and two of the view: one for the session, one for the user."""
+        request = arrived(session)
+        with django_assert_num_queries(2):
+            users.look(request)
+            assert users.look(request) == user
+            assert request.user == user
+            assert users.look(request) == user
+
+    def test_what_a_look_does_to_the_session_is_done_once(self, user: Any, session: str, settings: Any) -> None:
+        """A session of an old secret gets a new key as the view looks, and only one, however often and in whichever way."""
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new one", [settings.SECRET_KEY]
+        request = arrived(session)
+        assert users.look(request) == user
+        assert request.session.session_key == session
+        assert request.user == user
+        cycled = request.session.session_key
+        assert cycled != session
+        assert async_to_sync(request.auser)() == user
+        assert request.session.session_key == cycled
+
+    async def test_a_look_before_ours_is_not_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A middleware that awaited ``auser`` has found it already."""
+        request = arrived("a" * 32)
+        request._acached_user = found = Odd(pk=3)
+        assert users.look(request) is found
+        assert await users.alook(request) is found
+
+    @pytest.mark.parametrize("change", ["flush", "user", "clear"])
+    def test_a_session_that_the_view_changed_is_looked_at_anew(self, user: Any, session: str, change: str) -> None:
+        """The user is what bare Django would find then."""
+        other = auth.get_user_model().objects.create(username="axe", password="x")
+        request = arrived(session)
+        assert users.look(request) == user
+        if change == "user":
+            request.session.update(made_session(other))
+        else:
+            getattr(request.session, change)()
+        assert request.user == (other if change == "user" else AnonymousUser())
+
+    def test_a_look_that_fails_leaves_the_views_own_alone(self, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The view meets the error itself, if it looks."""
+        request = arrived(session)
+        with monkeypatch.context() as patched:
+            patched.setattr(SessionStore, "load", _fail)
+            with pytest.raises(RuntimeError):
+                users.look(request)
+        assert request.user.is_authenticated
+
+    def test_a_user_that_is_not_djangos_own_is_not_forced(self) -> None:
+        """A lazy user of another library is not evaluated by us."""
+        from django.utils.functional import SimpleLazyObject
+
+        request = arrived("a" * 32)
+        request.user = SimpleLazyObject(_fail)
+        assert users.look(request) is None
+
+    @pytest.mark.parametrize("session", [None, object(), "text"])
+    def test_a_session_of_another_kind_is_not_touched(self, session: Any) -> None:
+        """Only Django's own kind can be copied safely."""
+        request = arrived("a" * 32)
+        request.session = session
+        assert users.look(request) is None
+
+    def test_a_request_stays_as_portable_as_it_was(self, user: Any, session: str) -> None:
+        """It can be copied, deeply too, and pickled, after we looked."""
+        made: list[Any] = []
+
+        def view(request: Any) -> HttpResponse:
+            telemetry.process_view(request)
+            made.extend([copy.deepcopy(request.user), request.user.pk, pickle.loads(pickle.dumps(request))])
+            made.append(copy.copy(request))
+            return HttpResponse()
+
+        request = arrived(session)
+        telemetry = TelemetryMiddleware(view)
+        assert telemetry(request).status_code == 200
+        assert made[0] == request.user
+        assert [made[2].path, made[2].user, made[3].path] == ["/x/", user, "/x/"]
+
+    def test_an_expired_session_can_be_pickled_after_our_look(self, user: Any, session: str) -> None:
+        """And is as expired in the copy."""
+        connection.cursor().execute("UPDATE django_session SET expire_date = '2001-01-01 00:00:00'")
+        request = arrived(session)
+        users.look(request)
+        copied = pickle.loads(pickle.dumps(request.session))
+        assert copied.get("x") is None
+        assert request.session.get("x") is None
+        assert request.session.session_key is None
+        assert request.session.is_empty()
+
+
+def _fail(*_: Any) -> Any:
+    raise RuntimeError("no database")
+
+
+@pytest.fixture(autouse=True)
+def _settings_anew() -> Iterator[None]:
+    yield
+    config.reset()
