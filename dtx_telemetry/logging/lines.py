@@ -67,17 +67,19 @@ class LineBuilder:
 
     def __call__(self, record: logging.LogRecord) -> dict[str, Any]:
         message = record.msg
-        own = {
+        line: dict[str, Any] = {
             "timestamp": self._timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower(),
             "logger": record.name or "root",
             "event": message if type(message) is str and not record.args else self._message(record),
-            **fields_of(record),
         }
+        if fields := fields_of(record):
+            line.update(fields)
         context = bound()
-        line: dict[str, Any] = {**own, **context}
-        if len(line) != len(own) + len(context):
-            line = _add(own, context)
+        if line.keys().isdisjoint(context):
+            line.update(context)
+        else:
+            line = _add(line, context)
         if _span_sources:
             line = _add(line, _span_sources[0]())
         if not self._safe.issuperset(line):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 __all__ = ["FileTarget", "Output", "StreamTarget", "Target"]
 
@@ -122,23 +123,37 @@ class Output:
         report: makes the line that tells how many were lost, once output works again.
     """
 
-    __slots__ = ("_busy", "_lock", "_lost", "_pid", "_report", "_target", "_torn")
+    __slots__ = ("__weakref__", "_busy", "_lock", "_lost", "_report", "_target", "_torn")
 
     def __init__(self, target: Target, report: Callable[[int], bytes]) -> None:
         self._target = target
         self._report = report
         self._lost = 0
+        self._busy = self._torn = False
         self._start()
+        _outputs.add(self)
 
     def write(self, data: bytes) -> None:
         """Write *data*, which is a whole line; raises nothing."""
-        if self._pid != os.getpid():
-            self._start()
         with self._lock:
-            if self._lost and self._put(self._report(self._lost)):
-                self._lost = 0
-            if not self._put(data):
-                self._lost += 1
+            if self._lost or self._busy or self._torn:
+                self._write_after(data)
+                return
+            self._busy = True
+            try:
+                self._target.write(data, False)
+            except Exception as error:
+                self._torn = isinstance(error, _TornLineError)
+                self._lost = 1
+            finally:
+                self._busy = False
+
+    def _write_after(self, data: bytes) -> None:
+        """Write *data* after lines that were lost or torn, or while a line of this thread is being written."""
+        if self._lost and self._put(self._report(self._lost)):
+            self._lost = 0
+        if not self._put(data):
+            self._lost += 1
 
     def lose(self, count: int) -> None:
         """Count lines that were lost on their way here."""
@@ -156,7 +171,6 @@ class Output:
         self._lost = 0
         self._busy = False
         self._torn = False
-        self._pid = os.getpid()
 
     def _put(self, data: bytes) -> bool:
         nested, self._busy = self._busy, True
@@ -171,6 +185,18 @@ class Output:
             self._busy = nested
         self._torn = False
         return True
+
+
+#: Those whose locks have to be new in a forked child; held weakly. Asking for the process's id at each line costs more.
+_outputs: WeakSet[Output] = WeakSet()
+
+
+def _start_anew() -> None:
+    for output in list(_outputs):
+        output._start()
+
+
+os.register_at_fork(after_in_child=_start_anew)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
