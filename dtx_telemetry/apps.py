@@ -19,6 +19,7 @@ class TelemetryConfig(AppConfig):
         from . import commands
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
+        config.reset()  # whoever asked for them before Django's settings were there got none of them
         config.init_telemetry(stream=commands.default_stream())
         try:
             from . import celery  # noqa: F401 - imported for its signals

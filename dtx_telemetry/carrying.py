@@ -98,6 +98,9 @@ def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
         for key, value in fields.items():
             _pack_one(parcel, key, value)
         _fit(parcel)
+    if parcel.fields.keys() == _KOMBU_KEYS:
+        parcel.fields = {}
+        parcel.note("__type__", "left out")
     return parcel
 
 
@@ -107,7 +110,7 @@ def _is_plain(fields: dict[Any, Any]) -> bool:
         return False
     length = 0
     for key, value in fields.items():
-        if type(key) is not str or not key.isascii():
+        if type(key) is not str or not key.isascii() or len(key) > _MAX_KEY_BYTES:
             return False
         length += len(key) + 6
         kind = type(value)

@@ -111,7 +111,7 @@ def bound() -> dict[str, Any]:
         return {
             variable.name[_PREFIX_LENGTH:]: value
             for variable, value in context.items()
-            if value is not ... and variable.name.startswith(_PREFIX)
+            if value is not ... and _VARIABLES.get(variable.name) is variable
         }
     return {name: value for name, read in _readers(len(_VARIABLES)) if (value := read()) is not ...}
 

@@ -1,6 +1,8 @@
 """The channel layer that carries the sender's context with each message, around any other layer."""
 
 import functools
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from . import context
@@ -21,12 +23,12 @@ __all__ = ["TelemetryChannelLayer", "install"]
 
 _MARK = "_dtx_wrapped"
 #: The rest is the wrapped layer's; so what it holds is only found by a name that no layer has.
-_OWN = frozenset({"_dtx_layer", "send", "group_send", "receive"})
+_OWN = frozenset({"_dtx_layer", "send", "group_send", "receive", "new_channel", "group_add"})
 _log = get_logger(__name__)
 
 
 class TelemetryChannelLayer(BaseChannelLayer):
-    """Wraps the layer that ``BACKEND`` names, and is it in everything but sending and receiving.
+    """Wraps the layer that ``BACKEND`` names, and is it in everything but sending, receiving and subscribing.
 
     ``CHANNEL_LAYERS = {"default": {"BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer",
     "CONFIG": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [...]}}}}``
@@ -77,6 +79,16 @@ class TelemetryChannelLayer(BaseChannelLayer):
         """Return the next message of *channel*; no handler finds our key in it, a decorated consumer its context beside it."""
         return without_context(await self._dtx_layer.receive(channel))
 
+    async def new_channel(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a new channel's name. What the layer starts for good, a task that receives for all, has nobody's context."""
+        with _nobodys_context():
+            return await self._dtx_layer.new_channel(*args, **kwargs)
+
+    async def group_add(self, group: str, channel: str) -> Any:
+        """Add *channel* to *group*, in nobody's context as well."""
+        with _nobodys_context():
+            return await self._dtx_layer.group_add(group, channel)
+
 
 def install() -> None:
     """Wrap every layer that Channels makes from ``CHANNEL_LAYERS``, which so may stay as it is; a second call does nothing."""
@@ -106,6 +118,22 @@ def _with_context(message: dict[str, Any]) -> dict[str, Any]:
     """Return *message* with the context under its one key; the sender's own dict is not changed."""
     carried = _carried() if isinstance(message, dict) else None
     return {**message, KEY: carried} if carried else message
+
+
+@contextmanager
+def _nobodys_context() -> Generator[None]:
+    scope = _enter_nobodys()
+    try:
+        yield
+    finally:
+        if scope is not None:
+            context.leave(scope)
+
+
+@never_raises
+def _enter_nobodys() -> context.Scope | None:
+    settings = get_settings()
+    return context.enter_root({}, own=settings.own_keys) if settings.enabled else None
 
 
 @never_raises

@@ -131,7 +131,7 @@ def text_by_text(given: Any) -> Mapping[str, str]:
 def patterns(given: Any) -> tuple[re.Pattern[str], ...]:
     try:
         return tuple(re.compile(text) for text in texts(given))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise _NotAccepted(f"a list of regular expressions ({error})") from None
 
 

@@ -104,6 +104,8 @@ WRONG = [
     ("LABEL_PREFIXES", ["/api/", ""], TEXTS),
     ("EXCLUDE_PATHS", "/health/", TEXTS),
     ("EXCLUDE_PATHS", ["("], "a list of regular expressions"),
+    ("EXCLUDE_PATHS", ["a{99999999999999999999}"], "a list of regular expressions"),
+    ("EXCLUDE_PATHS", ["(" * 5000 + ")" * 5000], "a list of regular expressions"),
     ("EXCLUDE_PATHS", [5], TEXTS),
     ("PROPAGATE", "tenant", TEXTS),
     ("PROPAGATE", {"tenant": 1}, TEXTS),
@@ -402,3 +404,19 @@ def test_without_django_settings_the_environment_and_defaults_count():
     """
 
     assert run_python(code, LOG_LEVEL="error").split() == ["40", "json", "True"]
+
+
+def test_what_was_read_before_django_had_settings_is_read_again():
+    """A module that asks for labels as it is imported, before ``settings.configure()``, does not fix the defaults for good."""
+    code = """
+        from dtx_telemetry import extract_labels
+        import dtx_telemetry.celery
+        import django
+        from django.conf import settings
+        before = extract_labels("/v2/teams/5/")
+        settings.configure(INSTALLED_APPS=["dtx_telemetry"], DTX_TELEMETRY={"LABEL_PREFIXES": ["/v2/"]})
+        django.setup()
+        print(before, extract_labels("/v2/teams/5/"))
+    """
+
+    assert run_python(code) == "{} {'labels': ['team'], 'team.id': 5}\n"

@@ -6,7 +6,7 @@ import re
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from uuid import UUID
 
 import pytest
@@ -466,3 +466,14 @@ def test_keys_that_an_application_makes_up_do_not_make_each_line_dearer() -> Non
     assert context.bound() == {"request.id": "a"}
     context.leave(scope)
     assert context.bound() == {}
+
+
+def test_a_variable_that_lost_its_place_is_not_what_is_bound() -> None:
+    """Of two threads that bind a new key at once one loses; what it set must not show, since nothing could take it away."""
+
+    def lose() -> dict[str, object]:
+        ContextVar("structlog_made_up_0").set("lost")
+        return context.bound()
+
+    Context().run(bind_contextvars, **{f"made_up_{number}": number for number in range(500)})
+    assert Context().run(lose) == {}

@@ -216,7 +216,7 @@ class TestBeingTheWrappedLayer:
         assert isinstance(layer, BaseChannelLayer)
 
     async def test_every_public_name_is_the_wrapped_layers(self, layer):
-        """Methods, attributes and extensions, but for the three that carry."""
+        """Methods, attributes and extensions, but for those that carry or subscribe."""
         wrapped = layer._dtx_layer
         names = {name for kind in (wrapped, BaseChannelLayer) for name in dir(kind) if not name.startswith("_")}
         names |= {"extensions", "expiry", "group_expiry", "capacity"}
@@ -226,7 +226,7 @@ class TestBeingTheWrappedLayer:
             return getattr(value, "__func__", None) or (value.func, value.args) if hasattr(value, "func") else value
 
         assert len(names) > 5
-        for name in names - {"send", "group_send", "receive"}:
+        for name in names - {"send", "group_send", "receive", "new_channel", "group_add"}:
             assert seen(layer, name) == seen(wrapped, name), name
         await close(layer)
 
@@ -290,6 +290,31 @@ class TestBeingTheWrappedLayer:
         await memory.send("a", {"type": "told"})
 
         assert await received(memory, "a") == {"type": "told"}
+
+
+class TestWhatALayerStarts:
+    async def test_has_nobodys_context(self, valkey_url):
+        """The tasks that receive for every connection of the process do not bear the first one's id for ever."""
+        layer = TelemetryChannelLayer(PUBSUB, {"hosts": [valkey_url, valkey_url]})
+        bound = []
+
+        def make_task(loop, coroutine, **options):
+            bound.append(context.bound())
+            return asyncio.Task(coroutine, loop=loop, **options)
+
+        asyncio.get_running_loop().set_task_factory(make_task)
+        scope = context.enter_root({"request.id": "first"})
+        channel = await layer.new_channel()
+        of_one_shard = len(bound)
+        for group in ("draft", "tournament"):  # one on each host, wherever the channel is
+            await layer.group_add(group, channel)
+        assert context.bound() == {"request.id": "first"}
+        context.leave(scope)
+
+        assert 0 < of_one_shard < len(bound)
+        assert not any(bound)
+        asyncio.get_running_loop().set_task_factory(None)
+        await close(layer)
 
 
 class TestConfiguration:

@@ -408,6 +408,29 @@ class TestOverriding:
         assert fields(told) == {"request.id": "sender", "own": "mine", "override": "bound"}
         assert "override" not in log_output.one("ws_disconnected")
 
+    async def test_a_copy_of_the_clients_message_is_the_clients(self, log_output):
+        """What its handler binds stays for the connection, as it does with the message itself."""
+
+        @telemetry_consumer
+        class Binds(AsyncWebsocketConsumer):
+            async def receive(self, text_data=None, bytes_data=None):
+                log.info("received")
+                bind_contextvars(said=text_data)
+                await self.send(text_data)
+
+        class Copies(Binds):
+            async def dispatch(self, message):
+                await super().dispatch(dict(message, text=message.get("text")))
+
+        async with connected(Copies.as_asgi()) as socket:
+            for text in ("1", "2"):
+                await socket.say(text)
+                await socket.text()
+            await socket.leave()
+
+        assert [line.get("said") for line in log_output.events("received")] == [None, "1"]
+        assert log_output.one("ws_disconnected")["said"] == "2"
+
     async def test_dispatch_of_a_worker(self, log_output):
         """The same where each message is a scope of its own: the context is entered once, whatever becomes of the message."""
 

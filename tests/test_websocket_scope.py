@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import types
 import weakref
 from contextvars import Context
@@ -512,6 +513,30 @@ class TestDecorating:
             await socket.leave()
 
         assert log_output.lines == []
+
+    @pytest.mark.parametrize("other", [object, print, Echo.as_asgi(), 5])
+    def test_what_is_no_consumer_class_is_refused(self, other):
+        """At once and by name: the decorator belongs on the class, not on what ``as_asgi()`` returns."""
+        with pytest.raises(TypeError, match=f"not {re.escape(repr(other))}"):
+            telemetry_consumer(other)
+
+    async def test_a_consumer_that_keeps_no_scope(self, log_output):
+        """One that overrides ``__call__`` and dispatches by itself works as it did."""
+
+        @telemetry_consumer
+        class Own(AsyncConsumer):
+            async def __call__(self, scope, receive, send):
+                await self.dispatch(await receive())
+                await send({"type": "websocket.accept"})
+
+            async def websocket_connect(self, message):
+                log.info("asked")
+
+        async with connected(Own.as_asgi(), scope_of(user=User(7))) as socket:
+            await socket.end()
+
+        assert [line["user.id"] for line in log_output.lines] == [7, 7, 7]
+        assert not log_output.events("telemetry_failed")
 
     @pytest.mark.parametrize("base", [Echo, SyncEcho])
     def test_what_is_decorated_already_is_not_decorated_again(self, base):

@@ -29,7 +29,12 @@ def telemetry_consumer(consumer: _C) -> _C:
 
     For any Channels consumer class, synchronous or asynchronous, of WebSockets, HTTP or channels. Returns the same class;
     a class whose base is decorated too is one consumer, not two.
+
+    Raises:
+        TypeError: it is no consumer class; what ``as_asgi()`` returns is none.
     """
+    if not isinstance(consumer, type) or not hasattr(consumer, "dispatch"):
+        raise TypeError(f"telemetry_consumer decorates a consumer class of Channels, not {consumer!r}")
     _wrap(consumer, "__call__", _calling)
     _wrap(consumer, "dispatch", _dispatching)
     return consumer
@@ -68,7 +73,8 @@ def _dispatching(dispatch: Any) -> Any:
         peer = self.__dict__.get(_ATTRIBUTE)
         if peer is None or is_handling(peer):
             return await handle(message)
-        peer.learn(self.scope)
+        # A consumer that overrides __call__ may have none.
+        peer.learn(getattr(self, "scope", None))
         if peer.is_clients(message):
             return await handle(message)
         with handling(message, peer) as clean:

@@ -38,7 +38,7 @@ class Channel:
         """There is no client; every message comes from somebody else."""
         return False
 
-    def learn(self, scope: Mapping[str, Any]) -> None:
+    def learn(self, scope: Mapping[str, Any] | None) -> None:
         """There is no user."""
 
     def fail(self, error: BaseException) -> None:

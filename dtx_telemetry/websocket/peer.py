@@ -13,12 +13,16 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from .. import context
 from ..config import get_settings
 from ..guard import never_raises
+from ..messages import context_of, without_context
 from .opening import fields_of, user_id_of
 
 __all__ = ["Peer", "Receive", "Send"]
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+# What a server sends to an application; a channel layer's messages have types of the application's own.
+_CLIENTS_TYPES = ("websocket.connect", "websocket.receive", "websocket.disconnect", "http.request", "http.disconnect")
 
 
 class Peer:
@@ -31,7 +35,6 @@ class Peer:
         self._asgi = scope
         self._settings = get_settings()
         self._user = scope.get("user")
-        self._from_client: Any = None
         self._unsent: OSError | None = None
         #: Whether the client went away, or the server gave it up.
         self._gone = False
@@ -43,10 +46,10 @@ class Peer:
         _open.add(self)
 
     def receiving(self, receive: Receive) -> Receive:
-        """Return *receive*, watched: what it gives comes from the client, and not through a channel layer."""
+        """Return *receive*, watched."""
 
         async def received() -> Any:
-            message = self._from_client = await receive()
+            message = await receive()
             self._note_received(message)
             return message
 
@@ -67,12 +70,15 @@ class Peer:
         return sent
 
     def is_clients(self, message: Any) -> bool:
-        """Whether *message* came from the client."""
-        return message is self._from_client
+        """Whether *message* came from the client; a copy too, and not only the latest: ``dispatch`` may be overridden."""
+        is_of_client = isinstance(message, dict) and message.get("type") in _CLIENTS_TYPES
+        return is_of_client and context_of(without_context(message)) is None
 
     @never_raises
-    def learn(self, scope: Mapping[str, Any]) -> None:
+    def learn(self, scope: Mapping[str, Any] | None) -> None:
         """Bind the user again where the consumer, whose *scope* it is, has logged one in or out."""
+        if scope is None:
+            return
         self._asgi = scope
         user = scope.get("user")
         if user is not self._user:

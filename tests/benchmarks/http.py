@@ -1,4 +1,4 @@
-"""What a request costs more than with bare Django: with us, with django-structlog, with django-guid; WSGI and ASGI.
+"""What a request costs more than with bare Django: with us and with our peers; WSGI and ASGI.
 
 The whole handler is called in-process. Everybody logs JSON to the null device. The project has the middleware of a new one,
 the view is as small as it can be, and nobody is logged in.
@@ -35,14 +35,16 @@ SUBJECTS = {
     "dtx_telemetry": ("dtx_telemetry", "dtx_telemetry.middleware.TelemetryMiddleware"),
     "django-structlog": ("django_structlog", "django_structlog.middlewares.RequestMiddleware"),
     "django-guid": ("django_guid", "django_guid.middleware.guid_middleware"),
+    "OpenTelemetry": (None, None),  # puts its middleware there by itself
 }
+CORRELATION_ID = "asgi-correlation-id"  # a middleware around an ASGI application, not one of Django's
 
 
 def comparisons(rounds: int) -> Iterator[Comparison]:
     """Yield the tables of this module."""
-    ratios = {f"dtx_telemetry adds, to what {name} adds": _added(name) for name in ("django-structlog", "django-guid")}
-    for kind in ("wsgi", "asgi"):
-        subjects = [Subject(name, f"{__name__}:{kind}", (name,)) for name in SUBJECTS]
+    for kind, names in (("wsgi", [*SUBJECTS]), ("asgi", [*SUBJECTS, CORRELATION_ID])):
+        subjects = [Subject(name, f"{__name__}:{kind}", (name,)) for name in names]
+        ratios = {f"dtx_telemetry adds, to what {name} adds": _added(name) for name in names[2:]}
         yield compare(f"a request over {kind.upper()}", subjects, ratios, rounds=rounds)
 
 
@@ -106,7 +108,19 @@ def asgi(subject: str) -> Work:
         response = await handler.get_response_async(ASGIRequest(scope, io.BytesIO()))
         assert response.status_code == 200
 
-    return lambda: loop.run_until_complete(serve())
+    if subject != CORRELATION_ID:
+        return lambda: loop.run_until_complete(serve())
+    from asgi_correlation_id import CorrelationIdMiddleware
+
+    async def app(*_: Any) -> None:
+        await serve()
+
+    around = CorrelationIdMiddleware(app)
+    return lambda: loop.run_until_complete(around(scope, _nothing, _nothing))
+
+
+async def _nothing(*_: Any) -> None:
+    return None
 
 
 def _start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -128,7 +142,7 @@ urlpatterns = [
 
 
 def _set_up(subject: str, apps: list[str], middleware: list[str]) -> None:
-    app, own = SUBJECTS[subject]
+    app, own = SUBJECTS.get(subject, (None, None))
     settings.configure(
         SECRET_KEY="benchmarks",
         ALLOWED_HOSTS=["*"],
@@ -139,6 +153,8 @@ def _set_up(subject: str, apps: list[str], middleware: list[str]) -> None:
     )
     if app == "django_structlog":
         _configure_structlog()
+    if subject == "OpenTelemetry":
+        _configure_opentelemetry()
     django.setup()
     # What a subject imports (we load Celery where it is installed) is no part of a request: the collector need not walk it.
     gc.collect()
@@ -154,6 +170,16 @@ LOGGING: dict[str, Any] = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
     "root": {"handlers": ["console"], "level": "INFO"},
 }
+
+
+def _configure_opentelemetry() -> None:
+    """With a tracer that records every request and exports none."""
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.django import DjangoInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+
+    trace.set_tracer_provider(TracerProvider())
+    DjangoInstrumentor().instrument()
 
 
 def _configure_structlog() -> None:
