@@ -140,11 +140,13 @@ def _is_console(handler: logging.Handler) -> bool:
 
 
 def _set_levels(settings: Settings, level: int | None) -> None:
-    _set_level(logging.getLogger(), settings.log_level if level is None else level)
+    everybody = settings.log_level if level is None else level
+    _set_level(logging.getLogger(), everybody)
+    quiet = max(logging.WARNING, everybody)
     for name in settings.quiet_loggers:
         logger = logging.getLogger(name)
-        if name not in settings.log_levels and logger.level < logging.WARNING:
-            _set_level(logger, logging.WARNING)
+        if name not in settings.log_levels and logger.level < quiet:
+            _set_level(logger, quiet)
     for name, number in settings.log_levels.items():
         _set_level(logging.getLogger(name), number)
 

@@ -1,0 +1,51 @@
+"""Celery, by signals alone: import this once where the Celery app is made.
+
+The context of whoever publishes goes along in the message's headers (``request.id``, ``dtx.context``,
+``dtx.published_at``), and is bound again around the task. The worker's and beat's own lines come through the same log pipeline.
+
+Importing it connects the signals, once in a process, however often it is imported. It reads no settings and touches no logging.
+"""
+
+try:
+    from celery.signals import (
+        after_task_publish,
+        beat_init,
+        before_task_publish,
+        celeryd_after_setup,
+        setup_logging,
+        task_failure,
+        task_postrun,
+        task_prerun,
+        task_received,
+        task_rejected,
+        task_retry,
+        task_revoked,
+        task_unknown,
+    )
+except ImportError as error:
+    raise ImportError("dtx_telemetry.celery needs Celery: pip install 'dtx_telemetry[celery]'") from error
+
+from . import execution, process, publishing, reports
+from .publishing import context_publishing
+from .restoring import context_restored
+
+__all__ = ["context_publishing", "context_restored"]
+
+_RECEIVERS = (
+    (before_task_publish, publishing.inject),
+    (after_task_publish, publishing.tell),
+    (task_received, reports.remember),
+    (task_prerun, execution.start),
+    (task_failure, execution.fail),
+    (task_retry, execution.retry),
+    (task_postrun, execution.end),
+    (task_revoked, reports.revoked),
+    (task_rejected, reports.rejected),
+    (task_unknown, reports.unknown),
+    (setup_logging, process.set_up_logging),
+    (celeryd_after_setup, process.prepare_worker),
+    (beat_init, process.prepare_beat),
+)
+
+for _signal, _receiver in _RECEIVERS:
+    _signal.connect(_receiver, weak=False, dispatch_uid=f"dtx_telemetry.{_receiver.__name__}")

@@ -1,0 +1,107 @@
+"""The processes of Celery: the worker's and beat's own lines come through our pipeline, what a task prints included."""
+
+import logging
+import os
+from typing import Any
+
+import click
+from celery import current_app
+from celery.signals import setup_logging
+from celery.utils.log import get_multiprocessing_logger
+
+from ..config import get_settings
+from ..guard import never_raises
+from ..logging import configure
+
+__all__ = ["prepare_beat", "prepare_worker", "set_up_logging"]
+
+_OURSELVES = "dtx_telemetry.celery"
+_UID = "dtx_telemetry.set_up_logging"
+#: For a pool's child that is a fresh interpreter and has no command line: the level that the worker's had.
+_LEVEL_OF_WORKER = "DTX_TELEMETRY_WORKER_LEVEL"
+
+
+def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) -> None:
+    """Take the place of Celery's own logging; a receiver of ``setup_logging``, whose being there tells Celery not to do it.
+
+    A ``--loglevel`` that was given wins over ``LOG_LEVEL``; Celery's own default does not. With ``--logfile`` the lines go
+    there.
+
+    Raises:
+        ImproperlyConfigured: a setting is wrong; Celery stops its start.
+    """
+    settings = get_settings()
+    if not settings.enabled:
+        _leave_it_to_celery(loglevel, logfile, **options)
+        return
+    configure(settings, level=_given_level(loglevel), path=logfile if isinstance(logfile, str) else None)
+    # billiard's logger keeps its lines to itself, and without a handler would print them past everything.
+    pool_logger: Any = get_multiprocessing_logger()
+    pool_logger.setLevel(logging.ERROR)
+    pool_logger.propagate = True
+    if _is_fresh_child() and os.environ.get("CELERY_LOG_REDIRECT"):
+        level: Any = os.environ.get("CELERY_LOG_REDIRECT_LEVEL")
+        current_app.log.redirect_stdouts(level)
+
+
+@never_raises
+def prepare_worker(instance: Any = None, **_: Any) -> None:
+    """Make log lines of what tasks print, as Celery does where it sets up logging; a receiver of ``celeryd_after_setup``."""
+    conf = instance.app.conf
+    if _OURSELVES not in conf.imports:
+        # A pool's child that is a fresh interpreter imports what is listed here, and not the module that makes the app.
+        conf.imports = (*conf.imports, _OURSELVES)
+    if getattr(instance, "redirect_stdouts", False) and _is_ours_to_redirect():
+        instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
+
+
+@never_raises
+def prepare_beat(sender: Any = None, **_: Any) -> None:
+    """Do the same for beat; a receiver of ``beat_init``."""
+    conf = sender.app.conf
+    if conf.worker_redirect_stdouts and _is_ours_to_redirect():
+        sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
+
+
+def _is_ours_to_redirect() -> bool:
+    """Whether Celery leaves it undone because of our receiver of ``setup_logging``, and not of somebody else's."""
+    return get_settings().enabled or len(setup_logging.receivers) == 1
+
+
+def _leave_it_to_celery(loglevel: Any, logfile: Any, format: Any = None, colorize: Any = None, **_: Any) -> None:
+    """Let Celery set up its logging as if this receiver were not there: it asks again, and finds none."""
+    if len(setup_logging.receivers) > 1:
+        return
+    setup_logging.disconnect(dispatch_uid=_UID)
+    try:
+        log: Any = current_app.log
+        log.already_setup = False
+        log.setup_logging_subsystem(loglevel, logfile, format=format, colorize=colorize)
+    finally:
+        setup_logging.connect(set_up_logging, weak=False, dispatch_uid=_UID)
+
+
+def _given_level(loglevel: Any) -> int | None:
+    """Return the level of a command line's ``--loglevel``, ``None`` where there is no command line or it has none."""
+    if _is_fresh_child():
+        level = os.environ.get(_LEVEL_OF_WORKER, "")
+        return int(level) if level.isdecimal() else None
+    given = _was_given()
+    number = loglevel if isinstance(loglevel, int) else logging.getLevelNamesMapping().get(str(loglevel).upper())
+    os.environ[_LEVEL_OF_WORKER] = str(number) if given else ""
+    return number if given else None
+
+
+def _was_given() -> bool:
+    command = click.get_current_context(silent=True)
+    while command is not None:
+        source = command.get_parameter_source("loglevel")
+        if source in {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}:
+            return True
+        command = command.parent
+    return False
+
+
+def _is_fresh_child() -> bool:
+    """Whether this is a pool's child that was not forked; see ``celery.concurrency.prefork.process_initializer``."""
+    return "FORKED_BY_MULTIPROCESSING" in os.environ and click.get_current_context(silent=True) is None

@@ -1,0 +1,83 @@
+"""What a message says about its context, read again: for the scope of a task, and for a line about a task that never ran."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from celery.utils.dispatch import Signal
+
+from .. import context
+from ..carrying import carry_in
+from ..messages import KEY
+from .closing import log
+from .workflow import workflow_id
+
+__all__ = ["CONTEXT", "PUBLISHED_AT", "REQUEST_ID", "Carried", "carried", "context_restored", "restore"]
+
+REQUEST_ID = "request.id"
+CONTEXT = KEY
+PUBLISHED_AT = "dtx.published_at"
+
+#: Sent as a task starts, with ``sender`` (the task) and ``context``: a dict of what will be bound, to be changed in place.
+context_restored = Signal(name="context_restored", providing_args=["context"])
+
+
+class Carried(NamedTuple):
+    """Our headers of a message as they came, ``None`` where there was none."""
+
+    request_id: Any
+    fields: Any
+    published_at: Any
+
+    def seconds_since(self, now: float) -> float | None:
+        """Return how long ago it was published, at least 0 (the publisher's clock may be ahead), if it says so believably."""
+        at = self.published_at
+        believable = isinstance(at, int | float) and not isinstance(at, bool) and 0 < at < 2**40
+        return max(0.0, now - at) if believable else None
+
+
+def carried(request: Any) -> Carried:
+    """Return the headers of ours that *request* (a task's context, a message's headers, ``None``) bears.
+
+    An eager task has them only under ``headers``, a task from a message as attributes too.
+    """
+    get = getattr(request, "get", None)
+    if get is None:
+        return Carried(None, None, None)
+    nested = get("headers")
+    if not isinstance(nested, Mapping):
+        nested = {}
+    names = (REQUEST_ID, CONTEXT, PUBLISHED_AT)
+    return Carried(*[get(name) if (value := nested.get(name)) is None else value for name in names])
+
+
+def restore(sender: Any, found: Carried, request: Any, task_id: Any) -> dict[str, Any]:
+    """Return the fields to bind for a task: what its message carried, as far as it is good, and always a ``request.id``.
+
+    Args:
+        sender: the task, for ``context_restored``.
+        found: what the message carried.
+        request: what else the message says: its workflow's id, in every process the same, stands in for one that is missing or
+            bad.
+        task_id: the task's id.
+    """
+    parcel = carry_in(found.request_id, found.fields)
+    request_id = parcel.request_id or _workflow_id(request, task_id)
+    fields = {**parcel.fields, "request.id": request_id}
+    if context_restored.receivers:
+        fields = _asked(sender, fields, request_id)
+    if parcel.problems:
+        log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
+    return fields
+
+
+def _asked(sender: Any, fields: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """Return *fields* as the receivers of ``context_restored`` want them."""
+    context_restored.send(sender, context=fields)
+    if not context.valid_request_id(fields.get("request.id")):
+        fields["request.id"] = request_id
+    return {key: value for key, value in fields.items() if isinstance(key, str)}
+
+
+def _workflow_id(request: Any, task_id: Any) -> str:
+    get = getattr(request, "get", lambda _: None)
+    return workflow_id(get("group"), get("chain"), get("chord"), get("root_id") or task_id)

@@ -1,0 +1,1 @@
+"""A Celery app without Django, for tests."""
