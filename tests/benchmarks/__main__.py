@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="modules to run; without any, all")
     parser.add_argument("--rounds", type=int, default=25, help="turns of each subject (%(default)s)")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the results go (%(default)s)")
+    parser.add_argument("--json", type=Path, default=Path(".benchmarks.json"), help="where the results go (%(default)s)")
     options = parser.parse_args()
     results: list[Comparison] = []
     for name in options.names or _modules():
