@@ -39,17 +39,18 @@ class TelemetryHandler(logging.Handler):
             if not kept:
                 return kept
             record = kept if isinstance(kept, logging.LogRecord) else record
-        self.emit(record)
-        return record
-
-    def emit(self, record: logging.LogRecord) -> None:
         if record.name == self._dropped and hasattr(record, "status_code"):
-            return
+            return record
         try:
             line = self._build(record)
         except Exception as error:
             line = _failed_line(record, error)
         self._put(line)
+        return record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print *record* as `handle` does, which is what stdlib calls."""
+        self.handle(record)
 
     def flush(self) -> None:
         """Wait until all lines are written, for a bounded time. ``logging.shutdown`` calls it at the exit."""

@@ -66,12 +66,14 @@ class LineBuilder:
         self._timestamp = timestamp
 
     def __call__(self, record: logging.LogRecord) -> dict[str, Any]:
-        message = record.msg
+        event = record.msg
+        if record.args or type(event) is not str:
+            event = self._message(record)
         line: dict[str, Any] = {
             "timestamp": self._timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower(),
             "logger": record.name or "root",
-            "event": message if type(message) is str and not record.args else self._message(record),
+            "event": event,
         }
         if fields := fields_of(record):
             line.update(fields)

@@ -60,7 +60,7 @@ class JsonRenderer:
                 or text.find("{", 1) > 0
                 or len(text) > self._limit
                 or ("@" in text and "://" in text)
-                or (text.count("[") > 1 and (",[" in text or "[[" in text))
+                or ("[" in text and text.count("[") > 1 and (",[" in text or "[[" in text))
                 or "null" in text  # what JSON makes of NaN
             ):
                 data = self._dump(self._plain.line(line))
