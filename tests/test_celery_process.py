@@ -185,7 +185,8 @@ def test_error_callbacks_of_a_killed_task_have_its_id(plain: Processes, app: Cel
     lines = process.wait_for_lines(
         lambda line: line["event"] == "task_started" and line["task.name"] == f"{TASKS}told", count=2
     )
-    assert [(line["request.id"], line["user.id"]) for line in lines] == [("req-1", 7)] * 2
+    # Celery may report a hard limit twice, and then calls back twice.
+    assert {(line["request.id"], line["user.id"]) for line in lines} == {("req-1", 7)}
     assert with_fields(process.lines, logger="multiprocessing", level="error"), "what the pool says about its lost child"
 
 

@@ -30,7 +30,7 @@ PROJECT = {
         CHANNEL_LAYERS = {
             "default": {
                 "BACKEND": "channels_redis.core.RedisChannelLayer",
-                "CONFIG": {"hosts": [os.environ["VALKEY"]]},
+                "CONFIG": {"hosts": [{"address": os.environ["VALKEY"], "socket_timeout": 15}]},
             }
         }
     """,

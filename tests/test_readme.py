@@ -93,6 +93,8 @@ def test_every_block_has_a_test():
         "demo",
         "tests",
         "demo-output",
+        "bench",
+        "bench-output",
         "install",
         "line",
         "reading",
@@ -189,6 +191,34 @@ def test_the_test_command_runs_tox():
     assert BLOCKS["tests"].endswith("/tox")
     assert {"py311", "py312", "py313", "lint", "types"} <= set(re.split(r"[,\s]+", tox["tox"]["env_list"]))
     assert tox["tox"]["skip_missing_interpreters"] == "true"
+
+
+def test_the_benchmarks_command_runs_them():
+    """It is an environment of tox that runs the module."""
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    name = re.fullmatch(r"\.venv/bin/tox -e (\w+)", BLOCKS["bench"])[1]
+    assert tox[f"testenv:{name}"]["commands"].startswith("python -m tests.benchmarks")
+
+
+def test_the_benchmarks_tables_are_what_a_run_printed():
+    """Each ratio follows from the costs above it, so no figure was put in by hand."""
+    checked = 0
+    for table in BLOCKS["bench-output"].split("\n\n"):
+        title, line, *rows = table.splitlines()
+        assert line == "-" * len(title)
+        costs = {
+            name: float(cost)
+            for name, cost in (re.fullmatch(r"(.+?)  +([\d.]+) us", row).groups() for row in rows if row.endswith(" us"))
+        }
+        assert all(cost > 0 for cost in costs.values())
+        for row in rows[len(costs) :]:
+            label, value = re.fullmatch(r"(.+?)  +(-?[\d.]+)", row).groups()
+            name, _, base = label.partition(" to ")
+            if name in costs and base in costs:
+                assert float(value) == pytest.approx(costs[name] / costs[base], abs=0.02)
+                checked += 1
+    assert checked > 10
 
 
 def test_the_extras_of_the_install_command_are_there():

@@ -38,7 +38,7 @@ REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authenticat
 
 _redis = os.environ.get("DTX_TEST_CHANNEL_LAYER")
 _layer = (
-    {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [_redis]}}
+    {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [{"address": _redis, "socket_timeout": 15}]}}
     if _redis
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 )

@@ -27,12 +27,14 @@ MIDDLEWARE = [
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": Path(os.environ["DTX_DEMO_FOLDER"]) / "db.sqlite3"}}
 
 _RUN = os.environ["DTX_DEMO_RUN"]
+# channels_redis waits five seconds for a message, and redis-py 8 gives up on a socket after as many.
+_LAYER = {"address": os.environ["DTX_DEMO_LAYER"], "socket_timeout": 15}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer",
         "CONFIG": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [os.environ["DTX_DEMO_LAYER"]], "prefix": _RUN, "group_expiry": 3600},
+            "CONFIG": {"hosts": [_LAYER], "prefix": _RUN, "group_expiry": 3600},
         },
     }
 }
