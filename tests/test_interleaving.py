@@ -31,7 +31,10 @@ async def browse(number, address, http):
 
 
 async def browse_all(address):
-    async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=BROWSERS)) as http:
+    # Each request has a connection of its own: the server closes idle ones, perhaps just as one is used again.
+    async with httpx.AsyncClient(
+        timeout=120, limits=httpx.Limits(max_connections=BROWSERS, max_keepalive_connections=0)
+    ) as http:
         await asyncio.gather(*(browse(number, address, http) for number in range(BROWSERS)))
 
 
@@ -56,7 +59,14 @@ def browsers_of(line, owners):
 def test_no_line_has_anothers_id(processes, valkey, valkey_url, tmp_path):
     """Two thousand lines of a server and a threads worker: each is about one browser, and everything on it says so."""
     database = str(tmp_path / "empty.sqlite3")
-    processes.environ |= {**valkey.environ, "DTX_TEST_CHANNEL_LAYER": valkey_url, "DTX_TEST_DB": database}
+    # The other layer of channels_redis may lose the cancel of a consumer that ends, and then never lets it go.
+    layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [valkey_url]}}
+    layers = {"default": {"BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer", "CONFIG": layer}}
+    processes.environ |= {
+        **valkey.environ,
+        "DTX_TEST_SETTINGS": json.dumps({"CHANNEL_LAYERS": layers}),
+        "DTX_TEST_DB": database,
+    }
     server = processes.uvicorn()
     worker = processes.worker(pool="threads", concurrency=8)
 
