@@ -514,3 +514,22 @@ async def test_one_close_only(log_output):
         await socket.leave(1006)
 
     assert ends(log_output) == [("ws_rejected", 4001)]
+
+
+async def test_what_channels_still_waits_for_does_not_delay_the_closing_event(log_output):
+    """A layer that loses the cancel of its receive holds the consumer for ever; its end is told all the same, and once."""
+    held = asyncio.Event()
+
+    @telemetry_consumer
+    class Held(AsyncWebsocketConsumer):
+        async def __call__(self, scope, receive, send):
+            await super().__call__(scope, receive, send)
+            await held.wait()
+
+    async with connected(Held.as_asgi()) as socket:
+        await socket.give("websocket.disconnect", code=1001, reason="")
+        await until(lambda: ends(log_output))
+        assert not socket.task.done()
+        held.set()
+        await socket.end()
+    assert ends(log_output) == [("ws_disconnected", 1001)]

@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from channels.exceptions import StopConsumer
+
 from ..config import get_settings
 from ..guard import never_raises
 from .connection import Connection
@@ -76,7 +78,12 @@ def _dispatching(dispatch: Any) -> Any:
         # A consumer that overrides __call__ may have none.
         peer.learn(getattr(self, "scope", None))
         if peer.is_clients(message):
-            return await handle(message)
+            try:
+                return await handle(message)
+            except StopConsumer:
+                # It ends here, whatever Channels still waits for: a layer that loses its cancel never lets the consumer go.
+                peer.end()
+                raise
         with handling(message, peer) as clean:
             return await handle(clean)
 
