@@ -97,6 +97,8 @@ def _set_up_peer() -> None:
     import structlog
     from django.conf import settings
 
+    from .http import configure_structlog
+
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "processor": structlog.processors.JSONRenderer(),
@@ -113,22 +115,7 @@ def _set_up_peer() -> None:
             "root": {"handlers": ["json"], "level": "INFO"},
         },
     )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.filter_by_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            structlog.processors.UnicodeDecoder(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+    configure_structlog()
     django.setup()
     from django_structlog.celery.receivers import CeleryReceiver
 

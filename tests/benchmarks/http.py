@@ -152,7 +152,7 @@ def _set_up(subject: str, apps: list[str], middleware: list[str]) -> None:
         LOGGING={} if app == "dtx_telemetry" else LOGGING,
     )
     if app == "django_structlog":
-        _configure_structlog()
+        configure_structlog()
     if subject == "OpenTelemetry":
         _configure_opentelemetry()
     django.setup()
@@ -182,7 +182,7 @@ def _configure_opentelemetry() -> None:
     DjangoInstrumentor().instrument()
 
 
-def _configure_structlog() -> None:
+def configure_structlog() -> None:
     """As django-structlog's documentation has it."""
     structlog.configure(
         processors=[
