@@ -2,7 +2,7 @@
 
 Each subject has processes of its own, so that one's set-up of logging or Django is not the other's. They take turns within one
 run, so that a busy machine slows all of them alike; what counts is the median of the processor's time that they used, in all
-their threads, since on a busy machine the time on the wall is mostly other people's.
+their threads, since on a busy machine the time on the wall is mostly other people's. A ratio is the median of each round's.
 """
 
 import importlib
@@ -25,6 +25,8 @@ Costs = Mapping[str, float]
 Ratio = Callable[[Costs], float]
 #: About how long one turn takes, in seconds.
 TURN = 0.02
+#: Calls before the first that counts.
+WARM_UP = 300
 #: Processes of each subject: where things happen to lie in memory makes one faster than its twin.
 PROCESSES = 3
 
@@ -93,7 +95,9 @@ def compare(
             for name in list(processes) if turn % 2 else reversed(processes):
                 turns[name].append(processes[name][turn % len(processes[name])].turn())
     costs = {name: statistics.median(costs) for name, costs in turns.items()}
-    return Comparison(title, costs, {name: ratio(costs) for name, ratio in ratios.items()})
+    # Within one round the machine is the same for all, which over a run it need not be.
+    each = [dict(zip(turns, costs, strict=True)) for costs in zip(*turns.values(), strict=True)]
+    return Comparison(title, costs, {name: statistics.median(map(ratio, each)) for name, ratio in ratios.items()})
 
 
 class _Process:
@@ -122,6 +126,7 @@ class _Process:
 
 def _serve(maker: str, *args: str) -> None:
     """Be a subject's process. Whatever it prints goes to the null device."""
+    _share_one_processor()
     answers = os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
@@ -132,7 +137,15 @@ def _serve(maker: str, *args: str) -> None:
         print(_time(work, count) / count * 1e6, file=answers, flush=True)
 
 
+def _share_one_processor() -> None:
+    """Run where all the others do: one processor may have a busy neighbour, and another none."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 def _count_for(work: Callable[[], object]) -> int:
+    """Return how many calls make a turn, once everything is imported, connected and compiled that a first call needs."""
+    _time(work, WARM_UP)
     count = 1
     while (spent := _time(work, count)) < TURN / 4:
         count *= 4
