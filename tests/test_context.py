@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import re
 import threading
 import weakref
@@ -345,6 +346,38 @@ def test_new_ids_are_random_uuids():
         assert UUID(text).version == 4
         assert UUID(text).variant == "specified in RFC 4122"
         assert context.valid_request_id(text)
+
+
+def test_new_ids_do_not_follow_the_applications_seed():
+    """An application that seeds Python's random numbers does not have the same ids again."""
+    random.seed(1)
+    first = context.new_request_id()
+    random.seed(1)
+    assert context.new_request_id() != first
+
+
+def test_a_forked_process_has_ids_of_its_own():
+    """A child that is forked does not go on with the ids of its parent."""
+    ids = run_python("""
+        import os
+        from dtx_telemetry.context import new_request_id
+
+        new_request_id()
+        child = os.fork()
+        os.write(1, f"{new_request_id()}\\n".encode())
+        if child:
+            os.waitpid(child, 0)
+    """).split()
+    assert len(ids) == 2
+    assert len(set(ids)) == 2
+
+
+@given(st.floats(0, 1e6))
+def test_milliseconds_are_told_to_a_hundredth(seconds: float):
+    """They are near, and have two digits behind the point at most."""
+    told = context.milliseconds(seconds)
+    assert abs(told - seconds * 1000) <= 0.005 + seconds * 1e-9
+    assert "e" in repr(told) or len(repr(told).partition(".")[2]) <= 2
 
 
 @pytest.mark.parametrize(
