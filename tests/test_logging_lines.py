@@ -246,7 +246,7 @@ def test_stack(printed: Printed) -> None:
     assert all("test_stack" in line["stack"] for line in printed.lines)
 
 
-def test_record_factory_of_others(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_factory_of_others(printed: Printed) -> None:
     """A record factory that somebody set makes our records too, and what it adds is on the line."""
 
     class Record(logging.LogRecord):
@@ -254,7 +254,7 @@ def test_record_factory_of_others(printed: Printed, monkeypatch: pytest.MonkeyPa
             self.host = "web1"
             super().__init__(*args, **kwargs)
 
-    monkeypatch.setattr(logging, "_logRecordFactory", Record)
+    logging.setLogRecordFactory(Record)
     log.info("x", a=1)
     assert (printed.last["host"], printed.last["a"]) == ("web1", 1)
     assert "lineno" not in printed.last

@@ -32,7 +32,7 @@ class PrettyPrinter:
 
     def __init__(self) -> None:
         self._coloured = coloured()
-        self._render = PrettyRenderer(Plain(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured)
+        self._render = PrettyRenderer(Plain(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured).render
 
     def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
         seconds = datetime.fromisoformat(fields["timestamp"]).timestamp()

@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from .exceptions import error_text
-from .sinks import Sink
+from .lines import LineBuilder
+from .sinks import Sink, bare_line
 
 __all__ = ["TelemetryHandler"]
 
@@ -15,17 +15,17 @@ class TelemetryHandler(logging.Handler):
     """Prints every record that reaches it; raises nothing, whatever the record holds.
 
     Args:
-        build: makes the line.
+        builder: makes the line.
         sink: takes the line.
         drop_server_access: leave out the access lines of Django's development server, which ``request_completed`` replaces.
     """
 
-    def __init__(
-        self, build: Callable[[logging.LogRecord], dict[str, Any]], sink: Sink, *, drop_server_access: bool = False
-    ) -> None:
+    def __init__(self, builder: LineBuilder, sink: Sink, *, drop_server_access: bool = False) -> None:
         super().__init__()
-        self._build = build
-        self._put = sink.put
+        self._line_of_record = builder.of_record
+        self._line_of_event = builder.of_event
+        self._prepare = sink.prepare
+        self._take = sink.take
         self._sink = sink
         self._dropped = "django.server" if drop_server_access else None
 
@@ -41,12 +41,27 @@ class TelemetryHandler(logging.Handler):
             record = kept if isinstance(kept, logging.LogRecord) else record
         if record.name == self._dropped and hasattr(record, "status_code"):
             return record
+        line = None
         try:
-            line = self._build(record)
+            line = self._line_of_record(record)
+            prepared = self._prepare(line)
         except Exception as error:
-            line = _failed_line(record, error)
-        self._put(line)
+            prepared = self._prepare_failed(record.msg, line, error)
+        self._take(prepared)
         return record
+
+    def print_event(self, level: str, name: str, event: str, fields: dict[str, Any]) -> None:
+        """Print an event of our loggers for which no record was made, since nobody else would have seen it."""
+        line = None
+        try:
+            line = self._line_of_event(time.time(), level, name, event, fields)
+            prepared = self._prepare(line)
+        except Exception as error:
+            prepared = self._prepare_failed(event, line, error)
+        self._take(prepared)
+
+    def _prepare_failed(self, event: object, line: dict[str, Any] | None, error: Exception) -> Any:
+        return self._prepare(_failed_line(event, error) if line is None else bare_line(line, error))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print *record* as `handle` does, which is what stdlib calls."""
@@ -61,8 +76,8 @@ class TelemetryHandler(logging.Handler):
         self._sink.close()
 
 
-def _failed_line(record: logging.LogRecord, error: Exception) -> dict[str, Any]:
-    """Return a line about a record that no line could be made of."""
+def _failed_line(event: object, error: Exception) -> dict[str, Any]:
+    """Return a line about an event that no line could be made of."""
     return {
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime()),
         "level": "error",
@@ -70,5 +85,5 @@ def _failed_line(record: logging.LogRecord, error: Exception) -> dict[str, Any]:
         "event": "telemetry_failed",
         "where": "logging",
         "error": error_text(error),
-        "message": record.msg if type(record.msg) is str else type(record.msg).__name__,
+        "message": event if type(event) is str else type(event).__name__,
     }

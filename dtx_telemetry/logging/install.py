@@ -12,6 +12,7 @@ import structlog
 
 from dtx_telemetry.config import Settings
 
+from . import factory
 from .handler import TelemetryHandler
 from .lines import LineBuilder, local_time, utc_clock
 from .logger import BoundLogger, stdlib_logger
@@ -64,6 +65,7 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
     _undo.append(lambda: root.removeHandler(handler))
     _set_levels(settings, level)
     _capture_warnings()
+    _speed_up_records()
     _configure_structlog()
     _again[:] = [partial(configure, settings, level=level, stream=stream, path=path)]
 
@@ -79,14 +81,14 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
     plain = Plain(Secrets(settings.redact_keys), settings.log_max_value_length)
     target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
     pretty = settings.log_format == "pretty"
-    render: Renderer
+    renderer: Renderer
     if pretty:
-        render = PrettyRenderer(plain, _colouring(target))
+        renderer = PrettyRenderer(plain, _colouring(target))
     else:
-        render = LogfmtRenderer(plain) if settings.log_format == "logfmt" else JsonRenderer(plain)
+        renderer = LogfmtRenderer(plain) if settings.log_format == "logfmt" else JsonRenderer(plain)
     timestamp = local_time if pretty else utc_clock()
-    output = Output(target, lambda count: render(_lost_line(timestamp, count)))
-    sink: Sink = QueueSink(plain, render, output) if settings.log_queue else DirectSink(render, output)
+    output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
+    sink: Sink = QueueSink(plain, renderer, output) if settings.log_queue else DirectSink(renderer, output)
     return TelemetryHandler(LineBuilder(plain, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers)
 
 
@@ -166,6 +168,17 @@ def _capture_warnings() -> None:
     if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
         logging.captureWarnings(True)
         _undo.append(lambda: logging.captureWarnings(False))
+
+
+def _speed_up_records() -> None:
+    if logging.getLogRecordFactory() is logging.LogRecord and factory.is_usable():
+        logging.setLogRecordFactory(factory.make_record)
+        _undo.append(_make_records_as_before)
+
+
+def _make_records_as_before() -> None:
+    if logging.getLogRecordFactory() is factory.make_record:  # else somebody set theirs since
+        logging.setLogRecordFactory(logging.LogRecord)
 
 
 def _configure_structlog() -> None:

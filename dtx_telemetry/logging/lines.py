@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dtx_telemetry.context import bound
+from dtx_telemetry.context import add_bound, bound
 
 from .exceptions import error_text, format_traceback, take_traceback
 from .plain import ATOMS, Plain
@@ -13,9 +13,12 @@ from .readers import ask
 from .records import fields_of, rename_own
 from .redact import REDACTED
 
-__all__ = ["LineBuilder", "local_time", "set_span_source", "utc_clock"]
+__all__ = ["LEVEL_NAMES", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
 
-_LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+#: Levels as lines name them.
+LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+# Formatting a number at each line costs twice as much as two look-ups.
+_DIGITS = tuple(f"{number:03d}" for number in range(1000))
 _SpanSource = Callable[[], Mapping[str, Any]]
 # Written at start-up by `set_span_source`: this module stands below the one that knows spans.
 _span_sources: list[_SpanSource] = []
@@ -39,7 +42,7 @@ def utc_clock() -> Callable[[float], str]:
             micros = int((created - second) * 1e6)
             text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             last = (second, text)  # in one go, for threads
-        return f"{text}{micros:06d}Z"
+        return f"{text}{_DIGITS[micros // 1000]}{_DIGITS[micros % 1000]}Z"
 
     return utc_time
 
@@ -65,29 +68,28 @@ class LineBuilder:
         self._safe = plain.secrets.safe
         self._timestamp = timestamp
 
-    def __call__(self, record: logging.LogRecord) -> dict[str, Any]:
-        event = record.msg
-        if record.args or type(event) is not str:
-            event = self._message(record)
-        line: dict[str, Any] = {
-            "timestamp": self._timestamp(record.created),
-            "level": _LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower(),
-            "logger": record.name or "root",
-            "event": event,
-        }
-        if fields := fields_of(record):
-            line.update(fields)
-        context = bound()
-        if line.keys().isdisjoint(context):
-            line.update(context)
-        else:
-            line = _add(line, context)
+    def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the line of *record*, whoever made it."""
+        event, args = record.msg, record.args
+        if args or type(event) is not str:
+            event = self._message(event, args)
+        level = LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower()
+        line = self.of_event(record.created, level, record.name, event, fields_of(record))
+        if record.exc_info or record.exc_text or record.stack_info:
+            _add_exception(line, record)
+        return line
+
+    def of_event(self, created: float, level: str, name: str, event: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the line of an event; none of its *fields* is named like one of ours."""
+        timestamp = self._timestamp(created)
+        line: dict[str, Any] = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
+        if not add_bound(line):  # something is bound under a name that is taken
+            taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
+            line = _add(taken, bound())
         if _span_sources:
             line = _add(line, _span_sources[0]())
         if not self._safe.issuperset(line):
             self._redact(line)
-        if record.exc_info or record.exc_text or record.stack_info:
-            _add_exception(line, record)
         return line
 
     def _redact(self, line: dict[Any, Any]) -> None:
@@ -95,20 +97,17 @@ class LineBuilder:
             if self._secrets.names_secret(key if type(key) is str else self._plain.text(key)):
                 line[key] = REDACTED
 
-    def _message(self, record: logging.LogRecord) -> str:
-        """Return the message with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
-        message = record.msg if type(record.msg) is str else self._plain.text(record.msg)
-        args: Any = record.args
+    def _message(self, message: Any, args: Any) -> str:
+        """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
+        text: str = message if type(message) is str else self._plain.text(message)
         if not args:
-            return message
+            return text
         try:
             if type(args) is tuple and ATOMS.issuperset(map(type, args)):
-                text: str = message % args
-            else:
-                text = ask(lambda: message % self._safe_args(args))
-            return text
+                return text % args
+            return str(ask(lambda: text % self._safe_args(args)))
         except Exception:
-            return f"{message} {self._plain.text(args)}"
+            return f"{text} {self._plain.text(args)}"
 
     def _safe_args(self, args: Any) -> Any:
         if type(args) is not tuple:

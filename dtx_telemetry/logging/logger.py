@@ -8,16 +8,17 @@ from typing import Any
 
 import structlog
 
+from .audience import is_alone
+from .lines import LEVEL_NAMES
 from .plain import Plain
-from .records import make_record
+from .records import NOT_AS_THEY_ARE, STEERING, make_record
 from .redact import Secrets
 from .render_logfmt import pairs
 from .state import PROCESSORS, STATE
 
 __all__ = ["BoundLogger", "get_logger", "stdlib_logger"]
 
-_LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
-_STEERING = frozenset({"exc_info", "stack_info", "stacklevel"})
+_as_they_are = NOT_AS_THEY_ARE.isdisjoint
 #: For lines as plain text, where there are no settings to ask.
 _plain = Plain(Secrets(), 16384)
 _root = logging.getLogger()
@@ -72,6 +73,19 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         if self._logger.isEnabledFor(number):
             self._emit(number, event, args, fields)
 
+    def emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        """Log *event* at *level*, one of stdlib's, with *fields* as one dict, which is the logger's from then on.
+
+        For the library's own events, so that none of them takes a way round.
+        """
+        logger, handler = self._logger, STATE.handler
+        if not logger.isEnabledFor(level):
+            return
+        if handler is not None and not self._processors and _as_they_are(fields) and is_alone(handler, logger, level):
+            handler.print_event(LEVEL_NAMES[level], logger.name, event, fields)
+        else:
+            self._emit(level, event, (), fields)
+
     async def adebug(self, event: Any = None, /, *args: Any, **fields: Any) -> None:
         """As `debug`; the line is written before it returns, there is no thread to hop to."""
         if self._logger.isEnabledFor(10):
@@ -123,14 +137,25 @@ class BoundLogger(structlog.stdlib.BoundLogger):
                 event, fields = self._processed(level, event, args, fields)
             except structlog.DropEvent:
                 return
+        handler = STATE.handler
+        if (
+            handler is not None
+            and not args
+            and type(event) is str
+            and level in LEVEL_NAMES
+            and _as_they_are(fields)
+            and is_alone(handler, self._logger, level)
+        ):
+            handler.print_event(LEVEL_NAMES[level], self._logger.name, event, fields)
+            return
         method = sys._getframe(1)
         frame = method.f_back or method  # called by the interpreter itself, as at exit: no frame
         exc_info = stack_info = None
-        if not _STEERING.isdisjoint(fields):
+        if not STEERING.isdisjoint(fields):
             frame, exc_info, stack_info = _steer(fields, frame)
         if type(event) is not str:
             event = _plain.text(fields.pop("event", "") if event is None else event)
-        if STATE.handler not in _root.handlers:
+        if handler not in _root.handlers:
             event, args, fields = _as_text(event, args, fields), (), {}
         self._logger.handle(make_record(self._logger, level, event, args, fields, frame, exc_info, stack_info))
 
@@ -138,7 +163,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         """Run structlog's processors, where tests or an application have put some."""
         if args:
             fields["positional_args"] = args
-        positional, named = self._process_event(_LEVELS.get(level, "info"), event, fields)
+        positional, named = self._process_event(LEVEL_NAMES.get(level, "info"), event, fields)
         named = dict(named)
         return (positional[0] if positional else named.pop("event", None)), named
 

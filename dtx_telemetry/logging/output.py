@@ -135,18 +135,21 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write *data*, which is a whole line; raises nothing."""
-        with self._lock:
-            if self._lost or self._busy or self._torn:
+        lock = self._lock
+        lock.acquire()  # a with statement takes twice as long
+        busy = self._busy
+        try:
+            if busy or self._lost or self._torn:
                 self._write_after(data)
-                return
-            self._busy = True
-            try:
+            else:
+                self._busy = True
                 self._target.write(data, False)
-            except Exception as error:
-                self._torn = isinstance(error, _TornLineError)
-                self._lost = 1
-            finally:
-                self._busy = False
+        except Exception as error:
+            self._torn = isinstance(error, _TornLineError)
+            self._lost += 1
+        finally:
+            self._busy = busy
+            lock.release()
 
     def _write_after(self, data: bytes) -> None:
         """Write *data* after lines that were lost or torn, or while a line of this thread is being written."""

@@ -6,7 +6,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-__all__ = ["OWN_NAMES", "fields_of", "make_record", "rename_own"]
+__all__ = ["NOT_AS_THEY_ARE", "OWN_NAMES", "STEERING", "fields_of", "make_record", "rename_own"]
 
 _SAMPLE = vars(logging.LogRecord("", 0, "", 0, "", (), None))
 _STANDARD_COUNT = len(_SAMPLE)
@@ -20,6 +20,10 @@ OWN_NAMES = frozenset({"timestamp", "level", "logger", "event"})
 #: Celery's: arguments, results and tracebacks as text, in which no secret can be found any more.
 _FRAMEWORKS_ONLY = {"django": frozenset({"request", "server_time"}), "celery": frozenset({"data"})}
 _UNUSUAL = OWN_NAMES | _ADDED_LATER | frozenset().union(*_FRAMEWORKS_ONLY.values())
+#: Keywords of a call that say something about the record.
+STEERING = frozenset({"exc_info", "stack_info", "stacklevel"})
+#: Names of fields that the way by a record to the line treats in some way of their own.
+NOT_AS_THEY_ARE = _UNUSUAL | _NO_FIELDS | STEERING
 
 
 def make_record(

@@ -21,7 +21,7 @@ class LogfmtRenderer:
     def __init__(self, plain: Plain) -> None:
         self._plain = plain
 
-    def __call__(self, line: dict[str, Any]) -> bytes:
+    def render(self, line: dict[str, Any]) -> bytes:
         return self.encode(self._plain.line(line))
 
     def encode(self, line: dict[str, Any]) -> bytes:

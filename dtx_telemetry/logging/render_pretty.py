@@ -32,7 +32,7 @@ class PrettyRenderer:
         self._plain = plain
         self._coloured = coloured
 
-    def __call__(self, line: dict[str, Any]) -> bytes:
+    def render(self, line: dict[str, Any]) -> bytes:
         return self.encode(self._plain.line(line))
 
     def encode(self, line: dict[str, Any]) -> bytes:

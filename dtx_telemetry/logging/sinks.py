@@ -15,7 +15,7 @@ from .output import Output
 from .plain import Plain
 from .records import OWN_NAMES
 
-__all__ = ["DirectSink", "QueueSink", "Renderer", "Sink"]
+__all__ = ["DirectSink", "QueueSink", "Renderer", "Sink", "bare_line"]
 
 Line = dict[str, Any]
 
@@ -23,7 +23,7 @@ Line = dict[str, Any]
 class Renderer(Protocol):
     """What makes bytes of lines."""
 
-    def __call__(self, line: Line) -> bytes:
+    def render(self, line: Line) -> bytes:
         """Render *line*, whatever its values are."""
 
     def encode(self, line: Line) -> bytes:
@@ -31,10 +31,13 @@ class Renderer(Protocol):
 
 
 class Sink(Protocol):
-    """What takes finished lines."""
+    """What takes finished lines, in two steps: the logging thread makes of each what can wait, and gives that away."""
 
-    def put(self, line: Line) -> None:
-        """Take *line*; raises nothing."""
+    def prepare(self, line: Line) -> Any:
+        """Return what can wait of *line*, whatever its values are."""
+
+    def take(self, prepared: Any) -> None:
+        """Take what `prepare` returned; raises nothing."""
 
     def flush(self) -> None:
         """Wait until what was put is written, for a bounded time."""
@@ -46,18 +49,13 @@ class Sink(Protocol):
 class DirectSink:
     """Renders and writes each line before the log call returns."""
 
-    __slots__ = ("_output", "_render")
+    __slots__ = ("_output", "prepare", "take")
 
-    def __init__(self, render: Renderer, output: Output) -> None:
-        self._render = render
+    def __init__(self, renderer: Renderer, output: Output) -> None:
         self._output = output
-
-    def put(self, line: Line) -> None:
-        try:
-            data = self._render(line)
-        except Exception as error:
-            data = self._render(_bare(line, error))
-        self._output.write(data)
+        # Each line goes these two ways, so nothing stands in them.
+        self.prepare = renderer.render
+        self.take = output.write
 
     def flush(self) -> None:
         pass
@@ -73,23 +71,23 @@ class QueueSink:
 
     Args:
         plain: makes values plain before the log call returns, since they may change after it.
-        render: makes bytes of lines.
+        renderer: makes bytes of lines.
         output: where they are written.
         size: lines that may wait.
         patience: seconds that `flush` waits at most.
     """
 
-    __slots__ = ("_patience", "_plain", "_worker", "_workers")
+    __slots__ = ("_patience", "_worker", "_workers", "prepare")
 
-    def __init__(self, plain: Plain, render: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0) -> None:
-        self._plain = plain
+    def __init__(self, plain: Plain, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0) -> None:
+        self.prepare = plain.line
         self._patience = patience
-        self._worker = partial(_Worker, render, output, size)
+        self._worker = partial(_Worker, renderer, output, size)
         self._workers: dict[int, _Worker] = {}
 
-    def put(self, line: Line) -> None:
+    def take(self, prepared: Line) -> None:
         worker = self._workers.get(os.getpid()) or self._start()
-        worker.put(self._plain.line(line))
+        worker.put(prepared)
 
     def flush(self) -> None:
         worker = self._workers.get(os.getpid())
@@ -115,10 +113,10 @@ class QueueSink:
 class _Worker:
     """One process's queue, and the thread that empties it."""
 
-    __slots__ = ("_counting", "_direct", "_dropped", "_lines", "_output", "_render")
+    __slots__ = ("_counting", "_direct", "_dropped", "_lines", "_output", "_renderer")
 
-    def __init__(self, render: Renderer, output: Output, size: int) -> None:
-        self._render = render
+    def __init__(self, renderer: Renderer, output: Output, size: int) -> None:
+        self._renderer = renderer
         self._output = output
         self._lines: queue.Queue[Line | None] = queue.Queue(size)
         self._dropped = 0
@@ -167,13 +165,13 @@ class _Worker:
 
     def _write(self, line: Line) -> None:
         try:
-            data = self._render.encode(line)
+            data = self._renderer.encode(line)
         except Exception as error:
-            data = self._render(_bare(line, error))
+            data = self._renderer.render(bare_line(line, error))
         self._output.write(data)
 
 
-def _bare(line: Line, error: Exception) -> Line:
+def bare_line(line: Line, error: Exception) -> Line:
     """Return what is certain of a line that could not be rendered."""
     return {**{name: str(line[name]) for name in OWN_NAMES & line.keys()}, "telemetry_failed": error_text(error)}
 

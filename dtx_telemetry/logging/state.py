@@ -1,7 +1,8 @@
 """What `configure` did to this process: the one thing that the loggers ask at each call."""
 
-import logging
 from typing import Any
+
+from .handler import TelemetryHandler
 
 __all__ = ["PROCESSORS", "STATE", "State"]
 
@@ -12,7 +13,7 @@ class State:
     __slots__ = ("handler",)
 
     def __init__(self) -> None:
-        self.handler: logging.Handler | None = None
+        self.handler: TelemetryHandler | None = None
 
 
 STATE = State()

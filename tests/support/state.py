@@ -15,7 +15,7 @@ def logging_as_found() -> Iterator[None]:
     """Put every logger's level, handlers, filters and the rest back after the block, and structlog's configuration."""
     found = {logger: _state(logger) for logger in _loggers()}
     configured, configuration = structlog.is_configured(), structlog.get_config()
-    showing = logging._warnings_showwarning
+    showing, factory = logging._warnings_showwarning, logging.getLogRecordFactory()
     yield
     for logger in _loggers():
         level, handlers, filters, propagate, disabled = found.get(logger, (logging.NOTSET, [], [], True, False))
@@ -23,6 +23,7 @@ def logging_as_found() -> Iterator[None]:
         logger.handlers[:] = handlers + [handler for handler in logger.handlers if isinstance(handler, LogCaptureHandler)]
         logger.filters[:] = filters
         logger.propagate, logger.disabled = propagate, disabled
+    logging.setLogRecordFactory(factory)
     logging.captureWarnings(showing is not None)
     structlog.configure(**configuration) if configured else structlog.reset_defaults()
 

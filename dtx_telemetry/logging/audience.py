@@ -1,0 +1,44 @@
+"""Who would see a record: where it is our handler alone, none has to be made."""
+
+import logging
+from types import FunctionType
+from typing import Any
+
+from .factory import make_record
+
+__all__ = ["is_alone"]
+
+
+def _stdlibs_own(function: Any) -> Any:
+    """Return *function*, or ``None`` where an agent (Sentry's, New Relic's, Datadog's) put one of its own in stdlib's place."""
+    return function if isinstance(function, FunctionType) and function.__globals__ is vars(logging) else None
+
+
+_HANDLE = _stdlibs_own(logging.Logger.handle)
+_CALL = _stdlibs_own(logging.Logger.callHandlers)
+_FACTORIES = (make_record, logging.LogRecord)
+
+
+def is_alone(handler: logging.Handler, logger: logging.Logger, level: int) -> bool:
+    """Whether *handler*, on the root logger, is all that an event of *logger* would come to, and would let it through.
+
+    Asked for each event: handlers, filters and factories come and go.
+    """
+    kind, own = type(logger), logger.__dict__
+    if (
+        logger.filters
+        or handler.filters
+        or handler.level > level
+        or kind.handle is not _HANDLE
+        or kind.callHandlers is not _CALL
+        or "handle" in own  # a test's
+        or "callHandlers" in own
+        or logging.getLogRecordFactory() not in _FACTORIES
+    ):
+        return False
+    while (parent := logger.parent) is not None:
+        if logger.handlers or not logger.propagate:
+            return False
+        logger = parent
+    handlers = logger.handlers
+    return len(handlers) == 1 and handlers[0] is handler
