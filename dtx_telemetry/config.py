@@ -36,8 +36,6 @@ NOISY_LOGGERS = (
     "uvicorn.access",
 )
 
-_NO_RESOURCES = OWN_KEYS - {"labels"}
-
 
 def _setting(default: Any, parse: Callable[[Any], Any], *, env: str = "") -> Any:
     """Declare a setting: its default, what reads it, and its environment variable where it has one."""
@@ -72,34 +70,31 @@ class Settings:
     trust_traceparent: bool = _setting(True, parsing.boolean)
     #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).
     semconv: str = field(default="old", metadata={})
-    #: Derived: the labels' table, and every key that no process may own.
-    label_table: LabelTable = field(default_factory=LabelTable, metadata={})
-    own_keys: frozenset[str] = field(default=OWN_KEYS, metadata={})
+    #: Derived: the labels' table.
+    label_table: LabelTable = field(init=False, metadata={})
+    #: Derived: the same for scopes, where no resource's id takes the place of a field of our own: whoever asks for
+    #: ``/api/users/5/`` need not be user 5.
+    scope_table: LabelTable = field(init=False, metadata={})
+    #: Derived: every key that no process may own.
+    own_keys: frozenset[str] = field(init=False, metadata={})
+    #: Derived: the request id's header as a key of CGI (RFC 3875), WSGI and Django's ``META``.
+    request_id_meta: str = field(init=False, metadata={})
 
-    @property
-    def request_id_meta(self) -> str:
-        """The request id's header as a key of CGI (RFC 3875), WSGI and Django's ``META``."""
-        return _meta_key(self.request_id_header)
+    def __post_init__(self) -> None:
+        resources = self.resources, self.resources_without_id, self.label_prefixes
+        table = LabelTable(*resources)
+        derived = {
+            "label_table": table,
+            "scope_table": LabelTable(*resources, reserved=OWN_KEYS),
+            "own_keys": OWN_KEYS | frozenset(table.id_keys),
+            "request_id_meta": "HTTP_" + self.request_id_header.upper().replace("-", "_"),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     def excludes(self, path: str) -> bool:
         """Whether *path* is one of those that are not worth a closing event."""
         return any(pattern.fullmatch(path) for pattern in self.exclude_paths)
-
-    def scope_labels(self, path: str) -> dict[str, Any]:
-        """Return the labels and ids of *path* that a scope binds.
-
-        A resource's id never takes the place of a field of our own: whoever asks for ``/api/users/5/`` need not be user 5.
-        """
-        fields = self.label_table.extract(path)
-        if not _NO_RESOURCES.isdisjoint(fields):
-            for key in _NO_RESOURCES.intersection(fields):
-                del fields[key]
-        return fields
-
-
-@cache
-def _meta_key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 @cache
@@ -113,13 +108,8 @@ def get_settings() -> Settings:
     values = _read(given, os.environ)
     if values.get("log_format") is None:
         values["log_format"] = "pretty" if debug else "json"
-    table = LabelTable(
-        values.get("resources", DEFAULT_RESOURCES),
-        values.get("resources_without_id", DEFAULT_WITHOUT_ID),
-        values.get("label_prefixes", DEFAULT_PREFIXES),
-    )
     semconv = parsing.semconv(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""))
-    return Settings(**values, semconv=semconv, label_table=table, own_keys=OWN_KEYS | frozenset(table.id_keys))
+    return Settings(**values, semconv=semconv)
 
 
 def reset(*, setting: str = "DTX_TELEMETRY", **_: Any) -> None:

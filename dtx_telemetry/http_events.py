@@ -7,10 +7,10 @@ from typing import Any
 from .config import Settings
 from .context import Scope
 from .errors import error_text
-from .guard import never_raises
+from .guard import report
 from .logging import hold_traceback, release_traceback
 
-__all__ = ["close", "note_failure"]
+__all__ = ["Exchange", "note_failure"]
 
 # OpenTelemetry semantic conventions, http.request.method: any other method is reported as _OTHER.
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -29,52 +29,73 @@ def note_failure(scope: Scope, error: BaseException | None) -> bool:
     return True
 
 
-@never_raises
-def close(
-    log: Any, settings: Settings, scope: Scope, status: int | None, *, method: str, path: str, route: str | None = None
-) -> None:
-    """Log the one closing event of a request: ``request_failed``, ``request_cancelled`` or ``request_completed``.
+class Exchange:
+    """A request and its response, for whatever serves it.
 
     Args:
         log: the edge's logger.
         settings: the settings of now.
-        scope: the request's scope; its `failure` is the exception that the request ended with.
-        status: the response's status, or ``None`` for a request that the client left.
+        scope: the request's scope; its `failure` is the exception that the request ends with.
         method: the request's method.
         path: the request's path, without its query.
-        route: the pattern of the URL that matched, where one did.
     """
-    if scope.closed:
-        return
-    scope.closed = True
-    error = scope.failure
-    if error is not None:
+
+    __slots__ = ("_log", "_method", "_path", "_route", "_settings", "scope")
+
+    def __init__(self, log: Any, settings: Settings, scope: Scope, method: str, path: str) -> None:
+        self._log = log
+        self._settings = settings
+        self._method = method
+        self._path = path
+        #: The pattern of the URL that matched, where one did and it is asked for.
+        self._route: str | None = None
+        self.scope = scope
+
+    def end(self, status: int | None) -> None:
+        """Log the one closing event: ``request_failed``, ``request_cancelled`` or ``request_completed``. Raises nothing.
+
+        Args:
+            status: the response's status, or ``None`` for a request that the client left.
+        """
+        scope, settings = self.scope, self._settings
+        if scope.closed:
+            return
+        scope.closed = True
+        try:
+            if scope.failure is not None:
+                self._end_failed(scope.failure, status or 500)
+            elif settings.exclude_paths and (status is None or status < 500) and settings.excludes(self._path):
+                return
+            elif status is None:
+                self._log.emit(logging.WARNING, "request_cancelled", self._fields(None))
+            else:
+                level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+                self._log.emit(level, "request_completed", self._fields(status))
+        except Exception as error:
+            report("the closing event", error)
+
+    def _end_failed(self, error: BaseException, status: int) -> None:
         release_traceback(error)
-        status = status or 500
-    elif settings.exclude_paths and (status is None or status < 500) and settings.excludes(path):
-        return
-    fields = _named(settings, method, path, route, status)
-    fields["duration_ms"] = scope.duration_ms
-    if error is not None:
-        log.error("request_failed", **fields, error=error_text(error), exc_info=error)
-        scope.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
-    elif status is None:
-        log.warning("request_cancelled", **fields)
-    elif status < 400:
-        log.info("request_completed", **fields)
-    else:
-        log.log(logging.WARNING if status < 500 else logging.ERROR, "request_completed", **fields)
+        self._log.emit(logging.ERROR, "request_failed", {**self._fields(status), "error": error_text(error), "exc_info": error})
+        self.scope.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
 
+    def _fields(self, status: int | None) -> dict[str, Any]:
+        """Return what the request was and came to, under the names that ``OTEL_SEMCONV_STABILITY_OPT_IN`` asks for."""
+        fields: dict[str, Any] = {"http.method": self._method, "http.route": self._path}
+        if status is not None:
+            fields["http.status_code"] = status
+        if self._settings.semconv != "old":
+            fields = self._stable(fields, status)
+        fields["duration_ms"] = self.scope.duration_ms
+        return fields
 
-def _named(settings: Settings, method: str, path: str, route: str | None, status: int | None) -> dict[str, Any]:
-    """Return what a request was and came to, under the names that ``OTEL_SEMCONV_STABILITY_OPT_IN`` asks for."""
-    named: dict[str, Any] = {"http.method": method, "http.route": path}
-    if status is not None:
-        named["http.status_code"] = status
-    if settings.semconv == "old":
-        return named
-    known = method if method in _METHODS else "_OTHER"
-    stable = {"http.request.method": known, "url.path": path, "http.route": route, "http.response.status_code": status}
-    del named["http.route"]
-    both = named | stable if settings.semconv == "http/dup" else stable
-    return {name: value for name, value in both.items() if value is not None}
+    def _stable(self, old: dict[str, Any], status: int | None) -> dict[str, Any]:
+        stable = {
+            "http.request.method": self._method if self._method in _METHODS else "_OTHER",
+            "url.path": self._path,
+            "http.route": self._route,
+            "http.response.status_code": status,
+        }
+        del old["http.route"]
+        both = old | stable if self._settings.semconv == "http/dup" else stable
+        return {name: value for name, value in both.items() if value is not None}

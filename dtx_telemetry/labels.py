@@ -27,7 +27,7 @@ DEFAULT_WITHOUT_ID: Sequence[str] = ("standings", "bracket", "stats")
 DEFAULT_PREFIXES: Sequence[str] = ("/api/", "/ws/")
 
 # 20 digits hold every unsigned 64 bit key; a longer run of digits is not an id that a database gave out.
-_INTEGER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_MAX_DIGITS = 20
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -38,6 +38,7 @@ class LabelTable:
         resources: path segment -> label.
         without_id: labels that take no id; each is a path segment too, unless *resources* says otherwise.
         prefixes: only paths that start with one of these have labels.
+        reserved: fields that no resource's id may take.
     """
 
     __slots__ = ("_labels", "_prefixes", "_with_id", "id_keys")
@@ -47,9 +48,11 @@ class LabelTable:
         resources: Mapping[str, str] = DEFAULT_RESOURCES,
         without_id: Iterable[str] = DEFAULT_WITHOUT_ID,
         prefixes: Iterable[str] = DEFAULT_PREFIXES,
+        reserved: Collection[str] = (),
     ) -> None:
         bare = {label: label for label in without_id}
-        self._with_id = {segment: f"{label}.id" for segment, label in resources.items() if label not in bare}
+        ids = {segment: f"{label}.id" for segment, label in resources.items() if label not in bare}
+        self._with_id = {segment: key for segment, key in ids.items() if key not in reserved}
         self._labels = {**bare, **resources}
         self._prefixes = tuple(prefixes)
         self.id_keys: Collection[str] = frozenset(self._with_id.values())
@@ -85,8 +88,6 @@ def _unless_known(id_key: str | None, ids: Mapping[str, object]) -> str | None:
 
 
 def _as_id(segment: str) -> int | str | None:
-    if _INTEGER.fullmatch(segment):
-        return int(segment)
-    if _UUID.fullmatch(segment):
-        return segment
-    return None
+    if segment.isdecimal() and segment.isascii():
+        return int(segment) if len(segment) <= _MAX_DIGITS else None
+    return segment if _UUID.fullmatch(segment) else None

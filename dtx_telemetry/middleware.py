@@ -7,6 +7,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.signals import got_request_exception
+from django.http.response import ResponseHeaders
 
 from . import bodies, context, http_events, users
 from .config import Settings, get_settings
@@ -17,6 +18,8 @@ from .logging import get_logger, restore
 __all__ = ["TelemetryMiddleware"]
 
 _ATTRIBUTE = "_dtx_exchange"
+# A header by its name in lower case, in all versions of Django so far; where that changes, its own method is asked.
+_HAS_STORE = getattr(ResponseHeaders({"A": "b"}), "_store", None) == {"a": ("A", "b")}
 _log = get_logger(__name__)
 
 
@@ -91,26 +94,24 @@ async def _alearn(request: Any, *_: Any) -> None:
         await exchange.alearn(request)
 
 
-class _Exchange:
+class _Exchange(http_events.Exchange):
     """One request and its response. Of all that the middleware calls here nothing raises an exception.
 
     It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
     """
 
-    __slots__ = ("_field", "_method", "_path", "_request_id", "_route", "_settings", "_user_id", "scope")
+    __slots__ = ("_field", "_request_id", "_user_id")
 
     def __init__(self, request: Any, settings: Settings) -> None:
         given = request.META.get(settings.request_id_meta)
-        self._request_id = given if context.valid_request_id(given) else context.new_request_id()
-        self._settings = settings
-        self._method: str = request.method or ""
-        self._path: str = request.path
-        self._route: str | None = None
+        known = given is not None and context.valid_request_id(given)
+        self._request_id = given if known else context.new_request_id()
         self._field = settings.user_id_field
         self._user_id: int | str | None = None
-        fields = settings.scope_labels(request.path_info)
+        fields = settings.scope_table.extract(request.path_info)
         fields["request.id"] = self._request_id
-        self.scope = context.enter_root(fields, own=settings.own_keys)
+        scope = context.enter_root(fields, own=settings.own_keys)
+        super().__init__(_log, settings, scope, request.method or "", request.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be nothing in a copy of the request that is pickled."""
@@ -121,7 +122,9 @@ class _Exchange:
         if self._field is not None:
             try:
                 user = users.look(request)
-                self._bind(None if user is None else user_id(user, self._field))
+                value = None if user is None else user_id(user, self._field)
+                if value != self._user_id:
+                    self._bind(value)
             except Exception as error:
                 self._give_up(error)
 
@@ -130,16 +133,17 @@ class _Exchange:
         if self._field is not None:
             try:
                 user = await users.alook(request)
-                self._bind(None if user is None else user_id(user, self._field))
+                value = None if user is None else user_id(user, self._field)
+                if value != self._user_id:
+                    self._bind(value)
             except Exception as error:
                 self._give_up(error)
 
     def _bind(self, value: int | str | None) -> None:
-        if value != self._user_id:
-            self._user_id = value
-            context.unbind("user.id")
-            if value is not None:
-                context.bind({"user.id": value})
+        self._user_id = value
+        context.unbind("user.id")
+        if value is not None:
+            context.bind({"user.id": value})
 
     def _give_up(self, error: Exception) -> None:
         """Say once that there is something wrong with the user, and do not touch it again."""
@@ -151,8 +155,9 @@ class _Exchange:
         status, streams = 500, None
         try:
             status = response.status_code
-            self._learn_route(request)
-            response.headers.setdefault(self._settings.request_id_header, self._request_id)
+            if self._settings.semconv != "old":
+                self._learn_route(request)
+            _set_default(response.headers, self._settings.request_id_header, self._request_id)
             streams = response.streaming and bodies.watch(response, self.scope, self.end, wanted=self._method != "HEAD")
         except Exception as error:
             report("TelemetryMiddleware", error)
@@ -161,18 +166,22 @@ class _Exchange:
 
     def fail(self, request: Any, error: BaseException) -> None:
         """Log the end of a request that ends with an exception, which goes on."""
-        self._learn_route(request)
+        if self._settings.semconv != "old":
+            self._learn_route(request)
         self.end(500 if http_events.note_failure(self.scope, error) else None)
 
-    def end(self, status: int | None) -> None:
-        """Log the closing event; *status* is ``None`` where the client left."""
-        http_events.close(_log, self._settings, self.scope, status, method=self._method, path=self._path, route=self._route)
-
     def _learn_route(self, request: Any) -> None:
-        """Note the URL pattern as a path template, where it will be asked for; one of ``re_path`` is left as it is written."""
-        if self._settings.semconv != "old":
-            route = getattr(getattr(request, "resolver_match", None), "route", None)
-            self._route = f"/{route}" if isinstance(route, str) and not route.startswith(("^", "/")) else route
+        """Note the URL pattern as a path template; one of ``re_path`` is left as it is written."""
+        route = getattr(getattr(request, "resolver_match", None), "route", None)
+        self._route = f"/{route}" if isinstance(route, str) and not route.startswith(("^", "/")) else route
+
+
+def _set_default(headers: Any, name: str, value: str) -> None:
+    """Do what ``headers.setdefault`` does, which learns by an exception that there is no such header, and checks both texts."""
+    if type(headers) is ResponseHeaders and _HAS_STORE:
+        headers._store.setdefault(name.lower(), (name, value))
+    else:
+        headers.setdefault(name, value)
 
 
 def _begin(request: Any) -> _Exchange | None:

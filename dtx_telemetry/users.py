@@ -26,42 +26,38 @@ _KEYS = (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY)
 
 def look(request: Any) -> Any:
     """Return the user of *request*, or ``None`` where there is none or finding out would show."""
-    state = request.__dict__
-    user = state.get("user")
-    if not _is_lazy(user):
-        return user
-    glance = _glance(request, state, user)
-    return _found(state, user) if glance is None else glance.keep(auth.get_user(glance))  # type: ignore[arg-type]
+    found = _seen(request)
+    if type(found) is not _Glance:
+        return found
+    return found.keep(auth.get_user(found))  # type: ignore[arg-type]
 
 
 async def alook(request: Any) -> Any:
     """As `look`, through Django's asynchronous look-up."""
+    found = _seen(request)
+    if type(found) is not _Glance:
+        return found
+    return found.keep(await auth.aget_user(found))  # type: ignore[arg-type]
+
+
+def _seen(request: Any) -> Any:
+    """Return the user of *request* as far as it is known, or a way to look.
+
+    That is where it is Django's own look-up that was not made yet, and a session cookie came.
+    """
     state = request.__dict__
     user = state.get("user")
-    if not _is_lazy(user):
+    if not isinstance(user, SimpleLazyObject):
         return user
-    glance = _glance(request, state, user)
-    return _found(state, user) if glance is None else glance.keep(await auth.aget_user(glance))  # type: ignore[arg-type]
-
-
-def _is_lazy(user: Any) -> bool:
-    """Whether *user* is still to be looked up."""
-    return user is not None and isinstance(user, SimpleLazyObject) and user.__dict__.get("_wrapped") is empty
-
-
-def _glance(request: Any, state: dict[str, Any], user: Any) -> "_Glance | None":
-    """Return a way to look, where it is Django's own look-up that was not made yet and a session cookie came."""
+    lazy: dict[str, Any] = object.__getattribute__(user, "__dict__")  # past what it has for asking the one behind it
+    if lazy.get("_wrapped") is not empty:
+        return user
+    how = lazy.get("_setupfunc")
     session = state.get("session")
-    if not isinstance(session, SessionBase) or session.session_key is None or not _LOOKED_UP.isdisjoint(state):
-        return None
-    is_djangos = getattr(user.__dict__.get("_setupfunc"), "__module__", None) == _DJANGOS_OWN
-    return _Glance(request, session) if is_djangos else None
-
-
-def _found(state: dict[str, Any], user: Any) -> Any:
-    """Return the user that has been looked up behind the lazy one."""
-    found = getattr(user.__dict__.get("_setupfunc"), "found", None)
-    return state.get("_cached_user", state.get("_acached_user", found))
+    is_open = isinstance(session, SessionBase) and session.session_key is not None and _LOOKED_UP.isdisjoint(state)
+    if is_open and getattr(how, "__module__", None) == _DJANGOS_OWN:
+        return _Glance(request, session)
+    return state.get("_cached_user", state.get("_acached_user", getattr(how, "found", None)))
 
 
 class _Glance:
@@ -79,7 +75,7 @@ class _Glance:
         self.session.keep()
         replay = _Replay(self._request, self.session, user)
         # The lazy object stays the one that others may hold already.
-        self._request.user.__dict__["_setupfunc"] = replay
+        object.__getattribute__(self._request.user, "__dict__")["_setupfunc"] = replay
         self._request.auser = partial(_areplay, replay)
         return user
 

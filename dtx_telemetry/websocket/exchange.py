@@ -53,8 +53,8 @@ class Exchange(Peer):
         http_events.note_failure(self._scope, error)
 
     def _end(self) -> None:
-        method = str(self._asgi.get("method", ""))
-        http_events.close(_log, self._settings, self._scope, self._final_status(), method=method, path=path_of(self._asgi))
+        method, path = str(self._asgi.get("method", "")), path_of(self._asgi)
+        http_events.Exchange(_log, self._settings, self._scope, method, path).end(self._final_status())
 
     def _final_status(self) -> int | None:
         """Return the status that the client got, ``None`` where the response was cut."""

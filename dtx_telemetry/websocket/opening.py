@@ -18,7 +18,7 @@ def fields_of(scope: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Return what a connection or a request binds besides its user: its id, accepted or new, and its labels."""
     given = _header(scope, settings.request_id_header.lower().encode())
     request_id = given if context.valid_request_id(given) else context.new_request_id()
-    return {"request.id": request_id, **settings.scope_labels(_path_info(scope))}
+    return {"request.id": request_id, **settings.scope_table.extract(_path_info(scope))}
 
 
 def path_of(scope: Mapping[str, Any]) -> str:
