@@ -21,7 +21,8 @@ _MAX_KEY_BYTES = 255
 # Characters of keys and values that serialise to MAX_SIZE at most, be each of them escaped by six.
 _PLAIN_LENGTH = 600
 _PLAIN_COUNT = 16
-_INT64 = range(-(2**63), 2**63)
+_INT64_END = 2**63
+_INT64 = range(-_INT64_END, _INT64_END)
 #: Written as text without a word about it: their text says all that they hold.
 _TEXTUAL = (datetime, date, time, timedelta, UUID, Decimal)
 # kombu reads a dict of just these keys as an object of its own, and refuses the whole message if it knows no such type.
@@ -51,13 +52,16 @@ class Parcel:
             self.problems[_text(key)[:64]] = problem
 
 
-def carry_out(fields: Mapping[str, Any]) -> Parcel:
-    """Return *fields* as they go along with a message: safe in JSON and in AMQP tables, of `MAX_SIZE` bytes at most.
+def carry_out(fields: dict[str, Any]) -> Parcel:
+    """Return *fields*, a dict given away, as they go along with a message: safe in JSON and AMQP, of `MAX_SIZE` bytes at most.
 
     JSON scalars, lists and dicts arrive equal. Anything else becomes text or, where it has none, a word about it.
     Over the limit the biggest values are left out first. Never raises.
     """
-    return _pack(fields.get("request.id"), {key: value for key, value in fields.items() if key != "request.id"})
+    request_id = fields.pop("request.id", None)
+    if context.valid_request_id(request_id) and _is_plain(fields):  # the usual case
+        return Parcel(request_id, fields, {})
+    return _pack(request_id, fields)
 
 
 def carry_in(request_id: object, fields: object) -> Parcel:
@@ -72,6 +76,8 @@ def carry_in(request_id: object, fields: object) -> Parcel:
         if fields is not None:
             parcel.note("dtx.context", "left out")
         return parcel
+    if context.carried_keys().issuperset(fields) and context.valid_request_id(request_id) and _is_plain(fields):
+        return Parcel(request_id, fields, {})  # the usual case
     welcome = {key: value for key, value in fields.items() if _is_welcome(key)}
     parcel = _pack(request_id, welcome)
     if len(welcome) != len(fields):
@@ -88,9 +94,9 @@ def _is_welcome(key: object) -> bool:
 
 
 def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
-    parcel = Parcel(fields=fields)
+    parcel = Parcel(None, fields, {})
     if context.valid_request_id(request_id):
-        parcel.request_id = request_id  # type: ignore[assignment]
+        parcel.request_id = request_id
     elif request_id is not None:
         parcel.note("request.id", "replaced")
     if not _is_plain(fields):
@@ -106,7 +112,7 @@ def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
 
 def _is_plain(fields: dict[Any, Any]) -> bool:
     """Whether *fields* are few short texts and whole numbers: the usual case, which needs no walk and no measuring."""
-    if len(fields) > _PLAIN_COUNT:
+    if len(fields) > _PLAIN_COUNT or "__type__" in fields:
         return False
     length = 0
     for key, value in fields.items():
@@ -119,10 +125,11 @@ def _is_plain(fields: dict[Any, Any]) -> bool:
                 return False
             length += len(value)
         elif kind is list:
-            if not all(type(item) is str and item.isascii() for item in value):
-                return False
-            length += sum(map(len, value)) + len(value)
-        elif (kind is not int or value not in _INT64) and kind is not bool and value is not None:
+            for item in value:
+                if type(item) is not str or not item.isascii():
+                    return False
+                length += len(item) + 1
+        elif (kind is not int or not -_INT64_END <= value < _INT64_END) and kind is not bool and value is not None:
             return False
     return length <= _PLAIN_LENGTH
 

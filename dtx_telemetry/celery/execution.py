@@ -1,18 +1,19 @@
 """The scope of one execution of a task, in the process that runs it, and its closing event."""
 
+import logging
 import sys
 import time
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from billiard.process import current_process
 from celery import states
 from celery.exceptions import Ignore, Reject, Retry
 
 from .. import context
-from ..config import get_settings
+from ..config import Settings, get_settings
 from ..context import Scope
-from ..guard import never_raises
+from ..guard import never_raises, report
 from . import reports
 from .closing import close_failed, close_refused, close_retried, log
 from .restoring import Carried, carried, restore
@@ -20,36 +21,33 @@ from .restoring import Carried, carried, restore
 __all__ = ["end", "fail", "retry", "start"]
 
 # The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
-# has to be looked up, and nothing can be left behind.
+# has to be looked up, and nothing can be left behind. With it the exception that its caller, an eager task's, was handling.
 _ATTRIBUTE = "_dtx_execution"
 # An exception that escapes (its result cannot be stored, say) is reported once more by Celery, after the scope was left.
 _left: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_left", default=None)
 
 
-class _Execution(NamedTuple):
-    """One execution: its scope, and the exception that its caller, an eager task's, was handling meanwhile."""
-
-    scope: Scope
-    handled: BaseException | None
-
-
-@never_raises
-def start(sender: Any = None, task_id: str | None = None, task: Any = None, **_: Any) -> None:
+def start(task_id: str | None = None, task: Any = None, **_: Any) -> None:
     """Enter the scope of an execution and log ``task_started``; a receiver of ``task_prerun``."""
-    settings = get_settings()
-    if not settings.enabled:
-        return
-    request = task.request
-    found = carried(request)
-    own = {"task.id": task_id, "task.name": task.name}
+    try:
+        settings = get_settings()
+        if settings.enabled:
+            _start(settings, task, task_id)
+    except Exception as error:
+        report("start", error)
+
+
+def _start(settings: Settings, task: Any, task_id: str | None) -> None:
     if _left.get() is not None:
         _left.set(None)
-    if request.is_eager:
-        scope = context.enter({**_eager_fields(task, found, request), **own})
-    else:
-        scope = context.enter_root({**restore(task, found, request, task_id), **own}, own=settings.own_keys)
-    request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
-    log.info("task_started", **_started_fields(request, found))
+    request = task.request
+    found, eager = carried(request), request.is_eager
+    fields = _eager_fields(task, found, request) if eager else restore(task, found, request, task_id)
+    fields["task.id"] = task_id
+    fields["task.name"] = task.name
+    scope = context.enter(fields) if eager else context.enter_root(fields, own=settings.own_keys)
+    request.__dict__[_ATTRIBUTE] = scope, sys.exc_info()[1]
+    log.emit(logging.INFO, "task_started", _started_fields(request, found))
 
 
 @never_raises
@@ -76,18 +74,23 @@ def retry(sender: Any = None, request: Any = None, reason: Any = None, **_: Any)
         reports.retried(sender, request, reason)
 
 
-@never_raises
-def end(
-    sender: Any = None, task_id: str | None = None, task: Any = None, state: str | None = None, retval: Any = None, **_: Any
-) -> None:
+def end(task_id: str | None = None, task: Any = None, state: str | None = None, retval: Any = None, **_: Any) -> None:
     """Log the closing event, where none was yet, and leave the scope; a receiver of ``task_postrun``."""
-    request = task.request
-    execution: _Execution | None = request.__dict__.pop(_ATTRIBUTE, None)
-    if execution is None:
-        return
-    scope, error = execution.scope, sys.exc_info()[1]
+    try:
+        request = task.request
+        execution: tuple[Scope, BaseException | None] | None = request.__dict__.pop(_ATTRIBUTE, None)
+        if execution is not None:
+            _end(*execution, task, request, task_id, state, retval)
+    except Exception as error:
+        report("end", error)
+
+
+def _end(
+    scope: Scope, handled: BaseException | None, task: Any, request: Any, task_id: str | None, state: str | None, retval: Any
+) -> None:
+    error = sys.exc_info()[1]
     # Without a state it is the body's exception that leaves the tracer; with one, something after the body may have failed.
-    escaping = error if state is None or error is not execution.handled else None
+    escaping = error if state is None or error is not handled else None
     try:
         if not scope.closed:
             _close(scope, task, request, state, retval, escaping)
@@ -102,7 +105,7 @@ def _close(scope: Scope, task: Any, request: Any, state: str | None, retval: Any
         _close_raised(scope, task, request, escaping)
     elif state == states.SUCCESS:
         scope.closed = True
-        log.info("task_completed", duration_ms=scope.duration_ms)
+        log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
     elif state == states.RETRY:
         close_retried(scope, request, retval)
     elif state in {states.IGNORED, states.REJECTED}:
@@ -129,8 +132,8 @@ def _worker_reports(error: BaseException | None) -> bool:
 def _scope_of(request: Any, task_id: str | None) -> Scope | None:
     if getattr(request, "id", None) != task_id:
         return None
-    execution = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
-    return execution.scope if isinstance(execution, _Execution) else None
+    execution: tuple[Scope, BaseException | None] | None = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
+    return None if execution is None else execution[0]
 
 
 def _eager_fields(task: Any, found: Carried, request: Any) -> dict[str, Any]:
@@ -145,14 +148,13 @@ def _eager_fields(task: Any, found: Carried, request: Any) -> dict[str, Any]:
 
 
 def _started_fields(request: Any, found: Carried) -> dict[str, Any]:
-    delivery = request.delivery_info or {}
     fields = {"task.retries": request.retries}
-    queue = delivery.get("routing_key") or delivery.get("exchange")
-    if queue:
+    delivery = request.delivery_info
+    if delivery and (queue := delivery.get("routing_key") or delivery.get("exchange")):
         fields["task.queue"] = queue
     waited = found.seconds_since(time.time())
     if waited is not None:
-        fields["task.queue_ms"] = round(waited * 1000, 2)
+        fields["task.queue_ms"] = context.milliseconds(waited)
     if request.parent_id is not None:
         fields["task.parent_id"] = request.parent_id
     return fields

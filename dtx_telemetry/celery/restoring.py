@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from celery.app.task import Context
 from celery.utils.dispatch import Signal
 
 from .. import context
@@ -31,8 +32,9 @@ class Carried(NamedTuple):
     def seconds_since(self, now: float) -> float | None:
         """Return how long ago it was published, at least 0 (the publisher's clock may be ahead), if it says so believably."""
         at = self.published_at
-        believable = isinstance(at, int | float) and not isinstance(at, bool) and 0 < at < 2**40
-        return max(0.0, now - at) if believable else None
+        if type(at) not in (float, int) or not 0 < at < 2**40:
+            return None
+        return now - at if now > at else 0.0
 
 
 def carried(request: Any) -> Carried:
@@ -40,14 +42,15 @@ def carried(request: Any) -> Carried:
 
     An eager task has them only under ``headers``, a task from a message as attributes too.
     """
-    get = getattr(request, "get", None)
+    # A task's context has a method of that name too, which asks its class as well.
+    get = request.__dict__.get if isinstance(request, Context) else getattr(request, "get", None)
     if get is None:
         return Carried(None, None, None)
-    nested = get("headers")
-    if not isinstance(nested, Mapping):
-        nested = {}
-    names = (REQUEST_ID, CONTEXT, PUBLISHED_AT)
-    return Carried(*[get(name) if (value := nested.get(name)) is None else value for name in names])
+    found = Carried(get(REQUEST_ID), get(CONTEXT), get(PUBLISHED_AT))
+    if None in found and isinstance(nested := get("headers"), Mapping):
+        values = map(nested.get, (REQUEST_ID, CONTEXT, PUBLISHED_AT))
+        found = Carried(*[other if one is None else one for one, other in zip(found, values, strict=True)])
+    return found
 
 
 def restore(sender: Any, found: Carried, request: Any, task_id: Any) -> dict[str, Any]:
