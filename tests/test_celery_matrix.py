@@ -32,6 +32,8 @@ CLOSING = {
     "task_revoked",
     "task_unknown",
 }
+#: Tasks of "nested" that have ids of their own.
+PUBLISHED_BY_TASKS = 3
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,20 @@ class Run:
         wait_until(lambda: task_id in str(self.app.control.revoke(task_id, reply=True, timeout=0.5)), what="the revocation")
 
     def wait_until_all_ended(self) -> None:
-        """Wait for as many closing events as there must be; those of tasks that were published by tasks too."""
-        count = sum(case.closing.total() for case in self.endings.values()) + 3
-        ended = lambda: sum(line["event"] in CLOSING for line in self.lines()) >= count  # noqa: E731
+        """Wait for the closing events that each task must have; those of tasks that were published by tasks too."""
         try:
-            wait_until(ended, deadline=60)
+            wait_until(self.all_ended, deadline=60)
         except AssertionError:
             return  # the cells of the table say which are missing
+
+    def all_ended(self) -> bool:
+        """Whether each ending has its closing events. One too many of one does not make up for a missing one of another."""
+        closing = [line for line in self.lines() if line["event"] in CLOSING]
+        found = Counter((line.get("task.id"), line["event"]) for line in closing)
+        expected = Counter(
+            {(self.ids[name], event): n for name, case in self.endings.items() for event, n in case.closing.items()}
+        )
+        return not expected - found and len(closing) >= expected.total() + PUBLISHED_BY_TASKS
 
     def faults(self, name: str) -> list[str]:
         """Return what is wrong with the lines about one ending."""

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,7 @@ Send = Callable[[Any], Awaitable[None]]
 _CLIENTS_TYPES = ("websocket.connect", "websocket.receive", "websocket.disconnect", "http.request", "http.disconnect")
 
 
-class Peer:
+class Peer(ABC):
     """A WebSocket connection or an HTTP request.
 
     A subclass says what it notes of the messages (`_note_received`, `_note_sent`) and what it logs in the end (`_end`).
@@ -133,17 +134,21 @@ class Peer:
         """Return *message* as it is to be sent."""
         return message
 
+    @abstractmethod
     def _note_received(self, message: Any) -> None:
-        raise NotImplementedError
+        """Note a message that the consumer received."""
 
+    @abstractmethod
     def _note_sent(self, message: Any) -> None:
-        raise NotImplementedError
+        """Note a message that was sent."""
 
+    @abstractmethod
     def _note_failure(self, error: BaseException) -> None:
-        raise NotImplementedError
+        """Note the exception that ended the consumer."""
 
+    @abstractmethod
     def _end(self) -> None:
-        raise NotImplementedError
+        """Log the closing event."""
 
 
 # Daphne, told to stop, ends without cancelling its consumers or telling them; only the end of the process is left to notice it.
