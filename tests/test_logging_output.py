@@ -23,7 +23,8 @@ from dtx_telemetry.logging import output as output_module
 from dtx_telemetry.logging.output import FileTarget, Output, StreamTarget
 
 from .support.lines import parse_line, parse_lines
-from .support.processes import ROOT, clean_environ
+from .support.pipeline import only_ours, print_lines
+from .support.processes import ROOT, clean_environ, run_python
 from .support.waiting import wait_until
 
 log = get_logger()
@@ -240,6 +241,62 @@ def test_reader_of_a_non_blocking_pipe_is_waited_for() -> None:
         os.set_blocking(read, False)
         assert os.read(read, 100_000)
     os.close(read)
+
+
+def test_a_soft_time_limit_is_the_tasks_own() -> None:
+    """What a signal raises while a line waits for its reader goes on to who logged; the line counts as lost."""
+    out = run_python("""
+        import os, signal, sys
+        from billiard.exceptions import SoftTimeLimitExceeded
+        from dtx_telemetry.config import Settings
+        from dtx_telemetry.logging import configure, get_logger
+
+        def interrupt(*_):
+            raise SoftTimeLimitExceeded
+
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        while True:
+            try:
+                os.write(writing, b"x" * 65536)
+            except BlockingIOError:
+                break
+        os.set_blocking(writing, True)
+        stdout, sys.stdout = sys.stdout, os.fdopen(writing, "w")
+        configure(Settings(log_format="json"))
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            get_logger("app").info("waits")
+        except SoftTimeLimitExceeded:
+            print("interrupted", file=stdout)
+        sys.stdout = stdout
+        get_logger("app").info("goes on")
+    """)
+    first, *lines = out.splitlines()
+    assert first == "interrupted"
+    assert [json.loads(line)["event"] for line in lines] == ["log_lines_lost", "goes on"]
+
+
+@pytest.mark.parametrize("how", ["field", "nested", "argument"])
+def test_a_soft_time_limit_in_a_values_own_code_is_the_tasks_own(tmp_path: Path, how: str) -> None:
+    """So does what is raised while a value says what it is: a query may be what that takes."""
+
+    class SoftTimeLimitExceeded(Exception):
+        pass
+
+    class Query:
+        def __repr__(self) -> str:
+            raise SoftTimeLimitExceeded
+
+    printed = print_lines(tmp_path)
+    only_ours()
+    with pytest.raises(SoftTimeLimitExceeded):
+        if how == "argument":
+            logging.getLogger("lib").info("found %s", Query())
+        else:
+            log.info("found", rows=Query() if how == "field" else [Query()])
+    assert printed.lines == []
 
 
 def test_moved_file(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import logging
 import time
 from typing import Any
 
+from dtx_telemetry.errors import is_interruption
+
 from .exceptions import error_text
 from .lines import LineBuilder
 from .sinks import Sink, bare_line
@@ -61,6 +63,8 @@ class TelemetryHandler(logging.Handler):
         self._take(prepared)
 
     def _prepare_failed(self, event: object, line: dict[str, Any] | None, error: Exception) -> Any:
+        if is_interruption(error):
+            raise error
         return self._prepare(_failed_line(event, error) if line is None else bare_line(line, error))
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dtx_telemetry.context import add_bound, bound
+from dtx_telemetry.errors import is_interruption
 
 from .exceptions import error_text, format_traceback, take_traceback
 from .plain import ATOMS, Plain
@@ -106,7 +107,9 @@ class LineBuilder:
             if type(args) is tuple and ATOMS.issuperset(map(type, args)):
                 return text % args
             return str(ask(lambda: text % self._safe_args(args)))
-        except Exception:
+        except Exception as error:
+            if is_interruption(error):
+                raise
             return f"{text} {self._plain.text(args)}"
 
     def _safe_args(self, args: Any) -> Any:

@@ -81,7 +81,8 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         logger, handler = self._logger, STATE.handler
         if not logger.isEnabledFor(level):
             return
-        if handler is not None and not self._processors and _as_they_are(fields) and is_alone(handler, logger, level):
+        as_it_is = not self._processors and not self._context and _as_they_are(fields)
+        if as_it_is and handler is not None and is_alone(handler, logger, level):
             handler.print_event(LEVEL_NAMES[level], logger.name, event, fields)
         else:
             self._emit(level, event, (), fields)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from dtx_telemetry.errors import is_interruption
+
 __all__ = ["FileTarget", "Output", "StreamTarget", "Target"]
 
 _MAX_WAIT = 1.0
@@ -134,7 +136,7 @@ class Output:
         _outputs.add(self)
 
     def write(self, data: bytes) -> None:
-        """Write *data*, which is a whole line; raises nothing."""
+        """Write *data*, which is a whole line; raises nothing but what interrupts it."""
         lock = self._lock
         lock.acquire()  # a with statement takes twice as long
         busy = self._busy
@@ -147,6 +149,8 @@ class Output:
         except Exception as error:
             self._torn = isinstance(error, _TornLineError)
             self._lost += 1
+            if is_interruption(error):
+                raise
         finally:
             self._busy = busy
             lock.release()
@@ -182,7 +186,9 @@ class Output:
         except _TornLineError:
             self._torn = True
             return False
-        except Exception:
+        except Exception as error:
+            if is_interruption(error):
+                raise
             return False
         finally:
             self._busy = nested

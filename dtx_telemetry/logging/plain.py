@@ -1,11 +1,13 @@
 """Any value as plain data: strings, numbers, lists and dicts that every format can print.
 
-Nothing here raises, and nothing is endless.
+Nothing here raises anything but what interrupts it, and nothing is endless.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
+
+from dtx_telemetry.errors import is_interruption
 
 from .readers import key_text, reader, unprintable
 from .redact import REDACTED, Secrets
@@ -89,7 +91,9 @@ class _Walk:
         depth = len(self._inside)
         try:
             return reader(kind)(self, value)
-        except Exception:
+        except Exception as error:
+            if is_interruption(error):
+                raise
             del self._inside[depth:]
             return unprintable(kind)
 
