@@ -13,7 +13,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import before_task_publish, task_postrun
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import bind_fields, context, get_logger
+from dtx_telemetry import bind_fields, config, context, get_logger
 from dtx_telemetry.celery import context_restored, execution, publishing, reports
 
 from .conftest import LogOutput
@@ -185,6 +185,20 @@ def run(app: Celery, log_output: LogOutput) -> Iterator[Runner]:
 
 def closing(lines: list[Line], task_id: str) -> list[str]:
     return [line["event"] for line in with_fields(lines, task_id=task_id) if line["event"] in CLOSING]
+
+
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_no_header_passes_for_what_we_keep_on_a_request(
+    run: Runner, log_output: LogOutput, monkeypatch: pytest.MonkeyPatch, enabled: str
+) -> None:
+    """A message's headers become attributes of its request; one that is named like ours does no harm, switched on or off."""
+    monkeypatch.setenv("TELEMETRY_ENABLED", enabled)
+    config.reset()
+    task_id = run("ignore", headers={"_dtx_execution": ["forged", None]})
+    lines = log_output.lines
+    assert closing(lines, task_id) == (["task_ignored"] if enabled == "true" else [])
+    assert [line for line in lines if line["event"] == "telemetry_failed"] == []
+    assert run.left == [{}]
 
 
 def test_the_publishers_context_is_bound_for_the_task(run: Runner, log_output: LogOutput) -> None:

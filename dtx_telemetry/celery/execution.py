@@ -21,10 +21,16 @@ from .restoring import Carried, carried, restore
 __all__ = ["end", "fail", "retry", "start"]
 
 # The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
-# has to be looked up, and nothing can be left behind. With it the exception that its caller, an eager task's, was handling.
+# has to be looked up, and nothing can be left behind.
 _ATTRIBUTE = "_dtx_execution"
 # An exception that escapes (its result cannot be stored, say) is reported once more by Celery, after the scope was left.
 _left: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_left", default=None)
+
+
+class _Execution(tuple[Scope, BaseException | None]):
+    """A scope, and the exception that its caller, an eager task's, was handling. No header of a message can be one."""
+
+    __slots__ = ()
 
 
 def start(task_id: str | None = None, task: Any = None, **_: Any) -> None:
@@ -46,7 +52,7 @@ def _start(settings: Settings, task: Any, task_id: str | None) -> None:
     fields["task.id"] = task_id
     fields["task.name"] = task.name
     scope = context.enter(fields) if eager else context.enter_root(fields, own=settings.own_keys)
-    request.__dict__[_ATTRIBUTE] = scope, sys.exc_info()[1]
+    request.__dict__[_ATTRIBUTE] = _Execution((scope, sys.exc_info()[1]))
     log.emit(logging.INFO, "task_started", _started_fields(request, found))
 
 
@@ -78,8 +84,8 @@ def end(task_id: str | None = None, task: Any = None, state: str | None = None, 
     """Log the closing event, where none was yet, and leave the scope; a receiver of ``task_postrun``."""
     try:
         request = task.request
-        execution: tuple[Scope, BaseException | None] | None = request.__dict__.pop(_ATTRIBUTE, None)
-        if execution is not None:
+        execution = request.__dict__.pop(_ATTRIBUTE, None)
+        if type(execution) is _Execution:
             _end(*execution, task, request, task_id, state, retval)
     except Exception as error:
         report("end", error)
@@ -132,8 +138,8 @@ def _worker_reports(error: BaseException | None) -> bool:
 def _scope_of(request: Any, task_id: str | None) -> Scope | None:
     if getattr(request, "id", None) != task_id:
         return None
-    execution: tuple[Scope, BaseException | None] | None = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
-    return None if execution is None else execution[0]
+    execution = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
+    return execution[0] if type(execution) is _Execution else None
 
 
 def _eager_fields(task: Any, found: Carried, request: Any) -> dict[str, Any]:
