@@ -142,12 +142,7 @@ def variables() -> int:
 def replace(then: Mapping[str, Any]) -> dict[str, Any]:
     """Make *then* what is bound; return what was."""
     now = bound()
-    if then:
-        switch(now, then)
-    elif now:  # nothing is left, as at the end of most scopes
-        setters = (_known if _known.count == len(_VARIABLES) else _known.learn()).setters
-        for key in now:
-            setters[key](...)
+    switch(now, then)
     return now
 
 

@@ -58,10 +58,7 @@ def carry_out(fields: dict[str, Any]) -> Parcel:
     JSON scalars, lists and dicts arrive equal. Anything else becomes text or, where it has none, a word about it.
     Over the limit the biggest values are left out first. Never raises.
     """
-    request_id = fields.pop("request.id", None)
-    if context.valid_request_id(request_id) and _is_plain(fields):  # the usual case
-        return Parcel(request_id, fields, {})
-    return _pack(request_id, fields)
+    return _pack(fields.pop("request.id", None), fields)
 
 
 def carry_in(request_id: object, fields: object) -> Parcel:
@@ -76,8 +73,8 @@ def carry_in(request_id: object, fields: object) -> Parcel:
         if fields is not None:
             parcel.note("dtx.context", "left out")
         return parcel
-    if context.carried_keys().issuperset(fields) and context.valid_request_id(request_id) and _is_plain(fields):
-        return Parcel(request_id, fields, {})  # the usual case
+    if context.carried_keys().issuperset(fields):  # the usual case
+        return _pack(request_id, fields)
     welcome = {key: value for key, value in fields.items() if _is_welcome(key)}
     parcel = _pack(request_id, welcome)
     if len(welcome) != len(fields):
@@ -104,9 +101,9 @@ def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
         for key, value in fields.items():
             _pack_one(parcel, key, value)
         _fit(parcel)
-    if parcel.fields.keys() == _KOMBU_KEYS:
-        parcel.fields = {}
-        parcel.note("__type__", "left out")
+        if parcel.fields.keys() == _KOMBU_KEYS:
+            parcel.fields = {}
+            parcel.note("__type__", "left out")
     return parcel
 
 
