@@ -3,7 +3,7 @@
 It stands in ``structlog.contextvars``, so what the application binds there itself is part of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar, copy_context
 from typing import Any
 
@@ -11,13 +11,11 @@ from structlog import contextvars as _structlog
 
 __all__ = [
     "OWN_KEYS",
-    "add_bound",
     "bind",
     "bound",
     "bound_but_tasks",
     "carried_keys",
     "get_request_id",
-    "knows",
     "replace",
     "switch",
     "unbind",
@@ -36,40 +34,56 @@ _PREFIX_LENGTH = len(_PREFIX)
 _VARIABLES: dict[str, ContextVar[Any]] = _structlog._CONTEXT_VARS
 # So many that an application must have made up keys as it went along; then the context may be the shorter one to walk.
 _MANY = 64
-# structlog makes a key's variable when it is first bound, and of two threads that do so at once one loses what it bound:
-# ours are made here, before there are threads.
-copy_context().run(_structlog.bind_contextvars, **dict.fromkeys(_OWN_KEYS))
-_request_id: ContextVar[Any] = _VARIABLES[_PREFIX + "request.id"]
+
+
+def _variable(key: str) -> ContextVar[Any]:
+    """Return the variable that structlog keeps *key* in, made if nothing was ever bound under it.
+
+    Where two threads bind a new key at once, structlog may make two, and one of them is lost with what it holds; here they
+    agree on one. Made no sooner than needed: every one costs each line and each scope a look.
+    """
+    name = _PREFIX + key
+    return _VARIABLES.get(name) or _VARIABLES.setdefault(name, ContextVar(name, default=...))
+
+
+_request_id = _variable("request.id")
 
 
 class _Known:
-    """The keys ever bound, with what reads and sets each. structlog only adds variables: their number tells of new ones.
+    """The keys ever bound up to now, with what reads and sets each. Never changed: threads read it while another makes anew.
 
     Attributes:
         count: how many they are.
-        readers: each key with what reads it.
+        readers: each key with what reads it, in the order in which lines show them.
         setters: what sets each key, by key.
         but_tasks: the readers of those that are not a task's own.
-        carried: those that may come with a message.
+        carried: those that may come with a message, our own among them, bound before or not.
     """
 
     __slots__ = ("but_tasks", "carried", "count", "readers", "setters")
 
     def __init__(self) -> None:
-        self.learn()
-
-    def learn(self) -> "_Known":
-        """Be up to date; returns itself. Whoever uses it compares the `count` first, without a call."""
         variables = {name[_PREFIX_LENGTH:]: variable for name, variable in _VARIABLES.copy().items()}
-        self.readers = tuple((key, variable.get) for key, variable in variables.items())
-        self.setters: Mapping[str, Callable[[Any], object]] = {key: variable.set for key, variable in variables.items()}
-        self.but_tasks = tuple((key, read) for key, read in self.readers if not key.startswith("task."))
-        self.carried = frozenset(key for key, _ in self.but_tasks) - {"request.id"}
-        self.count = len(variables)  # the last, for other threads
-        return self
+        ordered = {key: variables[key] for key in _OWN_KEYS if key in variables} | variables
+        self.count = len(variables)
+        self.readers = tuple((key, variable.get) for key, variable in ordered.items())
+        self.setters = {key: variable.set for key, variable in ordered.items()}
+        self.but_tasks = tuple((key, read) for key, read in self.readers if not _is_tasks(key))
+        self.carried = frozenset(key for key in (*_OWN_KEYS, *ordered) if not _is_tasks(key)) - {"request.id"}
+
+
+def _is_tasks(key: str) -> bool:
+    return key.startswith("task.")
 
 
 _known = _Known()
+
+
+def _learn() -> _Known:
+    """Return what is known now. structlog only adds variables: callers compare their number first, without a call."""
+    global _known  # noqa: PLW0603 - one name, so that what is behind it changes as a whole
+    _known = known = _Known()
+    return known
 
 
 def bound() -> dict[str, Any]:
@@ -80,37 +94,26 @@ def bound() -> dict[str, Any]:
             for variable, value in context.items()
             if value is not ... and _VARIABLES.get(variable.name) is variable
         }
-    known = _known if _known.count == len(_VARIABLES) else _known.learn()
-    return {name: value for name, read in known.readers if (value := read()) is not ...}
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    found = {}
+    for name, read in known.readers:  # in Python 3.11 a comprehension is one more call
+        if (value := read()) is not ...:
+            found[name] = value
+    return found
 
 
 def bound_but_tasks() -> dict[str, Any]:
     """Return what `bound` does, without ``task.*``."""
     if len(_VARIABLES) > _MANY:
-        return {name: value for name, value in bound().items() if not name.startswith("task.")}
-    known = _known if _known.count == len(_VARIABLES) else _known.learn()
+        return {name: value for name, value in bound().items() if not _is_tasks(name)}
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
     return {name: value for name, read in known.but_tasks if (value := read()) is not ...}
-
-
-def add_bound(fields: dict[str, Any]) -> bool:
-    """Add everything that is bound now to *fields*; return whether each name was new there."""
-    if len(_VARIABLES) > _MANY:
-        found = bound()
-        count = len(fields) + len(found)
-        fields |= found
-    else:
-        count = len(fields)
-        known = _known if _known.count == len(_VARIABLES) else _known.learn()
-        for name, read in known.readers:
-            if (value := read()) is not ...:
-                fields[name] = value
-                count += 1
-    return len(fields) == count
 
 
 def bind(fields: Mapping[str, Any]) -> None:
     """Bind *fields* from here on, until the scope around is left."""
-    _structlog.bind_contextvars(**fields)
+    for key, value in fields.items():
+        _variable(key).set(value)
 
 
 def unbind(*keys: str) -> None:
@@ -126,12 +129,8 @@ def get_request_id() -> str | None:
 
 def carried_keys() -> frozenset[str]:
     """Return the keys bound in this process before that may come with a message: all but ``request.id`` and ``task.*``."""
-    return (_known if _known.count == len(_VARIABLES) else _known.learn()).carried
-
-
-def knows(key: str) -> bool:
-    """Whether *key* was bound in this process before."""
-    return _PREFIX + key in _VARIABLES
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    return known.carried
 
 
 def variables() -> int:
@@ -148,15 +147,14 @@ def replace(then: Mapping[str, Any]) -> dict[str, Any]:
 
 def switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
     """Make *then* what is bound, knowing that *now* is."""
-    setters = (_known if _known.count == len(_VARIABLES) else _known.learn()).setters
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    setters = known.setters
     for key in now:
         if key not in then:
             setters[key](...)
-    for key, value in then.items():
-        if key in now and now[key] is value:
-            continue
-        setter = setters.get(key)
-        if setter is not None:
-            setter(value)
-        else:
-            _structlog.bind_contextvars(**{key: value})
+    try:
+        for key, value in then.items():
+            if key not in now or now[key] is not value:
+                setters[key](value)
+    except KeyError:  # something that was never bound before
+        bind(then)

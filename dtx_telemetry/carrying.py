@@ -87,7 +87,7 @@ def _is_welcome(key: object) -> bool:
     """Whether a message may bind *key* in this process."""
     if not isinstance(key, str) or key == "request.id" or key.startswith("task."):
         return False
-    return context.knows(key) or context.variables() < _MAX_VARIABLES
+    return key in context.carried_keys() or context.variables() < _MAX_VARIABLES
 
 
 def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:

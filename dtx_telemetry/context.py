@@ -13,13 +13,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from .binding import (
     OWN_KEYS,
-    add_bound,
     bind,
     bound,
     bound_but_tasks,
     carried_keys,
     get_request_id,
-    knows,
     replace,
     switch,
     unbind,
@@ -31,7 +29,6 @@ __all__ = [
     "MAX_REQUEST_ID_LENGTH",
     "OWN_KEYS",
     "Scope",
-    "add_bound",
     "bind",
     "bind_fields",
     "bound",
@@ -41,7 +38,6 @@ __all__ = [
     "enter",
     "enter_root",
     "get_request_id",
-    "knows",
     "leave",
     "milliseconds",
     "new_request_id",
@@ -125,20 +121,21 @@ def enter(fields: Mapping[str, Any], *, drop: Collection[str] = ()) -> Scope:
     return scope
 
 
-def enter_root(fields: Mapping[str, Any], *, own: AbstractSet[str] = OWN_KEYS) -> Scope:
+def enter_root(fields: dict[str, Any], *, own: AbstractSet[str] = OWN_KEYS) -> Scope:
     """Enter a scope that starts from what the process itself has bound: a request, a connection, a task.
 
     What an earlier scope left behind here (a server may start a request in the context of the one before) does not hold inside.
 
     Args:
-        fields: what to bind for the scope.
+        fields: what to bind for the scope, which keeps it.
         own: the keys that are never the process's own.
     """
     found, outer = bound(), _current.get()
     base = outer.base if outer is not None else found
     if base and not own.isdisjoint(base):
         base = {key: value for key, value in base.items() if key not in own}
-    scope = Scope(outer, base, found, inside := {**base, **fields})
+    inside = {**base, **fields} if base else fields
+    scope = Scope(outer, base, found, inside)
     switch(found, inside)
     _current.set(scope)
     return scope
@@ -154,7 +151,8 @@ def leave(scope: Scope) -> None:
         inner = inner.outer
     if inner is None:
         return
-    scope._inside = replace(scope._found)
+    scope._inside = inside = bound()
+    switch(inside, scope._found)
     _current.set(scope.outer)
     # A server that starts each request of a connection in the context of the one before would chain them all.
     scope.outer = None

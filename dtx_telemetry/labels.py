@@ -41,7 +41,7 @@ class LabelTable:
         reserved: fields that no resource's id may take.
     """
 
-    __slots__ = ("_labels", "_prefixes", "_with_id", "id_keys")
+    __slots__ = ("_prefixes", "_segments", "id_keys")
 
     def __init__(
         self,
@@ -51,11 +51,14 @@ class LabelTable:
         reserved: Collection[str] = (),
     ) -> None:
         bare = {label: label for label in without_id}
-        ids = {segment: f"{label}.id" for segment, label in resources.items() if label not in bare}
-        self._with_id = {segment: key for segment, key in ids.items() if key not in reserved}
-        self._labels = {**bare, **resources}
+        keys = {label: f"{label}.id" for label in resources.values() if label not in bare}
+        #: Each segment's label, and the field of its id where it takes one.
+        self._segments = {
+            segment: (label, None if (key := keys.get(label)) in reserved else key)
+            for segment, label in {**bare, **resources}.items()
+        }
         self._prefixes = tuple(prefixes)
-        self.id_keys: Collection[str] = frozenset(self._with_id.values())
+        self.id_keys: Collection[str] = frozenset(key for _, key in self._segments.values() if key is not None)
 
     def extract(self, path: str) -> dict[str, Any]:
         """Return ``labels`` and the ``{resource}.id`` fields that *path* names, in the path's order.
@@ -66,25 +69,20 @@ class LabelTable:
         if not path.startswith(self._prefixes):
             return {}
         labels: list[str] = []
-        ids: dict[str, int | str] = {}
+        found: dict[str, Any] = {"labels": labels}
         id_key: str | None = None
         for segment in path.split("/"):
-            label = self._labels.get(segment)
-            if label is None:
-                if id_key is not None and (value := _as_id(segment)) is not None:
-                    ids[id_key] = value
+            if segment in self._segments:
+                label, id_key = self._segments[segment]
+                if label not in labels:
+                    labels.append(label)
+                elif id_key in found:  # a resource that comes a second time gives its id only if its first mention had none
+                    id_key = None
+            elif id_key is not None:
+                if (value := _as_id(segment)) is not None:
+                    found[id_key] = value
                 id_key = None
-            elif label in labels:
-                id_key = _unless_known(self._with_id.get(segment), ids)
-            else:
-                labels.append(label)
-                id_key = self._with_id.get(segment)
-        return {"labels": labels, **ids} if labels else {}
-
-
-def _unless_known(id_key: str | None, ids: Mapping[str, object]) -> str | None:
-    """A resource that comes a second time gives its id only if its first mention had none."""
-    return None if id_key in ids else id_key
+        return found if labels else {}
 
 
 def _as_id(segment: str) -> int | str | None:

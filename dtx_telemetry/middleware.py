@@ -50,7 +50,8 @@ class TelemetryMiddleware:
             return self.get_response(request)
         try:
             response = self.get_response(request)
-            exchange.learn(request)
+            if not users.is_unasked(exchange.looked_at, request):
+                exchange.learn(request)
             exchange.answer(request, response)
             return response
         except BaseException as error:
@@ -65,7 +66,8 @@ class TelemetryMiddleware:
             return await self.get_response(request)
         try:
             response = await self.get_response(request)
-            await exchange.alearn(request)
+            if not users.is_unasked(exchange.looked_at, request):
+                await exchange.alearn(request)
             exchange.answer(request, response)
             return response
         except BaseException as error:
@@ -100,7 +102,7 @@ class _Exchange(http_events.Exchange):
     It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
     """
 
-    __slots__ = ("_field", "_request_id", "_user_id")
+    __slots__ = ("_field", "_request_id", "_user_id", "looked_at")
 
     def __init__(self, request: Any, settings: Settings) -> None:
         given = request.META.get(settings.request_id_meta)
@@ -108,6 +110,8 @@ class _Exchange(http_events.Exchange):
         self._request_id = given if known else context.new_request_id()
         self._field = settings.user_id_field
         self._user_id: int | str | None = None
+        #: What stood for the user when it was last looked at.
+        self.looked_at: Any = None
         fields = settings.scope_table.extract(request.path_info)
         fields["request.id"] = self._request_id
         scope = context.enter_root(fields, own=settings.own_keys)
@@ -121,7 +125,10 @@ class _Exchange(http_events.Exchange):
         """Bind the id of the user, or none where nobody is authenticated any more."""
         if self._field is not None:
             try:
-                user = users.look(request)
+                self.looked_at = request.__dict__.get("user")
+                user = users.found(request)
+                if type(user) is users.Glance:
+                    user = user.look()
                 value = None if user is None else user_id(user, self._field)
                 if value != self._user_id:
                     self._bind(value)
@@ -132,7 +139,10 @@ class _Exchange(http_events.Exchange):
         """As `learn`, where a look-up is awaited."""
         if self._field is not None:
             try:
-                user = await users.alook(request)
+                self.looked_at = request.__dict__.get("user")
+                user = users.found(request)
+                if type(user) is users.Glance:
+                    user = await user.alook()
                 value = None if user is None else user_id(user, self._field)
                 if value != self._user_id:
                     self._bind(value)
@@ -157,7 +167,11 @@ class _Exchange(http_events.Exchange):
             status = response.status_code
             if self._settings.semconv != "old":
                 self._learn_route(request)
-            _set_default(response.headers, self._settings.request_id_header, self._request_id)
+            name, headers = self._settings.request_id_header, response.headers
+            if type(headers) is ResponseHeaders and _HAS_STORE:  # what setdefault does, without an exception and two checks
+                headers._store.setdefault(name.lower(), (name, self._request_id))
+            else:
+                headers.setdefault(name, self._request_id)
             streams = response.streaming and bodies.watch(response, self.scope, self.end, wanted=self._method != "HEAD")
         except Exception as error:
             report("TelemetryMiddleware", error)
@@ -174,14 +188,6 @@ class _Exchange(http_events.Exchange):
         """Note the URL pattern as a path template; one of ``re_path`` is left as it is written."""
         route = getattr(getattr(request, "resolver_match", None), "route", None)
         self._route = f"/{route}" if isinstance(route, str) and not route.startswith(("^", "/")) else route
-
-
-def _set_default(headers: Any, name: str, value: str) -> None:
-    """Do what ``headers.setdefault`` does, which learns by an exception that there is no such header, and checks both texts."""
-    if type(headers) is ResponseHeaders and _HAS_STORE:
-        headers._store.setdefault(name.lower(), (name, value))
-    else:
-        headers.setdefault(name, value)
 
 
 def _begin(request: Any) -> _Exchange | None:

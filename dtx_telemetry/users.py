@@ -15,35 +15,19 @@ from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.functional import SimpleLazyObject, empty
 
-__all__ = ["alook", "look"]
+__all__ = ["Glance", "found", "is_unasked"]
 
 _DJANGOS_OWN = "django.contrib.auth.middleware"
 #: Where Django keeps the user that it has looked up.
-_LOOKED_UP = frozenset({"_cached_user", "_acached_user"})
+_CACHES = frozenset({"_cached_user", "_acached_user"})
 #: What Django's look-up reads in a session.
 _KEYS = (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY)
 
 
-def look(request: Any) -> Any:
-    """Return the user of *request*, or ``None`` where there is none or finding out would show."""
-    found = _seen(request)
-    if type(found) is not _Glance:
-        return found
-    return found.keep(auth.get_user(found))  # type: ignore[arg-type]
+def found(request: Any) -> Any:
+    """Return the user of *request* as far as it is known, ``None`` where there is none or finding out would show.
 
-
-async def alook(request: Any) -> Any:
-    """As `look`, through Django's asynchronous look-up."""
-    found = _seen(request)
-    if type(found) is not _Glance:
-        return found
-    return found.keep(await auth.aget_user(found))  # type: ignore[arg-type]
-
-
-def _seen(request: Any) -> Any:
-    """Return the user of *request* as far as it is known, or a way to look.
-
-    That is where it is Django's own look-up that was not made yet, and a session cookie came.
+    Where it is Django's own look-up that was not made yet, and a session cookie came, return a `Glance` to look with.
     """
     state = request.__dict__
     user = state.get("user")
@@ -52,30 +36,64 @@ def _seen(request: Any) -> Any:
     lazy: dict[str, Any] = object.__getattribute__(user, "__dict__")  # past what it has for asking the one behind it
     if lazy.get("_wrapped") is not empty:
         return user
+    for name in _CACHES:
+        if name in state:
+            return state[name]
     how = lazy.get("_setupfunc")
+    if type(how) is _Replay:
+        return how.found
     session = state.get("session")
-    is_open = isinstance(session, SessionBase) and session.session_key is not None and _LOOKED_UP.isdisjoint(state)
-    if is_open and getattr(how, "__module__", None) == _DJANGOS_OWN:
-        return _Glance(request, session)
-    return state.get("_cached_user", state.get("_acached_user", getattr(how, "found", None)))
+    if (
+        isinstance(session, SessionBase)
+        and session.session_key is not None
+        and getattr(how, "__module__", None) == _DJANGOS_OWN
+    ):
+        return Glance(request, session, lazy)
+    return None
 
 
-class _Glance:
-    """A request as ``auth.get_user`` sees it: its session is a copy whose effects are only noted."""
+def is_unasked(user: Any, request: Any) -> bool:
+    """Whether *user* is the lazy user of *request* and nobody has asked it, or looked it up in another way. Raises nothing.
 
-    def __init__(self, request: Any, session: SessionBase) -> None:
+    Where it is, `found` would find what it found when *user* stood there before.
+    """
+    state = request.__dict__
+    if type(user) is not SimpleLazyObject or state.get("user") is not user:
+        return False
+    return object.__getattribute__(user, "__dict__").get("_wrapped") is empty and _CACHES.isdisjoint(state)
+
+
+class Glance:
+    """A request as ``auth.get_user`` sees it: its session is a copy whose effects are only noted.
+
+    Args:
+        request: the request.
+        session: its session.
+        lazy: what its lazy user holds.
+    """
+
+    def __init__(self, request: Any, session: SessionBase, lazy: dict[str, Any]) -> None:
         self._request = request
+        self._lazy = lazy
         self.session = _Session(session)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._request, name)
 
-    def keep(self, user: Any) -> Any:
+    def look(self) -> Any:
+        """Return the user."""
+        return self._keep(auth.get_user(self))  # type: ignore[arg-type]
+
+    async def alook(self) -> Any:
+        """As `look`, through Django's asynchronous look-up."""
+        return self._keep(await auth.aget_user(self))  # type: ignore[arg-type]
+
+    def _keep(self, user: Any) -> Any:
         """Make the view's own look-up, if there will be one, find what was found here; return *user*."""
         self.session.keep()
         replay = _Replay(self._request, self.session, user)
         # The lazy object stays the one that others may hold already.
-        object.__getattribute__(self._request.user, "__dict__")["_setupfunc"] = replay
+        self._lazy["_setupfunc"] = replay
         self._request.auser = partial(_areplay, replay)
         return user
 

@@ -295,15 +295,58 @@ def test_greenlets_do_not_see_each_other():
     run_python(code)
 
 
-def test_the_librarys_own_keys_have_their_variables_from_the_start():
-    """Where structlog makes one at the first bind, of two threads that do so at once one loses what it bound."""
-    code = """
+def test_a_key_has_no_variable_before_it_is_bound():
+    """Each one that is there is read for every line and scope; a server of requests alone never binds a task's."""
+    run_python("""
         from dtx_telemetry import context
         from structlog import contextvars
-        assert {"structlog_" + key for key in context.OWN_KEYS} <= set(contextvars._CONTEXT_VARS)
-        assert context.bound() == contextvars.get_contextvars() == {}
-    """
-    run_python(code)
+        assert list(contextvars._CONTEXT_VARS) == ["structlog_request.id"]
+        context.leave(context.enter({"tenant": "north", "labels": []}))
+        context.bind({"user.id": 7})
+        assert list(context.bound()) == ["user.id"]
+        assert set(contextvars._CONTEXT_VARS) == {f"structlog_{key}" for key in ("request.id", "tenant", "labels", "user.id")}
+        assert context.carried_keys() == {"user.id", "labels", "ws.conn_id", "command.name", "tenant"}
+    """)
+
+
+def test_threads_that_bind_a_new_key_at_once_all_keep_it():
+    """Where structlog makes its variable, of two threads that do so at once one loses what it bound."""
+    run_python("""
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        from threading import Barrier
+        from dtx_telemetry import context
+
+        sys.setswitchinterval(1e-6)
+        start = Barrier(8)
+
+        def work(number):
+            for turn in range(400):
+                key = f"key_{turn}"
+                start.wait(30)
+                if number % 2:
+                    scope = context.enter_root({key: number})
+                else:
+                    scope = context.enter_root({})
+                    context.bind({key: number})
+                assert context.bound() == {key: number}, (key, number, context.bound())
+                context.leave(scope)
+                assert context.bound() == {}, context.bound()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(8)))
+    """)
+
+
+def test_lines_show_our_own_keys_first_and_always_in_the_same_order():
+    """However they came to be bound first in this process."""
+    run_python("""
+        from dtx_telemetry import context
+        for key in ("draft.id", "task.name", "labels", "user.id", "task.id"):
+            context.leave(context.enter({key: 1}))
+        scope = context.enter_root({key: 1 for key in ("tenant", "draft.id", "task.name", "task.id", "labels", "request.id")})
+        assert list(context.bound()) == ["request.id", "labels", "task.id", "task.name", "draft.id", "tenant"]
+    """)
 
 
 def test_a_function_carries_the_context_into_a_thread():

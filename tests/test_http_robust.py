@@ -131,8 +131,8 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
     [
         (middleware, "get_settings"),
         (middleware.context, "enter_root"),
-        (users, "look"),
-        (users, "_seen"),
+        (users, "found"),
+        (users.Glance, "look"),
         (middleware, "user_id"),
         (bodies, "watch"),
         (http_events.Exchange, "_fields"),

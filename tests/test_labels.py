@@ -162,8 +162,8 @@ def test_the_cost_does_not_grow_with_the_table(path):
     asked = []
     for size in (0, 1000):
         table = LabelTable({**DEFAULT_RESOURCES, **{f"resource{number}": f"label{number}" for number in range(size)}})
-        table._labels, table._with_id = CountedDict(table._labels), CountedDict(table._with_id)
+        table._segments = CountedDict(table._segments)
         table.extract(path)
-        asked.append(table._labels.asked + table._with_id.asked)
+        asked.append(table._segments.asked)
 
     assert asked[0] == asked[1] <= 2 * len(path.split("/"))

@@ -56,6 +56,17 @@ def arrived(session: str | None) -> Any:
     return request
 
 
+def look(request: Any) -> Any:
+    """Return the user that the middleware finds."""
+    found = users.found(request)
+    return found.look() if type(found) is users.Glance else found
+
+
+async def alook(request: Any) -> Any:
+    found = users.found(request)
+    return await found.alook() if type(found) is users.Glance else found
+
+
 class Odd:
     """A user of no model."""
 
@@ -232,7 +243,7 @@ class TestLooking:
         """Whoever took it before sees what the view sees."""
         request = arrived(session)
         lazy = request.user
-        assert users.look(request) == user
+        assert look(request) == user
         assert request.user is lazy
         assert not request.session.accessed
         assert lazy.pk == user.pk
@@ -242,16 +253,16 @@ class TestLooking:
         """Two looks of ours and two of the view: one for the session, one for the user."""
         request = arrived(session)
         with django_assert_num_queries(2):
-            users.look(request)
-            assert users.look(request) == user
+            look(request)
+            assert look(request) == user
             assert request.user == user
-            assert users.look(request) == user
+            assert look(request) == user
 
     def test_what_a_look_does_to_the_session_is_done_once(self, user: Any, session: str, settings: Any) -> None:
         """A session of an old secret gets a new key as the view looks, and only one, however often and in whichever way."""
         settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new one", [settings.SECRET_KEY]
         request = arrived(session)
-        assert users.look(request) == user
+        assert look(request) == user
         assert request.session.session_key == session
         assert request.user == user
         cycled = request.session.session_key
@@ -263,15 +274,15 @@ class TestLooking:
         """A middleware that awaited ``auser`` has found it already."""
         request = arrived("a" * 32)
         request._acached_user = found = Odd(pk=3)
-        assert users.look(request) is found
-        assert await users.alook(request) is found
+        assert look(request) is found
+        assert await alook(request) is found
 
     @pytest.mark.parametrize("change", ["flush", "user", "clear"])
     def test_a_session_that_the_view_changed_is_looked_at_anew(self, user: Any, session: str, change: str) -> None:
         """The user is what bare Django would find then."""
         other = auth.get_user_model().objects.create(username="axe", password="x")
         request = arrived(session)
-        assert users.look(request) == user
+        assert look(request) == user
         if change == "user":
             request.session.update(made_session(other))
         else:
@@ -284,7 +295,7 @@ class TestLooking:
         with monkeypatch.context() as patched:
             patched.setattr(SessionStore, "load", _fail)
             with pytest.raises(RuntimeError):
-                users.look(request)
+                look(request)
         assert request.user.is_authenticated
 
     def test_a_user_that_is_not_djangos_own_is_not_forced(self) -> None:
@@ -293,14 +304,14 @@ class TestLooking:
 
         request = arrived("a" * 32)
         request.user = SimpleLazyObject(_fail)
-        assert users.look(request) is None
+        assert look(request) is None
 
     @pytest.mark.parametrize("session", [None, object(), "text"])
     def test_a_session_of_another_kind_is_not_touched(self, session: Any) -> None:
         """Only Django's own kind can be copied safely."""
         request = arrived("a" * 32)
         request.session = session
-        assert users.look(request) is None
+        assert look(request) is None
 
     def test_a_request_stays_as_portable_as_it_was(self, user: Any, session: str) -> None:
         """It can be copied, deeply too, and pickled, after we looked."""
@@ -322,7 +333,7 @@ class TestLooking:
         """And is as expired in the copy."""
         connection.cursor().execute("UPDATE django_session SET expire_date = '2001-01-01 00:00:00'")
         request = arrived(session)
-        users.look(request)
+        look(request)
         copied = pickle.loads(pickle.dumps(request.session))
         assert copied.get("x") is None
         assert request.session.get("x") is None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dtx_telemetry.context import add_bound, bound
+from dtx_telemetry.context import bound
 from dtx_telemetry.errors import is_interruption
 
 from .exceptions import error_text, format_traceback, take_traceback
@@ -83,10 +83,11 @@ class LineBuilder:
     def of_event(self, created: float, level: str, name: str, event: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the line of an event; none of its *fields* is named like one of ours."""
         timestamp = self._timestamp(created)
-        line: dict[str, Any] = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
-        if not add_bound(line):  # something is bound under a name that is taken
+        context = bound()
+        line = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields, **context}
+        if len(line) < 4 + len(fields) + len(context):  # something is bound under a name that is taken
             taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
-            line = _add(taken, bound())
+            line = _add(taken, context)
         if _span_sources:
             line = _add(line, _span_sources[0]())
         if not self._safe.issuperset(line):

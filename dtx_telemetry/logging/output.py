@@ -59,8 +59,13 @@ class StreamTarget:
         if descriptor is None:  # something stands between us and the system
             stream.write(data.decode())
             stream.flush()
-        else:
-            _write_all(descriptor, data)
+            return
+        try:
+            written = os.write(descriptor, data)
+        except BlockingIOError:
+            written = 0
+        if written < len(data):
+            _write_rest(descriptor, data, written)
 
     def is_terminal(self) -> bool:
         try:
@@ -96,7 +101,7 @@ class FileTarget:
         if self._moved():
             self.close()
             self._open()
-        _write_all(self._descriptor, data)
+        _write_rest(self._descriptor, data, 0)
 
     def is_terminal(self) -> bool:
         return False
@@ -212,23 +217,22 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of *data*: in one call, unless the system takes less of it.
+def _write_rest(descriptor: int, data: bytes, written: int) -> None:
+    """Write what is left of *data* after its first *written* bytes: in one call, unless the system takes less of it.
 
     Raises:
         _TornLineError: a part is written, and the rest cannot be.
     """
-    rest = data
-    while rest:
+    while written < len(data):
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            written += os.write(descriptor, data[written:])
         except BlockingIOError:
             # Somebody made the descriptor non-blocking: wait for the reader, but not for ever.
             if not select.select([], [descriptor], [], _MAX_WAIT)[1]:
-                raise _failure(data, rest) from None
+                raise _failure(written) from None
         except OSError:
-            raise _failure(data, rest) from None
+            raise _failure(written) from None
 
 
-def _failure(data: bytes, rest: bytes) -> OSError:
-    return OSError() if len(rest) == len(data) else _TornLineError()
+def _failure(written: int) -> OSError:
+    return _TornLineError() if written else OSError()
