@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 import dtx_telemetry.celery  # noqa: F401 - for its effect
 from dtx_telemetry import context, get_logger
 from dtx_telemetry.celery import reports
+from tests.support import filesystem  # noqa: F401 - for its effect
 
 log = get_logger(__name__)
 bind_contextvars(service="plain")

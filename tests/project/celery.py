@@ -5,6 +5,7 @@ import os
 from celery import Celery
 
 import dtx_telemetry.celery  # noqa: F401 - for its effect
+from tests.support import filesystem  # noqa: F401 - for its effect
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
 

