@@ -39,14 +39,15 @@ _MANY = 64
 def _variable(key: str) -> ContextVar[Any]:
     """Return the variable that structlog keeps *key* in, made if nothing was ever bound under it.
 
-    Where two threads bind a new key at once, structlog may make two, and one of them is lost with what it holds; here they
-    agree on one. Made no sooner than needed: every one costs each line and each scope a look.
+    Where two threads bind a new key at once, structlog may make two, and one of them is lost with what it holds; two that
+    come here agree on one. Made no sooner than needed: every one costs each line and each scope a look.
     """
     name = _PREFIX + key
     return _VARIABLES.get(name) or _VARIABLES.setdefault(name, ContextVar(name, default=...))
 
 
-_request_id = _variable("request.id")
+# Those that an application may bind by structlog itself are there before it can.
+_request_id, *_ = map(_variable, ("request.id", "user.id", "labels"))
 
 
 class _Known:
@@ -112,13 +113,17 @@ def bound_but_tasks() -> dict[str, Any]:
 
 def bind(fields: Mapping[str, Any]) -> None:
     """Bind *fields* from here on, until the scope around is left."""
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
     for key, value in fields.items():
-        _variable(key).set(value)
+        setter = known.setters.get(key) or _variable(key).set
+        setter(value)
 
 
-def unbind(*keys: str) -> None:
-    """Take *keys* out of what is bound; unknown ones are ignored."""
-    _structlog.unbind_contextvars(*keys)
+def unbind(key: str) -> None:
+    """Take *key* out of what is bound, if it is."""
+    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    if key in known.setters:
+        known.setters[key](...)
 
 
 def get_request_id() -> str | None:
@@ -128,7 +133,7 @@ def get_request_id() -> str | None:
 
 
 def carried_keys() -> frozenset[str]:
-    """Return the keys bound in this process before that may come with a message: all but ``request.id`` and ``task.*``."""
+    """Return the keys that a message may bring: our own and all bound before, but for ``request.id`` and ``task.*``."""
     known = known if (known := _known).count == len(_VARIABLES) else _learn()
     return known.carried
 
@@ -156,5 +161,5 @@ def switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
         for key, value in then.items():
             if key not in now or now[key] is not value:
                 setters[key](value)
-    except KeyError:  # something that was never bound before
+    except KeyError:  # something that was never bound before; to bind what is bound already does no harm
         bind(then)

@@ -50,8 +50,9 @@ class TelemetryMiddleware:
             return self.get_response(request)
         try:
             response = self.get_response(request)
-            if not users.is_unasked(exchange.looked_at, request):
-                exchange.learn(request)
+            glance = exchange.learn(request)
+            if glance is not None:
+                exchange.look(glance)
             exchange.answer(request, response)
             return response
         except BaseException as error:
@@ -66,8 +67,9 @@ class TelemetryMiddleware:
             return await self.get_response(request)
         try:
             response = await self.get_response(request)
-            if not users.is_unasked(exchange.looked_at, request):
-                await exchange.alearn(request)
+            glance = exchange.learn(request)
+            if glance is not None:
+                await exchange.alook(glance)
             exchange.answer(request, response)
             return response
         except BaseException as error:
@@ -86,14 +88,14 @@ def _prepare_logging() -> None:
 def _learn(request: Any, *_: Any) -> None:
     """Bind the user before the view runs, when every middleware has had its say about it."""
     exchange = request.__dict__.get(_ATTRIBUTE)
-    if exchange is not None:
-        exchange.learn(request)
+    if exchange is not None and (glance := exchange.learn(request)) is not None:
+        exchange.look(glance)
 
 
 async def _alearn(request: Any, *_: Any) -> None:
     exchange = request.__dict__.get(_ATTRIBUTE)
-    if exchange is not None:
-        await exchange.alearn(request)
+    if exchange is not None and (glance := exchange.learn(request)) is not None:
+        await exchange.alook(glance)
 
 
 class _Exchange(http_events.Exchange):
@@ -102,7 +104,7 @@ class _Exchange(http_events.Exchange):
     It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
     """
 
-    __slots__ = ("_field", "_request_id", "_user_id", "looked_at")
+    __slots__ = ("_field", "_request_id", "_user_id")
 
     def __init__(self, request: Any, settings: Settings) -> None:
         given = request.META.get(settings.request_id_meta)
@@ -110,8 +112,6 @@ class _Exchange(http_events.Exchange):
         self._request_id = given if known else context.new_request_id()
         self._field = settings.user_id_field
         self._user_id: int | str | None = None
-        #: What stood for the user when it was last looked at.
-        self.looked_at: Any = None
         fields = settings.scope_table.extract(request.path_info)
         fields["request.id"] = self._request_id
         scope = context.enter_root(fields, own=settings.own_keys)
@@ -121,39 +121,40 @@ class _Exchange(http_events.Exchange):
         """Be nothing in a copy of the request that is pickled."""
         return type(None), ()
 
-    def learn(self, request: Any) -> None:
-        """Bind the id of the user, or none where nobody is authenticated any more."""
+    def learn(self, request: Any) -> users.Glance | None:
+        """Bind the id of the user, or none where nobody is authenticated any more; return the way to look where one has to."""
         if self._field is not None:
             try:
-                self.looked_at = request.__dict__.get("user")
                 user = users.found(request)
                 if type(user) is users.Glance:
-                    user = user.look()
-                value = None if user is None else user_id(user, self._field)
-                if value != self._user_id:
-                    self._bind(value)
+                    return user
+                if user is not None or self._user_id is not None:
+                    self._bind(user)
             except Exception as error:
                 self._give_up(error)
+        return None
 
-    async def alearn(self, request: Any) -> None:
-        """As `learn`, where a look-up is awaited."""
-        if self._field is not None:
-            try:
-                self.looked_at = request.__dict__.get("user")
-                user = users.found(request)
-                if type(user) is users.Glance:
-                    user = await user.alook()
-                value = None if user is None else user_id(user, self._field)
-                if value != self._user_id:
-                    self._bind(value)
-            except Exception as error:
-                self._give_up(error)
+    def look(self, glance: users.Glance) -> None:
+        """Bind the id of the user that is found by looking."""
+        try:
+            self._bind(glance.look())
+        except Exception as error:
+            self._give_up(error)
 
-    def _bind(self, value: int | str | None) -> None:
-        self._user_id = value
-        context.unbind("user.id")
-        if value is not None:
-            context.bind({"user.id": value})
+    async def alook(self, glance: users.Glance) -> None:
+        """As `look`, where the look-up is awaited."""
+        try:
+            self._bind(await glance.alook())
+        except Exception as error:
+            self._give_up(error)
+
+    def _bind(self, user: Any) -> None:
+        value = None if self._field is None else user_id(user, self._field)
+        if value != self._user_id:
+            self._user_id = value
+            context.unbind("user.id")
+            if value is not None:
+                context.bind({"user.id": value})
 
     def _give_up(self, error: Exception) -> None:
         """Say once that there is something wrong with the user, and do not touch it again."""

@@ -15,11 +15,11 @@ from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.functional import SimpleLazyObject, empty
 
-__all__ = ["Glance", "found", "is_unasked"]
+__all__ = ["Glance", "found"]
 
 _DJANGOS_OWN = "django.contrib.auth.middleware"
 #: Where Django keeps the user that it has looked up.
-_CACHES = frozenset({"_cached_user", "_acached_user"})
+_CACHES = ("_cached_user", "_acached_user")
 #: What Django's look-up reads in a session.
 _KEYS = (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY)
 
@@ -41,7 +41,7 @@ def found(request: Any) -> Any:
             return state[name]
     how = lazy.get("_setupfunc")
     if type(how) is _Replay:
-        return how.found
+        return how.user
     session = state.get("session")
     if (
         isinstance(session, SessionBase)
@@ -50,17 +50,6 @@ def found(request: Any) -> Any:
     ):
         return Glance(request, session, lazy)
     return None
-
-
-def is_unasked(user: Any, request: Any) -> bool:
-    """Whether *user* is the lazy user of *request* and nobody has asked it, or looked it up in another way. Raises nothing.
-
-    Where it is, `found` would find what it found when *user* stood there before.
-    """
-    state = request.__dict__
-    if type(user) is not SimpleLazyObject or state.get("user") is not user:
-        return False
-    return object.__getattribute__(user, "__dict__").get("_wrapped") is empty and _CACHES.isdisjoint(state)
 
 
 class Glance:
@@ -168,11 +157,11 @@ class _Loaded:
 class _Replay:
     """Django's own look-up as the view sees it: the session is used, its effects happen, the user is the one found before."""
 
-    def __init__(self, request: Any, session: _Session, found: Any) -> None:
+    def __init__(self, request: Any, session: _Session, user: Any) -> None:
         self._request = request
         self._effects = session.effects
         self._seen = session.seen
-        self.found = found
+        self.user = user
 
     def __call__(self) -> Any:
         request = self._request
@@ -181,7 +170,7 @@ class _Replay:
                 for name, arguments in self.effects():
                     method: Callable[..., Any] = getattr(request.session, "__setitem__" if name == "set" else name)
                     method(*arguments)
-                request._cached_user = self.found
+                request._cached_user = self.user
             else:
                 request._cached_user = auth.get_user(request)
         return request._cached_user
@@ -202,7 +191,7 @@ async def _areplay(replay: _Replay) -> Any:
         if replay.holds([await request.session.aget(key) for key in _KEYS]):
             for name, arguments in replay.effects():
                 await getattr(request.session, f"a{name}")(*arguments)
-            request._acached_user = replay.found
+            request._acached_user = replay.user
         else:
             request._acached_user = await auth.aget_user(request)
     return request._acached_user

@@ -145,6 +145,18 @@ class TestWhoIsKnown:
         serve("/http/async/log_out/" if is_async else "/http/log_out/", session=session, is_async=is_async)
         assert "user.id" not in log_output.one("request_completed")
 
+    def test_who_is_logged_in_by_hand_is_on_the_closing_line(self, log_output: LogOutput, user: Any, session: str) -> None:
+        """By a view that fills or replaces the session and leaves the user alone, whom nobody asks."""
+
+        def view(request: Any) -> HttpResponse:
+            telemetry.process_view(request)
+            request.session = SessionStore(session)
+            return HttpResponse()
+
+        telemetry = TelemetryMiddleware(view)
+        assert telemetry(arrived(None)).status_code == 200
+        assert log_output.one("request_completed")["user.id"] == user.pk
+
     def test_who_becomes_another_is_the_other_at_the_end(self, log_output: LogOutput, session: str) -> None:
         """A view that logs somebody else in."""
         other = auth.get_user_model().objects.create(username="axe")
@@ -276,6 +288,8 @@ class TestLooking:
         request._acached_user = found = Odd(pk=3)
         assert look(request) is found
         assert await alook(request) is found
+        request._cached_user = other = Odd(pk=4)
+        assert look(request) is other
 
     @pytest.mark.parametrize("change", ["flush", "user", "clear"])
     def test_a_session_that_the_view_changed_is_looked_at_anew(self, user: Any, session: str, change: str) -> None:
