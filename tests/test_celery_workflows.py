@@ -74,6 +74,7 @@ def test_a_workflow_of_a_request_has_its_id(app: Celery, log_output: LogOutput, 
     lines = ended(CANVASES[form].tasks)
     assert {(line["event"], line["request.id"], line["user.id"]) for line in lines} == {("task_completed", "req-1", 7)}
     assert ids(log_output.lines) == {"req-1"}
+    assert len(log_output.events("task_published")) == CANVASES[form].tasks  # else one is still to come, in the next test
 
 
 @pytest.mark.parametrize("form", CANVASES)

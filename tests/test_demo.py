@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
@@ -116,6 +116,16 @@ class Demo:
         assert not list(self.folder.iterdir()), self.text
 
 
+@contextmanager
+def hangup(disposition):
+    """Let what is started in the block meet a hang-up so, whatever this process was started with."""
+    found = signal.signal(signal.SIGHUP, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, found)
+
+
 def own_name(text):
     """Return the name that a run gives to all that it has on a broker."""
     return re.search(r"dtx-demo-[0-9a-f]{8}", text)[0]
@@ -209,11 +219,20 @@ def _form(page):
 )
 def test_a_signal_ends_it_cleanly(tmp_path, number, when):
     """Whenever a signal comes, the exit code tells it, and nothing runs or lies around after it."""
-    with Demo(tmp_path) as demo:
+    with hangup(signal.SIG_DFL), Demo(tmp_path) as demo:
         demo.wait_for(when)
         demo.popen.send_signal(number)
         assert demo.end() == 128 + number, demo.text
         assert "Traceback" not in demo.text
+        demo.assert_nothing_is_left()
+
+
+def test_under_nohup_it_outlives_its_terminal(tmp_path):
+    """A hang-up that whoever started it has it ignore does not stop it, nor anything that it started."""
+    with hangup(signal.SIG_IGN), Demo(tmp_path) as demo:
+        demo.wait_for(" ready.")
+        demo.popen.send_signal(signal.SIGHUP)
+        assert demo.end() == 0, demo.text
         demo.assert_nothing_is_left()
 
 

@@ -30,7 +30,7 @@ CANVASES = {
     "group of a chord": Canvas(4, lambda s: group(chord([s(), s()], s()), s())),
     "group of a chord with a chain as body": Canvas(5, lambda s: group(chord([s(), s()], chain(s(), s())), s())),
     "group of a chord with a group as body": Canvas(5, lambda s: group(chord([s(), s()], group(s(), s())), s())),
-    "groups in groups": Canvas(3, lambda s: group(group(s(), group(s(), s())), s())),
+    "groups in groups": Canvas(4, lambda s: group(group(s(), group(s(), s())), s())),
     "group of a chain into a chord": Canvas(5, lambda s: group(chain(s(), chord([s(), s()], s())), s())),
     "group of a chain from a group": Canvas(5, lambda s: group(chain(group(s(), s()), s(), s()), s())),
     "chain from group to group": Canvas(5, lambda s: chain(group(s(), s()), s(), group(s(), s()))),
