@@ -11,6 +11,7 @@ from celery import Celery, Task
 from celery.backends.cache import CacheBackend
 from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import before_task_publish, task_postrun
+from celery.worker import state
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, config, context, get_logger
@@ -159,10 +160,13 @@ class Runner:
         self.messages: list[dict[str, Any]] = []
 
     def __call__(self, name: str, *args: Any, executions: int = 1, **options: Any) -> str:
-        """Publish a task, and return its id once so many executions have ended."""
+        """Publish a task, and return its id once so many executions have ended and the worker has done with them.
+
+        What it warns of at the very end would be an exception in its thread where that comes between two tests.
+        """
         done = len(self.left) + executions
         task_id: str = self.app.send_task(name, args, **options).id
-        wait_until(lambda: len(self.left) >= done, what=f"the end of {name}")
+        wait_until(lambda: len(self.left) >= done and not state.reserved_requests, what=f"the end of {name}")
         return task_id
 
 
