@@ -8,9 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import extract_labels, init_telemetry, outgoing_headers
+    from .config import extract_labels
     from .context import bind_fields, carry_context, get_request_id
+    from .http.outgoing import outgoing_headers
     from .logging import get_logger
+    from .startup import init_telemetry
     from .websocket import telemetry_consumer
 
 __all__ = [
@@ -30,8 +32,8 @@ _HOMES = {
     "extract_labels": "config",
     "get_logger": "logging",
     "get_request_id": "context",
-    "init_telemetry": "config",
-    "outgoing_headers": "config",
+    "init_telemetry": "startup",
+    "outgoing_headers": "http.outgoing",
     "telemetry_consumer": "websocket",
 }
 

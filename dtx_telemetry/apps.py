@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.core.signals import setting_changed
 
-from . import config
+from . import config, startup
 
 __all__ = ["TelemetryConfig"]
 
@@ -20,15 +20,15 @@ class TelemetryConfig(AppConfig):
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
         config.reset()  # whoever asked for them before Django's settings were there got none of them
-        config.init_telemetry(stream=commands.default_stream())
+        startup.init_telemetry(stream=commands.default_stream())
         try:
             from . import celery  # noqa: F401 - imported for its signals
         except ImportError:  # Celery is not installed
             pass
         try:
-            from . import layers
+            from .websocket import layer
 
-            layers.install()
+            layer.install()
         except ImportError:  # Channels is not installed
             pass
         commands.install()

@@ -4,18 +4,18 @@ Django has no signal for a command, so ``BaseCommand.execute`` is wrapped, once.
 those below, and any whose class says ``telemetry = False``.
 """
 
-import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from . import context
-from .config import get_settings, init_telemetry
+from .config import get_settings
 from .errors import error_text
-from .guard import never_raises
-from .logging import get_logger
+from .guard import never_raises, wrap_method
+from .logging import configure, get_logger
 
 __all__ = ["default_stream", "install"]
 
@@ -34,7 +34,6 @@ _SERVERS = frozenset(
         "uvicorn",
     }
 )
-_MARK = "_dtx_wrapped"
 _log = get_logger(__name__)
 
 
@@ -47,11 +46,10 @@ def default_stream() -> str:
 
 def install() -> None:
     """Wrap ``BaseCommand.execute``; a second call does nothing."""
-    execute = BaseCommand.execute
-    if getattr(execute, _MARK, False):
-        return
+    wrap_method(BaseCommand, "execute", _executing)
 
-    @functools.wraps(execute)
+
+def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
     def execute_in_scope(self: BaseCommand, *args: Any, **options: Any) -> Any:
         scope = _begin(self)
         if scope is None:
@@ -68,8 +66,7 @@ def install() -> None:
             context.leave(scope)
         return result
 
-    setattr(execute_in_scope, _MARK, True)
-    BaseCommand.execute = execute_in_scope  # type: ignore[method-assign]
+    return execute_in_scope
 
 
 @never_raises
@@ -92,7 +89,7 @@ def _begin(command: BaseCommand) -> context.Scope | None:
 def _write_to(stream: str) -> None:
     """Correct the stream where the program's name did not tell what it is."""
     if stream != default_stream():
-        init_telemetry(stream=stream)
+        configure(get_settings(), stream=stream)
 
 
 @never_raises

@@ -4,13 +4,16 @@ Whatever goes wrong inside this library ends here, in one log line, and never in
 """
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["never_raises", "report"]
+__all__ = ["never_raises", "report", "wrap_method"]
 
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
+_MARK = "_dtx_wrapped"
 _logger = logging.getLogger("dtx_telemetry")
 
 
@@ -22,14 +25,14 @@ def report(where: str, error: Exception) -> None:
         pass
 
 
-def never_raises(function: Callable[..., _R]) -> Callable[..., _R | None]:
+def never_raises(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     """Make *function* return ``None`` and log ``telemetry_failed`` where it would raise an exception.
 
     ``KeyboardInterrupt``, ``SystemExit`` and ``asyncio.CancelledError`` are the application's and go on.
     """
 
     @functools.wraps(function)
-    def guarded(*args: object, **kwargs: object) -> _R | None:
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         try:
             return function(*args, **kwargs)
         except Exception as error:
@@ -37,3 +40,17 @@ def never_raises(function: Callable[..., _R]) -> Callable[..., _R | None]:
             return None
 
     return guarded
+
+
+def wrap_method(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
+    """Replace the method *name* of *owner* by what *wrap* makes of it; once, however often this is called.
+
+    *wrap* gets what stands in the class, which may be a descriptor: a synchronous consumer's ``dispatch`` hops to a thread, and
+    does so for an instance alone.
+    """
+    method = inspect.getattr_static(owner, name)
+    if getattr(method, _MARK, False):
+        return
+    wrapper = functools.wraps(method, updated=())(wrap(method))
+    setattr(wrapper, _MARK, True)
+    setattr(owner, name, wrapper)

@@ -9,10 +9,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.signals import got_request_exception
 from django.http.response import ResponseHeaders
 
-from . import bodies, context, http_events, users
+from . import context
 from .config import Settings, get_settings
 from .guard import never_raises, report
-from .identity import user_id
+from .http import bodies, events, users
 from .logging import get_logger, restore
 
 __all__ = ["TelemetryMiddleware"]
@@ -98,7 +98,7 @@ async def _alearn(request: Any, *_: Any) -> None:
         await exchange.alook(glance)
 
 
-class _Exchange(http_events.Exchange):
+class _Exchange(events.RequestEvents):
     """One request and its response. Of all that the middleware calls here nothing raises an exception.
 
     It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
@@ -149,7 +149,7 @@ class _Exchange(http_events.Exchange):
             self._give_up(error)
 
     def _bind(self, user: Any) -> None:
-        value = None if self._field is None else user_id(user, self._field)
+        value = None if self._field is None else context.user_id(user, self._field)
         if value != self._user_id:
             self._user_id = value
             context.unbind("user.id")
@@ -183,7 +183,7 @@ class _Exchange(http_events.Exchange):
         """Log the end of a request that ends with an exception, which goes on."""
         if self._settings.semconv != "old":
             self._learn_route(request)
-        self.end(500 if http_events.note_failure(self.scope, error) else None)
+        self.end(500 if events.note_failure(self.scope, error) else None)
 
     def _learn_route(self, request: Any) -> None:
         """Note the URL pattern as a path template; one of ``re_path`` is left as it is written."""
@@ -225,7 +225,7 @@ def _note_exception(request: Any = None, **_: Any) -> None:
     """Note the exception that Django turns into a response; a receiver of ``got_request_exception``."""
     exchange = getattr(request, _ATTRIBUTE, None)
     if exchange is not None:
-        http_events.note_failure(exchange.scope, sys.exc_info()[1])
+        events.note_failure(exchange.scope, sys.exc_info()[1])
 
 
 got_request_exception.connect(_note_exception, dispatch_uid="dtx_telemetry.note_exception")

@@ -1,7 +1,9 @@
 """Fixtures for all tests: global state as it was found, what was logged, brokers and processes of a test's own."""
 
 import itertools
+import logging
 import os
+import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 import pytest_django
 import structlog
 
-from dtx_telemetry import config, context
+from dtx_telemetry import config, guard, startup
 from dtx_telemetry.config import Settings
+from dtx_telemetry.context import scopes
 from dtx_telemetry.logging import configure
 
 from .support.brokers import Broker, filesystem_broker, memory_broker, private_rabbitmq, private_valkey, rabbitmq_answers
@@ -50,6 +53,28 @@ def _global_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     _forget()
 
 
+class _Failures:
+    """Stands in for the guard's logger, and notes what went wrong inside this library."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self.seen: list[str] = []
+
+    def error(self, event: str, *, exc_info: Exception, extra: dict[str, str]) -> None:
+        self.seen.append("".join([f"at {extra['where']}:\n", *traceback.format_exception(exc_info)]))
+        self._logger.error(event, exc_info=exc_info, extra=extra)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_ours_fails(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in whose process telemetry failed, unless it is marked with ``telemetry_fails``."""
+    failures = _Failures(guard._logger)
+    monkeypatch.setattr(guard, "_logger", failures)
+    yield
+    if failures.seen and request.node.get_closest_marker("telemetry_fails") is None:
+        pytest.fail("telemetry_failed " + "\n".join(failures.seen), pytrace=False)
+
+
 @pytest.fixture(autouse=True)
 def _databases_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep consumers in the test's process from closing its database connections, as Channels' own test client does."""
@@ -65,7 +90,7 @@ def _database_may_be_used(django_db_blocker: pytest_django.DjangoDbBlocker) -> I
 
 def _forget() -> None:
     structlog.contextvars.clear_contextvars()
-    context._current.set(None)
+    scopes._current.set(None)
     config.reset()
 
 
@@ -104,7 +129,7 @@ def log_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     for name, value in {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG", "LOG_STREAM": "stdout"}.items():
         monkeypatch.setenv(name, value)
     config.reset()
-    config.init_telemetry()
+    startup.init_telemetry()
     return LogOutput(capsys)
 
 
@@ -169,10 +194,12 @@ def database(_made_database: Database, tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def processes() -> Iterator[Processes]:
+def processes(request: pytest.FixtureRequest) -> Iterator[Processes]:
     """Start real processes of the project; whatever happens, none is left."""
     started = Processes(LOG_FORMAT="json")
     try:
         yield started
     finally:
         started.kill()
+    if request.node.get_closest_marker("telemetry_fails") is None:
+        assert not [line for process in started for line in process.lines if line.get("event") == "telemetry_failed"]

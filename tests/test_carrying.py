@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
 from dtx_telemetry import context
-from dtx_telemetry.carrying import MAX_SIZE, Parcel, carry_in, carry_out
+from dtx_telemetry.context import MAX_SIZE, Parcel, carry_in, carry_out, carrying
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 SCALARS = (
@@ -105,7 +105,7 @@ def arrived(fields: dict[str, Any]) -> Parcel:
 @pytest.fixture(autouse=True)
 def _no_end_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process of this many tests still take new keys."""
-    monkeypatch.setattr(context, "variables", lambda: 0)
+    monkeypatch.setattr(carrying, "variables", lambda: 0)
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=8))
@@ -260,7 +260,7 @@ def test_a_message_may_not_say_what_task_runs_or_sneak_in_an_id() -> None:
 
 def test_a_process_takes_no_end_of_new_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each distinct key costs memory for good, so after many of them only known ones come in."""
-    monkeypatch.setattr(context, "variables", lambda: 10_000)
+    monkeypatch.setattr(carrying, "variables", lambda: 10_000)
     parcel = carry_in("abc", {"never.seen.before": 1, "user.id": 7})
     assert (parcel.fields, parcel.problems) == ({"user.id": 7}, {"never.seen.before": "left out"})
 

@@ -357,12 +357,12 @@ def test_of_a_bad_context_what_is_good_is_kept(run: Runner, log_output: LogOutpu
 
 def run_raw(run: Runner, headers: dict[str, Any]) -> str:
     """Publish the echo with just these headers, as a publisher without this library does."""
-    before_task_publish.disconnect(dispatch_uid="dtx_telemetry.inject")
+    before_task_publish.disconnect(dispatch_uid="dtx_telemetry.add_context")
     try:
         return run("echo", headers=headers)
     finally:
         before_task_publish.receivers.clear()
-        before_task_publish.connect(publishing.inject, weak=False, dispatch_uid="dtx_telemetry.inject")
+        before_task_publish.connect(publishing.add_context, weak=False, dispatch_uid="dtx_telemetry.add_context")
 
 
 def test_a_publisher_without_telemetry_is_no_problem(run: Runner, log_output: LogOutput) -> None:

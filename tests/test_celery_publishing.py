@@ -290,10 +290,10 @@ def test_a_message_of_somebody_elses_making_gets_an_id(log_output: LogOutput) ->
     """A body that is not as Celery makes them is no reason to fail: there is an id all the same."""
     for body in (None, "text", ([], {}, {"chain": "x", "chord": 5}), ([], {}, {"chain": [{"options": 3}]}), {"id": 7}):
         headers: dict[str, Any] = {}
-        publishing.inject(sender="x", headers=headers, body=body)
+        publishing.add_context(sender="x", headers=headers, body=body)
         assert context.valid_request_id(headers["request.id"])
-    publishing.inject(sender="celery.chord_unlock", headers=headers, body=None)
-    publishing.inject(sender="x", headers=None, body=None)
+    publishing.add_context(sender="celery.chord_unlock", headers=headers, body=None)
+    publishing.add_context(sender="x", headers=None, body=None)
     assert log_output.lines == []
 
 

@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtx_telemetry import config, outgoing_headers
+from dtx_telemetry import config, outgoing_headers, startup
+from dtx_telemetry.config.labels import DEFAULT_RESOURCES
 from dtx_telemetry.context import OWN_KEYS, bind
-from dtx_telemetry.labels import DEFAULT_RESOURCES
 
 from .support.processes import run_python
 
@@ -190,7 +190,7 @@ def test_a_wrong_value_stops_the_start(settings, key, given, accepted, enabled):
     settings.DTX_TELEMETRY = {"ENABLED": enabled, key: given}
 
     with pytest.raises(ImproperlyConfigured) as caught:
-        config.init_telemetry()
+        startup.init_telemetry()
 
     message = str(caught.value)
     assert f"DTX_TELEMETRY['{key}']" in message
@@ -217,7 +217,7 @@ def test_a_wrong_environment_variable_stops_the_start(monkeypatch, name, given, 
     monkeypatch.setenv(name, given)
 
     with pytest.raises(ImproperlyConfigured) as caught:
-        config.init_telemetry()
+        startup.init_telemetry()
 
     assert re.fullmatch(f"the environment variable {name} is '{given}'; accepted: .*{re.escape(accepted)}.*", str(caught.value))
 
@@ -227,7 +227,7 @@ def test_a_wrong_switch_stops_the_start(monkeypatch):
     monkeypatch.setenv("TELEMETRY_ENABLED", "2")
 
     with pytest.raises(ImproperlyConfigured, match="TELEMETRY_ENABLED is '2'; accepted: true/false"):
-        config.init_telemetry()
+        startup.init_telemetry()
 
 
 def test_a_wrong_value_counts_even_where_the_environment_overrides_it(settings, monkeypatch):
@@ -236,7 +236,7 @@ def test_a_wrong_value_counts_even_where_the_environment_overrides_it(settings, 
     monkeypatch.setenv("LOG_LEVEL", "INFO")
 
     with pytest.raises(ImproperlyConfigured, match="LOUD"):
-        config.init_telemetry()
+        startup.init_telemetry()
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -254,7 +254,7 @@ def test_a_near_miss_is_told(settings, key, meant, enabled):
     settings.DTX_TELEMETRY = {"ENABLED": enabled, key: 1}
 
     with pytest.raises(ImproperlyConfigured) as caught:
-        config.init_telemetry()
+        startup.init_telemetry()
 
     message = str(caught.value)
     assert repr(key) in message
@@ -268,7 +268,7 @@ def test_an_unknown_key_stops_the_start(settings, key):
     settings.DTX_TELEMETRY = {key: 1}
 
     with pytest.raises(ImproperlyConfigured, match=f"unknown key {key!r}"):
-        config.init_telemetry()
+        startup.init_telemetry()
 
 
 @pytest.mark.parametrize("given", [["LOG_LEVEL"], "LOG_LEVEL", 5, False])
@@ -277,7 +277,7 @@ def test_the_setting_itself_has_to_be_a_dict(settings, given):
     settings.DTX_TELEMETRY = given
 
     with pytest.raises(ImproperlyConfigured, match=re.escape(f"DTX_TELEMETRY is {given!r}; accepted is a dict.")):
-        config.init_telemetry()
+        startup.init_telemetry()
 
 
 def test_no_setting_at_all_is_no_error(settings):
@@ -369,7 +369,7 @@ def test_whatever_is_given_is_read_or_refused(given):
     """No value of any type leads to another error than the one that says what is wrong."""
     message = ""
     try:
-        config._read(given, {})
+        config.settings._read(given, {})
     except ImproperlyConfigured as error:
         message = str(error)
     assert not message or any(repr(key) in message for key in given)

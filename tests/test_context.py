@@ -310,7 +310,7 @@ def test_a_key_has_no_variable_before_it_is_bound():
         assert list(context.bound()) == ["ws.conn_id"]
         new = {name.removeprefix("structlog_") for name in contextvars._CONTEXT_VARS}
         assert new == {"request.id", "user.id", "labels", "tenant", "task.id", "ws.conn_id"}
-        assert context.carried_keys() == {"user.id", "labels", "ws.conn_id", "command.name", "tenant"}
+        assert context.carried_keys() == {"user.id", "labels", "ws.conn_id", "command.name", "operation.name", "tenant"}
     """)
 
 
@@ -461,7 +461,7 @@ def test_what_scopes_bound_travels():
     inner = context.enter({"task.id": "t1", "task.name": "x", "draft.id": 3})
     bind_contextvars(tenant="north", region="us")
 
-    assert context.travelling() == {"request.id": "r1", "user.id": 7, "draft.id": 3, "tenant": "north", "region": "us"}
+    assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7, "draft.id": 3, "tenant": "north", "region": "us"}
 
     context.leave(inner)
     context.leave(outer)
@@ -471,15 +471,15 @@ def test_outside_any_scope_everything_travels():
     """A shell that binds by hand sends it along, but for ``task.*``."""
     bind_contextvars(**{"request.id": "r1", "service": "dtx", "task.id": "t1"})
 
-    assert context.travelling() == {"request.id": "r1", "service": "dtx"}
+    assert context.outgoing_fields() == {"request.id": "r1", "service": "dtx"}
 
 
 def test_a_list_of_keys_limits_what_travels():
     """Only they go along, and ``request.id`` always."""
     scope = context.enter({"request.id": "r1", "user.id": 7, "tenant": "north"})
 
-    assert context.travelling(["tenant", "task.id", "unknown"]) == {"request.id": "r1", "tenant": "north"}
-    assert context.travelling([]) == {"request.id": "r1"}
+    assert context.outgoing_fields(["tenant", "task.id", "unknown"]) == {"request.id": "r1", "tenant": "north"}
+    assert context.outgoing_fields([]) == {"request.id": "r1"}
     context.leave(scope)
 
 

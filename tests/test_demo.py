@@ -295,9 +295,7 @@ def test_a_context_that_is_not_carried_fails_the_demo(tmp_path):
     """Where tasks start without the id of the click, the summary says so and the exit code is 1."""
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(
-        "import dtx_telemetry.carrying as carrying\n"
-        "nothing = lambda *_, **__: carrying.Parcel()\n"
-        "carrying.carry_out = nothing\n"
+        "import dtx_telemetry.context as context\nnothing = lambda *_, **__: context.Parcel()\ncontext.carry_out = nothing\n"
     )
     demo = Demo(tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path / "broken"), str(ROOT)]))
     done = demo.run()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtx_telemetry import extract_labels
-from dtx_telemetry.labels import DEFAULT_PREFIXES, DEFAULT_RESOURCES, DEFAULT_WITHOUT_ID, LabelTable
+from dtx_telemetry.config.labels import DEFAULT_PREFIXES, DEFAULT_RESOURCES, DEFAULT_WITHOUT_ID, LabelTable
 
 TABLE = LabelTable()
 UUID = "0F8FAD5B-d9cb-469f-a165-70867728950e"

@@ -11,9 +11,9 @@ from channels.layers import BaseChannelLayer, ChannelLayerManager, InMemoryChann
 from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import config, context
-from dtx_telemetry.carrying import MAX_SIZE
-from dtx_telemetry.layers import TelemetryChannelLayer, install
-from dtx_telemetry.messages import context_of
+from dtx_telemetry.context import MAX_SIZE
+from dtx_telemetry.websocket.layer import TelemetryChannelLayer, install
+from dtx_telemetry.websocket.messages import context_of
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"

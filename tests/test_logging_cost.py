@@ -15,7 +15,8 @@ import structlog
 
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
-from dtx_telemetry.logging import configure, get_logger, plain
+from dtx_telemetry.logging import configure, get_logger
+from dtx_telemetry.rendering import sanitizer
 
 from .support.pipeline import only_ours
 
@@ -126,7 +127,7 @@ def test_more_fields(tmp_path: Path) -> None:
 
 def test_clean_line_is_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A usual line, its list of labels included, is printed without a walk through its values."""
-    monkeypatch.setattr(plain, "_Walk", None)
+    monkeypatch.setattr(sanitizer, "_Walk", None)
     with pipeline(tmp_path) as path:
         log.info("picked", **FIELDS, done=True, nothing="")
     assert "telemetry_failed" not in path.read_text()

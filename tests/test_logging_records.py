@@ -1,10 +1,7 @@
 """Records: ours are stdlib's, and none is made where nobody but our handler would see it, which nobody can tell by the line."""
 
-import asyncio
 import json
 import logging
-import multiprocessing
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from hypothesis import strategies as st
 
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
-from dtx_telemetry.logging import configure, factory, get_logger
+from dtx_telemetry.logging import configure, get_logger
 
 from .support.pipeline import Printed, only_ours, our_handler, print_lines
 
@@ -45,13 +42,13 @@ def printed(tmp_path: Path) -> Printed:
 def made() -> Iterator[list[str]]:
     """The events of which records are made."""
     events: list[str] = []
-    make = factory.make_record
+    make = logging.LogRecord
 
     def noting(*args: Any, **kwargs: Any) -> logging.LogRecord:
         events.append(args[4])
         return make(*args, **kwargs)
 
-    with patch("dtx_telemetry.logging.audience._FACTORIES", (noting,)):
+    with patch("dtx_telemetry.logging.sole_handler._FACTORY", noting):
         logging.setLogRecordFactory(noting)
         yield events
 
@@ -177,71 +174,3 @@ MOMENT = {"created", "msecs", "relativeCreated"}
 
 def attributes(make: Callable[..., logging.LogRecord], *args: Any) -> dict[str, Any]:
     return vars(make(*args))
-
-
-ARGUMENTS: list[tuple[Any, ...]] = [
-    ("lib", 20, "/srv/app/views.py", 12, "to %s", ("db",), None, "connect", None),
-    ("lib", 35, "views", 0, "%(a)s", ({"a": 1},), None, None, "Stack"),
-    ("", 0, "/srv/app/.hidden", -1, object, ({},), (None, None, None)),
-    ("lib", "ERROR", None, 1, "", None, None),
-]
-
-
-@pytest.mark.parametrize("args", ARGUMENTS, ids=["usual", "dict", "odd", "no path"])
-def test_records_are_those_of_stdlib(args: tuple[Any, ...]) -> None:
-    """The attributes, their order and their values are those that stdlib's own constructor gives them."""
-    ours, stdlibs = attributes(factory.make_record, *args), attributes(logging.LogRecord, *args)
-    assert type(factory.make_record(*args)) is logging.LogRecord
-    assert list(ours) == list(stdlibs)
-    for name in MOMENT:
-        assert type(ours[name]) is type(stdlibs[name])
-        assert 0 <= (stdlibs[name] - ours[name]) % 1000 < 500
-    assert {name: ours[name] for name in ours.keys() - MOMENT} == {name: stdlibs[name] for name in ours.keys() - MOMENT}
-
-
-async def test_records_know_the_task_of_the_event_loop() -> None:
-    """``taskName`` is the running task's, where this Python has it."""
-    args = ARGUMENTS[0]
-    task = asyncio.current_task()
-    assert task is not None
-    task.set_name("pick")
-    assert attributes(factory.make_record, *args).get("taskName") == attributes(logging.LogRecord, *args).get("taskName")
-
-
-def test_records_know_their_thread_and_their_process() -> None:
-    """In another thread, and in a process of multiprocessing's, the names and ids are those of there."""
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
-
-    def make() -> None:
-        found.append((attributes(factory.make_record, *ARGUMENTS[0]), attributes(logging.LogRecord, *ARGUMENTS[0])))
-
-    with (
-        patch.object(multiprocessing.current_process(), "_config", {}),
-        patch.object(multiprocessing.current_process(), "_name", "picker"),
-    ):
-        thread = threading.Thread(target=make, name="picks")
-        thread.start()
-        thread.join()
-    [(ours, stdlibs)] = found
-    assert (ours["threadName"], ours["processName"]) == ("picks", "picker")
-    names = ("thread", "threadName", "process", "processName")
-    assert [ours[name] for name in names] == [stdlibs[name] for name in names]
-
-
-def test_the_factory_is_ours_while_we_are_switched_on(tmp_path: Path) -> None:
-    """It is installed in the place of stdlib's, and stdlib's is there again afterwards."""
-    configure(Settings(enabled=False))
-    assert logging.getLogRecordFactory() is logging.LogRecord
-    print_lines(tmp_path)
-    assert logging.getLogRecordFactory() is factory.make_record
-    configure(Settings(enabled=False))
-    assert logging.getLogRecordFactory() is logging.LogRecord
-
-
-@pytest.mark.parametrize("switch", ["logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"])
-def test_stdlibs_switches_leave_it_to_stdlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
-    """Who switches off what records hold (documented under "Optimization") has records without it."""
-    configure(Settings(enabled=False))
-    monkeypatch.setattr(logging, switch, False, raising=False)
-    print_lines(tmp_path)
-    assert logging.getLogRecordFactory() is logging.LogRecord

@@ -28,10 +28,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtx_telemetry.context import bind_fields
-from dtx_telemetry.logging import get_logger, render_json
-from dtx_telemetry.logging.plain import Plain
-from dtx_telemetry.logging.redact import Secrets
-from dtx_telemetry.logging.render_json import JsonRenderer, encode
+from dtx_telemetry.logging import get_logger
+from dtx_telemetry.rendering import Sanitizer
+from dtx_telemetry.rendering import json as render_json
+from dtx_telemetry.rendering.json import JsonRenderer, encode
+from dtx_telemetry.rendering.secrets import Secrets
 
 from .support.pipeline import Printed, only_ours, print_lines
 
@@ -434,9 +435,9 @@ def check_form(form: str, printed: Printed) -> None:
 @given(VALUE)
 def test_same_bytes_without_orjson(value: Any) -> None:
     """Where orjson is missing the same bytes are printed."""
-    with_it = JsonRenderer(Plain(Secrets(), 16384))
+    with_it = JsonRenderer(Sanitizer(Secrets(), 16384))
     with patch.object(render_json, "orjson", None):
-        without = JsonRenderer(Plain(Secrets(), 16384))
+        without = JsonRenderer(Sanitizer(Secrets(), 16384))
     line = {"event": "x", "value": value}
     assert with_it.render(line) == without.render(line)
 

@@ -16,7 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import get_channel_layer
 from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
 
-from dtx_telemetry import config, context, get_logger, get_request_id, telemetry_consumer
+from dtx_telemetry import config, context, get_logger, get_request_id, startup, telemetry_consumer
 
 from .support.asgi import calling, connected, scope_of
 from .support.processes import run_python
@@ -578,7 +578,7 @@ class TestSwitchedOff:
         """Nothing is bound, wrapped or logged, in the class that was decorated all the same."""
         monkeypatch.setenv("TELEMETRY_ENABLED", "false")
         config.reset()
-        config.init_telemetry()
+        startup.init_telemetry()
         sends = []
 
         async def receive():

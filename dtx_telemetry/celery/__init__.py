@@ -26,14 +26,14 @@ except ImportError as error:
     raise ImportError("dtx_telemetry.celery needs Celery: pip install 'dtx_telemetry[celery]'") from error
 
 from . import execution, process, publishing, reports
+from .headers import context_restored
 from .publishing import context_publishing
-from .restoring import context_restored
 
 __all__ = ["context_publishing", "context_restored"]
 
 _RECEIVERS = (
-    (before_task_publish, publishing.inject),
-    (after_task_publish, publishing.tell),
+    (before_task_publish, publishing.add_context),
+    (after_task_publish, publishing.log_published),
     (task_received, reports.remember),
     (task_prerun, execution.start),
     (task_failure, execution.fail),

@@ -21,21 +21,23 @@ def failure(task: Any, error: Any) -> tuple[int, dict[str, Any]]:
 
 
 def close_failed(scope: Scope, task: Any, error: Any) -> None:
-    """Log ``task_failed``."""
-    scope.closed = True
+    """Log ``task_failed``, unless the scope has a closing event."""
+    if not scope.close():
+        return
     level, fields = failure(task, error)
     log.log(level, "task_failed", duration_ms=scope.duration_ms, **fields)
 
 
 def close_retried(scope: Scope, request: Any, reason: Any) -> None:
     """Log ``task_retried`` with the exception that was the reason, or what Celery said instead of one."""
-    scope.closed = True
-    log.warning("task_retried", duration_ms=scope.duration_ms, **retry_fields(request, reason))
+    if scope.close():
+        log.warning("task_retried", duration_ms=scope.duration_ms, **retry_fields(request, reason))
 
 
 def close_refused(scope: Scope, *, rejected: bool) -> None:
     """Log ``task_rejected`` or ``task_ignored``."""
-    scope.closed = True
+    if not scope.close():
+        return
     if rejected:
         log.warning("task_rejected", duration_ms=scope.duration_ms)
     else:

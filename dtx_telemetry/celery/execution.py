@@ -16,7 +16,7 @@ from ..context import Scope
 from ..guard import never_raises, report
 from . import reports
 from .closing import close_failed, close_refused, close_retried, log
-from .restoring import Carried, carried, restore
+from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["end", "fail", "retry", "start"]
 
@@ -47,8 +47,8 @@ def _start(settings: Settings, task: Any, task_id: str | None) -> None:
     if _left.get() is not None:
         _left.set(None)
     request = task.request
-    found, eager = carried(request), request.is_eager
-    fields = _eager_fields(task, found, request) if eager else restore(task, found, request, task_id)
+    found, eager = read_headers(request), request.is_eager
+    fields = _eager_fields(task, found, request) if eager else restored_fields(task, found, request, task_id)
     fields["task.id"] = task_id
     fields["task.name"] = task.name
     scope = context.enter(fields) if eager else context.enter_root(fields, own=settings.own_keys)
@@ -98,8 +98,7 @@ def _end(
     # Without a state it is the body's exception that leaves the tracer; with one, something after the body may have failed.
     escaping = error if state is None or error is not handled else None
     try:
-        if not scope.closed:
-            _close(scope, task, request, state, retval, escaping)
+        _close(scope, task, request, state, retval, escaping)
     finally:
         context.leave(scope)
         if escaping is not None:
@@ -110,8 +109,8 @@ def _close(scope: Scope, task: Any, request: Any, state: str | None, retval: Any
     if state is None or escaping is not None:
         _close_raised(scope, task, request, escaping)
     elif state == states.SUCCESS:
-        scope.closed = True
-        log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
+        if scope.close():
+            log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
     elif state == states.RETRY:
         close_retried(scope, request, retval)
     elif state in {states.IGNORED, states.REJECTED}:
@@ -142,7 +141,7 @@ def _scope_of(request: Any, task_id: str | None) -> Scope | None:
     return execution[0] if type(execution) is _Execution else None
 
 
-def _eager_fields(task: Any, found: Carried, request: Any) -> dict[str, Any]:
+def _eager_fields(task: Any, found: OurHeaders, request: Any) -> dict[str, Any]:
     """Return what an eager task binds besides its own: nothing, where its caller has an id and none was given for it."""
     request_id = context.get_request_id()
     if found.request_id is None and found.fields is None:
@@ -150,10 +149,10 @@ def _eager_fields(task: Any, found: Carried, request: Any) -> dict[str, Any]:
             return {}
     elif found.request_id is None:
         found = found._replace(request_id=request_id)
-    return restore(task, found, request, request.id)
+    return restored_fields(task, found, request, request.id)
 
 
-def _started_fields(request: Any, found: Carried) -> dict[str, Any]:
+def _started_fields(request: Any, found: OurHeaders) -> dict[str, Any]:
     fields = {"task.retries": request.retries}
     delivery = request.delivery_info
     if delivery and (queue := delivery.get("routing_key") or delivery.get("exchange")):

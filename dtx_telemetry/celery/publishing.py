@@ -8,21 +8,20 @@ from typing import Any
 from celery.utils.dispatch import Signal
 
 from .. import context
-from ..carrying import carry_out
 from ..config import get_settings
 from ..guard import report
 from . import reports
 from .closing import log
-from .restoring import CONTEXT, PUBLISHED_AT, REQUEST_ID
+from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID
 from .workflow import workflow_id
 
-__all__ = ["context_publishing", "inject", "tell"]
+__all__ = ["add_context", "context_publishing", "log_published"]
 
 #: Sent as a task is published, with ``sender`` (its name) and ``context``: a dict of what travels, to be changed in place.
 context_publishing = Signal(name="context_publishing", providing_args=["context"])
 
 
-def inject(sender: str | None = None, headers: Any = None, body: Any = None, **_: Any) -> None:
+def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **_: Any) -> None:
     """Put the bound context into *headers*; a receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
@@ -33,10 +32,10 @@ def inject(sender: str | None = None, headers: Any = None, body: Any = None, **_
         # Asking an abstract class for what everybody passes takes longer than it takes to see.
         if not settings.enabled or not (type(headers) is dict or isinstance(headers, MutableMapping)):
             return
-        fields = context.travelling(settings.propagate)
+        fields = context.outgoing_fields(settings.propagate)
         if context_publishing.receivers:
             context_publishing.send(sender, context=fields)
-        parcel = carry_out(fields)
+        parcel = context.carry_out(fields)
         given, kept = headers.get(REQUEST_ID), headers.get(CONTEXT)
         if given is None or not context.valid_request_id(given):
             given, kept = parcel.request_id, None
@@ -48,10 +47,10 @@ def inject(sender: str | None = None, headers: Any = None, body: Any = None, **_
         if parcel.problems:
             log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
     except Exception as error:
-        report("inject", error)
+        report("add_context", error)
 
 
-def tell(
+def log_published(
     sender: str | None = None, headers: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, **_: Any
 ) -> None:
     """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent where publishing failed."""
@@ -67,13 +66,13 @@ def tell(
             fields["task.queue"] = queue
         log.emit(logging.INFO, "task_published", fields)
     except Exception as error:
-        report("tell", error)
+        report("log_published", error)
 
 
 def _lost(headers: Mapping[str, Any]) -> tuple[str | None, Any]:
     """Return id and context of the lost task whose error callback this is, which the worker publishes with nothing bound."""
-    carried = reports.carried_by(headers.get("parent_id"))
-    return (carried.request_id, carried.fields) if context.valid_request_id(carried.request_id) else (None, None)
+    found = reports.headers_of_lost_task(headers.get("parent_id"))
+    return (found.request_id, found.fields) if context.valid_request_id(found.request_id) else (None, None)
 
 
 def _workflow_id(sender: str | None, headers: Mapping[str, Any], body: Any) -> str:

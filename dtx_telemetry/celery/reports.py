@@ -13,9 +13,9 @@ from ..config import get_settings
 from ..errors import error_text
 from ..guard import never_raises
 from .closing import failure, log, retry_fields
-from .restoring import Carried, carried, restore
+from .headers import OurHeaders, read_headers, restored_fields
 
-__all__ = ["carried_by", "failed", "rejected", "remember", "retried", "revoked", "unknown"]
+__all__ = ["failed", "headers_of_lost_task", "rejected", "remember", "retried", "revoked", "unknown"]
 
 # The library's only registry. A hard time limit reports a task by its id alone, after Celery has forgotten the request; so the
 # worker's request is found again here. Held weakly: an entry lives exactly as long as Celery itself holds the request.
@@ -30,7 +30,7 @@ def remember(request: Any = None, **_: Any) -> None:
         _received[request.id] = request
 
 
-def carried_by(task_id: Any) -> Carried:
+def headers_of_lost_task(task_id: Any) -> OurHeaders:
     """Return what the message of a task carried that the worker holds, or of a task in the header of the chord with that body.
 
     The worker publishes error callbacks of a task that it lost, and those name no more than that task or that body.
@@ -38,7 +38,7 @@ def carried_by(task_id: Any) -> Carried:
     received = _received.get(task_id) if isinstance(task_id, str) else None
     if received is None and task_id is not None:
         received = next((request for request in list(_received.values()) if _body_id(request) == task_id), None)
-    return carried(None if received is None else received._context)
+    return read_headers(None if received is None else received._context)
 
 
 def failed(task: Any, task_id: str | None, error: Any) -> None:
@@ -111,7 +111,9 @@ def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: 
     settings = get_settings()
     name = task if isinstance(task, str) else getattr(task, "name", None)
     about = {key: value for key, value in (("task.id", task_id), ("task.name", name)) if isinstance(value, str)}
-    scope = context.enter_root({**restore(task, carried(request), request, task_id), **about}, own=settings.own_keys)
+    scope = context.enter_root(
+        {**restored_fields(task, read_headers(request), request, task_id), **about}, own=settings.own_keys
+    )
     try:
         log.log(level, event, **fields)
     finally:

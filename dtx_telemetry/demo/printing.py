@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from ..logging.lines import local_time
-from ..logging.plain import Plain
-from ..logging.redact import Secrets
-from ..logging.render_pretty import PrettyRenderer
+from ..rendering import PrettyRenderer, Sanitizer, Secrets
 
 __all__ = ["PrettyPrinter", "RawPrinter", "coloured"]
 
@@ -32,7 +30,7 @@ class PrettyPrinter:
 
     def __init__(self) -> None:
         self._coloured = coloured()
-        self._render = PrettyRenderer(Plain(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured).render
+        self._render = PrettyRenderer(Sanitizer(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured).render
 
     def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
         seconds = datetime.fromisoformat(fields["timestamp"]).timestamp()

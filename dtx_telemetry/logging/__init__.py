@@ -3,11 +3,11 @@
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """
 
-from .exceptions import hold_traceback, release_traceback
 from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
+from .tracebacks import hold_traceback, release_traceback
 
 __all__ = [
     "BoundLogger",

@@ -4,9 +4,7 @@ import logging
 import time
 from typing import Any
 
-from dtx_telemetry.errors import is_interruption
-
-from .exceptions import error_text
+from ..errors import error_text, is_interruption
 from .lines import LineBuilder
 from .sinks import Sink, bare_line
 

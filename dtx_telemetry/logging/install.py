@@ -10,19 +10,13 @@ from typing import Any
 
 import structlog
 
-from dtx_telemetry.config import Settings
-
-from . import factory
+from ..config import Settings
+from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets
 from .handler import TelemetryHandler
 from .lines import LineBuilder, local_time, utc_clock
 from .logger import BoundLogger, stdlib_logger
 from .output import FileTarget, Output, StreamTarget
-from .plain import Plain
-from .redact import Secrets
-from .render_json import JsonRenderer
-from .render_logfmt import LogfmtRenderer
-from .render_pretty import PrettyRenderer
-from .sinks import DirectSink, QueueSink, Renderer, Sink
+from .sinks import DirectSink, QueueSink, Sink
 from .state import PROCESSORS, STATE
 
 __all__ = ["configure", "restore"]
@@ -65,7 +59,6 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
     _undo.append(lambda: root.removeHandler(handler))
     _set_levels(settings, level)
     _capture_warnings()
-    _speed_up_records()
     _configure_structlog()
     _again[:] = [partial(configure, settings, level=level, stream=stream, path=path)]
 
@@ -78,18 +71,20 @@ def restore() -> None:
 
 
 def _make_handler(settings: Settings, stream: str | None, path: str | None) -> TelemetryHandler:
-    plain = Plain(Secrets(settings.redact_keys), settings.log_max_value_length)
+    sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
     target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
     pretty = settings.log_format == "pretty"
     renderer: Renderer
     if pretty:
-        renderer = PrettyRenderer(plain, _colouring(target))
+        renderer = PrettyRenderer(sanitizer, _colouring(target))
     else:
-        renderer = LogfmtRenderer(plain) if settings.log_format == "logfmt" else JsonRenderer(plain)
+        renderer = LogfmtRenderer(sanitizer) if settings.log_format == "logfmt" else JsonRenderer(sanitizer)
     timestamp = local_time if pretty else utc_clock()
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
-    sink: Sink = QueueSink(plain, renderer, output) if settings.log_queue else DirectSink(renderer, output)
-    return TelemetryHandler(LineBuilder(plain, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers)
+    sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
+    return TelemetryHandler(
+        LineBuilder(sanitizer, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers
+    )
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
@@ -168,17 +163,6 @@ def _capture_warnings() -> None:
     if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
         logging.captureWarnings(True)
         _undo.append(lambda: logging.captureWarnings(False))
-
-
-def _speed_up_records() -> None:
-    if logging.getLogRecordFactory() is logging.LogRecord and factory.is_usable():
-        logging.setLogRecordFactory(factory.make_record)
-        _undo.append(_make_records_as_before)
-
-
-def _make_records_as_before() -> None:
-    if logging.getLogRecordFactory() is factory.make_record:  # else somebody set theirs since
-        logging.setLogRecordFactory(logging.LogRecord)
 
 
 def _configure_structlog() -> None:

@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dtx_telemetry.context import bound
-from dtx_telemetry.errors import is_interruption
-
-from .exceptions import error_text, format_traceback, take_traceback
-from .plain import ATOMS, Plain
-from .readers import ask
+from ..context import bound
+from ..errors import error_text, is_interruption
+from ..rendering.readers import ask
+from ..rendering.sanitizer import ATOMS, Sanitizer
+from ..rendering.secrets import REDACTED
 from .records import fields_of, rename_own
-from .redact import REDACTED
+from .tracebacks import format_traceback, take_traceback
 
 __all__ = ["LEVEL_NAMES", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
 
@@ -57,16 +56,16 @@ class LineBuilder:
     """Builds lines. Values are as they were given, those under secret keys aside: the renderers make them plain.
 
     Args:
-        plain: knows the secrets, and makes values plain.
+        sanitizer: knows the secrets, and makes values plain.
         timestamp: writes the time of a record.
     """
 
-    __slots__ = ("_plain", "_safe", "_secrets", "_timestamp")
+    __slots__ = ("_safe", "_sanitizer", "_secrets", "_timestamp")
 
-    def __init__(self, plain: Plain, timestamp: Callable[[float], str]) -> None:
-        self._plain = plain
-        self._secrets = plain.secrets
-        self._safe = plain.secrets.safe
+    def __init__(self, sanitizer: Sanitizer, timestamp: Callable[[float], str]) -> None:
+        self._sanitizer = sanitizer
+        self._secrets = sanitizer.secrets
+        self._safe = sanitizer.secrets.safe
         self._timestamp = timestamp
 
     def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
@@ -96,12 +95,12 @@ class LineBuilder:
 
     def _redact(self, line: dict[Any, Any]) -> None:
         for key in line:
-            if self._secrets.names_secret(key if type(key) is str else self._plain.text(key)):
+            if self._secrets.names_secret(key if type(key) is str else self._sanitizer.text(key)):
                 line[key] = REDACTED
 
     def _message(self, message: Any, args: Any) -> str:
         """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
-        text: str = message if type(message) is str else self._plain.text(message)
+        text: str = message if type(message) is str else self._sanitizer.text(message)
         if not args:
             return text
         try:
@@ -111,12 +110,12 @@ class LineBuilder:
         except Exception as error:
             if is_interruption(error):
                 raise
-            return f"{text} {self._plain.text(args)}"
+            return f"{text} {self._sanitizer.text(args)}"
 
     def _safe_args(self, args: Any) -> Any:
         if type(args) is not tuple:
-            return self._plain.without_secrets(args)
-        return tuple([self._plain.without_secrets(arg) for arg in args])
+            return self._sanitizer.without_secrets(args)
+        return tuple([self._sanitizer.without_secrets(arg) for arg in args])
 
 
 def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,19 +8,18 @@ from typing import Any
 
 import structlog
 
-from .audience import is_alone
+from ..rendering import Sanitizer, Secrets
+from ..rendering.logfmt import pairs
 from .lines import LEVEL_NAMES
-from .plain import Plain
 from .records import NOT_AS_THEY_ARE, STEERING, make_record
-from .redact import Secrets
-from .render_logfmt import pairs
+from .sole_handler import is_sole_handler
 from .state import PROCESSORS, STATE
 
 __all__ = ["BoundLogger", "get_logger", "stdlib_logger"]
 
 _as_they_are = NOT_AS_THEY_ARE.isdisjoint
 #: For lines as plain text, where there are no settings to ask.
-_plain = Plain(Secrets(), 16384)
+_sanitizer = Sanitizer(Secrets(), 16384)
 _root = logging.getLogger()
 
 
@@ -82,7 +81,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         if not logger.isEnabledFor(level):
             return
         as_it_is = not self._processors and not self._context and _as_they_are(fields)
-        if as_it_is and handler is not None and is_alone(handler, logger, level):
+        if as_it_is and handler is not None and is_sole_handler(handler, logger, level):
             handler.print_event(LEVEL_NAMES[level], logger.name, event, fields)
         else:
             self._emit(level, event, (), fields)
@@ -145,7 +144,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
             and type(event) is str
             and level in LEVEL_NAMES
             and _as_they_are(fields)
-            and is_alone(handler, self._logger, level)
+            and is_sole_handler(handler, self._logger, level)
         ):
             handler.print_event(LEVEL_NAMES[level], self._logger.name, event, fields)
             return
@@ -155,7 +154,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         if not STEERING.isdisjoint(fields):
             frame, exc_info, stack_info = _steer(fields, frame)
         if type(event) is not str:
-            event = _plain.text(fields.pop("event", "") if event is None else event)
+            event = _sanitizer.text(fields.pop("event", "") if event is None else event)
         if handler not in _root.handlers:
             event, args, fields = _as_text(event, args, fields), (), {}
         self._logger.handle(make_record(self._logger, level, event, args, fields, frame, exc_info, stack_info))
@@ -220,5 +219,5 @@ def _as_text(event: str, args: tuple[Any, ...], fields: dict[str, Any]) -> str:
         try:
             event = event % args
         except Exception:
-            event = f"{event} {_plain.text(args)}"
-    return f"{event} {pairs(_plain.value(fields))}" if fields else event
+            event = f"{event} {_sanitizer.text(args)}"
+    return f"{event} {pairs(_sanitizer.value(fields))}" if fields else event

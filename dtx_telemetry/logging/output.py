@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from dtx_telemetry.errors import is_interruption
+from ..errors import is_interruption
 
 __all__ = ["FileTarget", "Output", "StreamTarget", "Target"]
 

@@ -10,24 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
-from .exceptions import error_text
+from ..errors import error_text
+from ..rendering import Renderer, Sanitizer
 from .output import Output
-from .plain import Plain
 from .records import OWN_NAMES
 
-__all__ = ["DirectSink", "QueueSink", "Renderer", "Sink", "bare_line"]
+__all__ = ["DirectSink", "QueueSink", "Sink", "bare_line"]
 
 Line = dict[str, Any]
-
-
-class Renderer(Protocol):
-    """What makes bytes of lines."""
-
-    def render(self, line: Line) -> bytes:
-        """Render *line*, whatever its values are."""
-
-    def encode(self, line: Line) -> bytes:
-        """Render a *line* that is plain already."""
 
 
 class Sink(Protocol):
@@ -70,7 +60,7 @@ class QueueSink:
     Each process that logs has its own queue and thread, a forked child too: what waited in the parent is the parent's to write.
 
     Args:
-        plain: makes values plain before the log call returns, since they may change after it.
+        sanitizer: makes values plain before the log call returns, since they may change after it.
         renderer: makes bytes of lines.
         output: where they are written.
         size: lines that may wait.
@@ -79,8 +69,10 @@ class QueueSink:
 
     __slots__ = ("_patience", "_worker", "_workers", "prepare")
 
-    def __init__(self, plain: Plain, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0) -> None:
-        self.prepare = plain.line
+    def __init__(
+        self, sanitizer: Sanitizer, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0
+    ) -> None:
+        self.prepare = sanitizer.line
         self._patience = patience
         self._worker = partial(_Worker, renderer, output, size)
         self._workers: dict[int, _Worker] = {}

@@ -7,8 +7,8 @@ from .. import context
 from ..errors import error_text
 from ..guard import never_raises
 from ..logging import get_logger
-from .opening import client_address, knows_reasons
-from .peer import Peer
+from .asgi_scope import client_address, knows_reasons
+from .consumer_call import ConsumerCall
 
 __all__ = ["Connection"]
 
@@ -17,7 +17,7 @@ _NORMAL, _NO_STATUS, _ABNORMAL, _SERVER_ERROR = 1000, 1005, 1006, 1011
 _log = get_logger("dtx_telemetry.websocket")
 
 
-class Connection(Peer):
+class Connection(ConsumerCall):
     """A WebSocket connection, from handshake to close."""
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -68,6 +68,8 @@ class Connection(Peer):
         self._scope.failure = error
 
     def _end(self) -> None:
+        if not self._scope.close():
+            return
         error = self._scope.failure
         code = self._close_code or (_ABNORMAL if error is None else _SERVER_ERROR)
         counts = {"ws.messages_received": self._received, "ws.messages_sent": self._sent}

@@ -1,27 +1,24 @@
 """``@telemetry_consumer``: a scope for each connection of a consumer class, and for each message that others send it."""
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from channels.exceptions import StopConsumer
 
 from ..config import get_settings
-from ..guard import never_raises
+from ..guard import never_raises, wrap_method
 from .connection import Connection
-from .exchange import Exchange
+from .consumer_call import Receive, Send
 from .handling import Channel, handling, is_handling
-from .peer import Receive, Send
+from .http_request import ConsumerRequest
 
 __all__ = ["telemetry_consumer"]
 
 _C = TypeVar("_C", bound=type)
 _ATTRIBUTE = "_dtx_peer"
-_MARK = "_dtx_wrapped"
-_PEERS: Mapping[str, Callable[[Any], Connection | Exchange | Channel]] = {
+_PEERS: Mapping[str, Callable[[Any], Connection | ConsumerRequest | Channel]] = {
     "websocket": Connection,
-    "http": Exchange,
+    "http": ConsumerRequest,
     "channel": Channel,
 }
 
@@ -37,18 +34,9 @@ def telemetry_consumer(consumer: _C) -> _C:
     """
     if not isinstance(consumer, type) or not hasattr(consumer, "dispatch"):
         raise TypeError(f"telemetry_consumer decorates a consumer class of Channels, not {consumer!r}")
-    _wrap(consumer, "__call__", _calling)
-    _wrap(consumer, "dispatch", _dispatching)
+    wrap_method(consumer, "__call__", _calling)
+    wrap_method(consumer, "dispatch", _dispatching)
     return consumer
-
-
-def _wrap(consumer: Any, name: str, wrapper_of: Callable[[Any], Any]) -> None:
-    # Not what the class gives: a synchronous consumer's dispatch is a descriptor, which hops to a thread for an instance alone.
-    method = inspect.getattr_static(consumer, name)
-    if not getattr(method, _MARK, False):
-        wrapper = functools.wraps(method, updated=())(wrapper_of(method))
-        setattr(wrapper, _MARK, True)
-        setattr(consumer, name, wrapper)
 
 
 def _calling(call: Any) -> Any:
@@ -91,7 +79,7 @@ def _dispatching(dispatch: Any) -> Any:
 
 
 @never_raises
-def _peer_of(scope: Any) -> Connection | Exchange | Channel | None:
+def _peer_of(scope: Any) -> Connection | ConsumerRequest | Channel | None:
     """Enter the scope of what *scope* describes; ``None`` where telemetry is off or the kind is unknown."""
     make = _PEERS.get(scope.get("type"))
     return make(scope) if make is not None and get_settings().enabled else None

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from dtx_telemetry import context
-from dtx_telemetry.labels import LabelTable
+from dtx_telemetry.config.labels import LabelTable
 
 from .harness import Comparison, Subject, compare, times
 

@@ -1,4 +1,4 @@
-"""What an ASGI scope says, however little that is."""
+"""Reads an ASGI scope, any part of which may be missing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 from .. import context
 from ..config import Settings
 from ..guard import never_raises
-from ..identity import user_id
 
 __all__ = ["client_address", "fields_of", "knows_reasons", "path_of", "user_id_of"]
 
@@ -31,7 +30,7 @@ def path_of(scope: Mapping[str, Any]) -> str:
 def user_id_of(scope: Mapping[str, Any], settings: Settings) -> int | str | None:
     """Return the id of ``scope["user"]`` where it is authenticated."""
     user, field = scope.get("user"), settings.user_id_field
-    return None if user is None or field is None else user_id(user, field)
+    return None if user is None or field is None else context.user_id(user, field)
 
 
 @never_raises

@@ -17,7 +17,7 @@ from os import PathLike
 from typing import Any, Protocol
 from uuid import UUID
 
-from .exceptions import error_text
+from ..errors import error_text
 
 __all__ = ["Walk", "ask", "key_text", "reader", "unprintable"]
 

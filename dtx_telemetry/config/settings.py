@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from ..context import OWN_KEYS
 from . import parsing
-from .context import OWN_KEYS, get_request_id
 from .labels import DEFAULT_PREFIXES, DEFAULT_RESOURCES, DEFAULT_WITHOUT_ID, LabelTable
 from .parsing import ImproperlyConfigured
 
-__all__ = ["ImproperlyConfigured", "Settings", "extract_labels", "get_settings", "init_telemetry", "outgoing_headers", "reset"]
+__all__ = ["NOISY_LOGGERS", "Settings", "extract_labels", "get_settings", "reset"]
 
 #: Loggers that say much and mean little, and the access logs that ``request_completed`` replaces.
 NOISY_LOGGERS = (
@@ -118,37 +118,12 @@ def reset(*, setting: str = "DTX_TELEMETRY", **_: Any) -> None:
         get_settings.cache_clear()
 
 
-def init_telemetry(*, stream: str | None = None) -> None:
-    """Read the settings and set up logging by them, or undo it where they switch telemetry off.
-
-    May be called any number of times; the last call's settings hold.
-
-    Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
-
-    Args:
-        stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
-
-    Raises:
-        ImproperlyConfigured: a value is wrong or a key unknown.
-    """
-    settings = get_settings()
-    from .logging import configure
-
-    configure(settings, stream=stream)
-
-
 def extract_labels(path: str) -> dict[str, Any]:
     """Return the labels and resource ids that *path* names, by the configured table.
 
     ``extract_labels("/api/tournaments/5/")`` gives ``{"labels": ["tournament"], "tournament.id": 5}``.
     """
     return get_settings().label_table.extract(path)
-
-
-def outgoing_headers() -> dict[str, str]:
-    """Return the headers that carry the current request id to another service; empty where none is bound."""
-    request_id = get_request_id()
-    return {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}
 
 
 def _read(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

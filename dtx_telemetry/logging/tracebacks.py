@@ -4,7 +4,9 @@ import os
 import traceback
 from typing import Any
 
-__all__ = ["error_text", "format_traceback", "hold_traceback", "release_traceback", "take_traceback"]
+from ..errors import error_text
+
+__all__ = ["format_traceback", "hold_traceback", "release_traceback", "take_traceback"]
 
 # The mark stands in the exception's own ``__dict__`` and goes with it: no registry that could grow or keep it alive. It names
 # the process, since a pickled exception takes its ``__dict__`` along, and pids are the same in many containers.
@@ -51,16 +53,6 @@ def _set_mark(exc: BaseException, mark: str | None) -> None:
 
 def _process() -> str:
     return f"{_TOKEN}.{os.getpid()}"
-
-
-def error_text(exc: BaseException) -> str:
-    """Return ``TypeName: message``, whatever ``__str__`` does."""
-    name = type(exc).__name__
-    try:
-        message = str(exc)
-    except Exception:
-        message = "<unprintable message>"
-    return f"{name}: {message}" if message else name
 
 
 def format_traceback(kind: type[BaseException] | None, exc: BaseException, tb: Any) -> str:

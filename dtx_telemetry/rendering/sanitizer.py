@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from dtx_telemetry.errors import is_interruption
-
+from ..errors import is_interruption
 from .readers import key_text, reader, unprintable
-from .redact import REDACTED, Secrets
+from .secrets import REDACTED, Secrets
 
-__all__ = ["ATOMS", "Plain"]
+__all__ = ["ATOMS", "Sanitizer"]
 
 #: Types whose values hold no others.
 ATOMS = frozenset({str, int, float, bool, type(None)})
@@ -24,8 +23,8 @@ _BLOCKS = frozenset({"exception", "stack"})
 _MARGIN = 2048
 
 
-class Plain:
-    """Makes values plain.
+class Sanitizer:
+    """Makes any value plain data that every format can print: safe, without secrets, cut to size.
 
     Args:
         secrets: what must not be printed.

@@ -7,22 +7,20 @@ from celery.app.task import Context
 from celery.utils.dispatch import Signal
 
 from .. import context
-from ..carrying import carry_in
-from ..messages import KEY
 from .closing import log
 from .workflow import workflow_id
 
-__all__ = ["CONTEXT", "PUBLISHED_AT", "REQUEST_ID", "Carried", "carried", "context_restored", "restore"]
+__all__ = ["CONTEXT", "PUBLISHED_AT", "REQUEST_ID", "OurHeaders", "context_restored", "read_headers", "restored_fields"]
 
 REQUEST_ID = "request.id"
-CONTEXT = KEY
+CONTEXT = context.CONTEXT_KEY
 PUBLISHED_AT = "dtx.published_at"
 
 #: Sent as a task starts, with ``sender`` (the task) and ``context``: a dict of what will be bound, to be changed in place.
 context_restored = Signal(name="context_restored", providing_args=["context"])
 
 
-class Carried(NamedTuple):
+class OurHeaders(NamedTuple):
     """Our headers of a message as they came, ``None`` where there was none."""
 
     request_id: Any
@@ -37,7 +35,7 @@ class Carried(NamedTuple):
         return now - at if now > at else 0.0
 
 
-def carried(request: Any) -> Carried:
+def read_headers(request: Any) -> OurHeaders:
     """Return the headers of ours that *request* (a task's context, a message's headers, ``None``) bears.
 
     An eager task has them only under ``headers``, a task from a message as attributes too.
@@ -45,15 +43,15 @@ def carried(request: Any) -> Carried:
     # A task's context has a method of that name too, which asks its class as well.
     get = request.__dict__.get if isinstance(request, Context) else getattr(request, "get", None)
     if get is None:
-        return Carried(None, None, None)
-    found = Carried(get(REQUEST_ID), get(CONTEXT), get(PUBLISHED_AT))
+        return OurHeaders(None, None, None)
+    found = OurHeaders(get(REQUEST_ID), get(CONTEXT), get(PUBLISHED_AT))
     if None in found and isinstance(nested := get("headers"), Mapping):
         values = map(nested.get, (REQUEST_ID, CONTEXT, PUBLISHED_AT))
-        found = Carried(*[other if one is None else one for one, other in zip(found, values, strict=True)])
+        found = OurHeaders(*[other if one is None else one for one, other in zip(found, values, strict=True)])
     return found
 
 
-def restore(sender: Any, found: Carried, request: Any, task_id: Any) -> dict[str, Any]:
+def restored_fields(sender: Any, found: OurHeaders, request: Any, task_id: Any) -> dict[str, Any]:
     """Return the fields to bind for a task: what its message carried, as far as it is good, and always a ``request.id``.
 
     Args:
@@ -63,7 +61,7 @@ def restore(sender: Any, found: Carried, request: Any, task_id: Any) -> dict[str
             bad.
         task_id: the task's id.
     """
-    parcel = carry_in(found.request_id, found.fields)
+    parcel = context.carry_in(found.request_id, found.fields)
     request_id = parcel.request_id or _workflow_id(request, task_id)
     fields = {**parcel.fields, "request.id": request_id}
     if context_restored.receivers:

@@ -1,6 +1,6 @@
 """What is bound, as structlog's context variables hold it: read, changed, and switched as a whole.
 
-It stands in ``structlog.contextvars``, so what the application binds there itself is part of it.
+What the application binds by ``structlog.contextvars`` itself is part of it.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ __all__ = [
     "bind",
     "bound",
     "bound_but_tasks",
+    "bound_request_id",
     "carried_keys",
-    "get_request_id",
     "replace",
     "switch",
     "unbind",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 # In the order in which lines show them.
-_OWN_KEYS = ("request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name")
+_OWN_KEYS = ("request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name", "operation.name")
 #: The keys that this library binds, the ids of resources aside (those depend on the configured table).
 OWN_KEYS = frozenset(_OWN_KEYS)
 
@@ -40,7 +40,7 @@ def _variable(key: str) -> ContextVar[Any]:
     """Return the variable that structlog keeps *key* in, made if nothing was ever bound under it.
 
     Where two threads bind a new key at once, structlog may make two, and one of them is lost with what it holds; two that
-    come here agree on one. Made no sooner than needed: every one costs each line and each scope a look.
+    come here agree on one. Created lazily: each variable adds one look-up to every line and scope.
     """
     name = _PREFIX + key
     return _VARIABLES.get(name) or _VARIABLES.setdefault(name, ContextVar(name, default=...))
@@ -80,10 +80,12 @@ def _is_tasks(key: str) -> bool:
 _known = _Known()
 
 
-def _learn() -> _Known:
-    """Return what is known now. structlog only adds variables: callers compare their number first, without a call."""
+def _current_keys() -> _Known:
+    """Return what is known now; structlog only ever adds variables, so their number tells whether it is complete."""
     global _known  # noqa: PLW0603 - one name, so that what is behind it changes as a whole
-    _known = known = _Known()
+    known = _known
+    if known.count != len(_VARIABLES):
+        _known = known = _Known()
     return known
 
 
@@ -95,7 +97,7 @@ def bound() -> dict[str, Any]:
             for variable, value in context.items()
             if value is not ... and _VARIABLES.get(variable.name) is variable
         }
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     found = {}
     for name, read in known.readers:  # in Python 3.11 a comprehension is one more call
         if (value := read()) is not ...:
@@ -107,13 +109,13 @@ def bound_but_tasks() -> dict[str, Any]:
     """Return what `bound` does, without ``task.*``."""
     if len(_VARIABLES) > _MANY:
         return {name: value for name, value in bound().items() if not _is_tasks(name)}
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     return {name: value for name, read in known.but_tasks if (value := read()) is not ...}
 
 
 def bind(fields: Mapping[str, Any]) -> None:
     """Bind *fields* from here on, until the scope around is left."""
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     for key, value in fields.items():
         setter = known.setters.get(key) or _variable(key).set
         setter(value)
@@ -121,12 +123,12 @@ def bind(fields: Mapping[str, Any]) -> None:
 
 def unbind(key: str) -> None:
     """Take *key* out of what is bound, if it is."""
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     if key in known.setters:
         known.setters[key](...)
 
 
-def get_request_id() -> str | None:
+def bound_request_id() -> str | None:
     """Return the bound ``request.id``, or ``None`` where there is none."""
     value = _request_id.get()
     return None if value is ... else value
@@ -134,7 +136,7 @@ def get_request_id() -> str | None:
 
 def carried_keys() -> frozenset[str]:
     """Return the keys that a message may bring: our own and all bound before, but for ``request.id`` and ``task.*``."""
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     return known.carried
 
 
@@ -152,7 +154,7 @@ def replace(then: Mapping[str, Any]) -> dict[str, Any]:
 
 def switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
     """Make *then* what is bound, knowing that *now* is."""
-    known = known if (known := _known).count == len(_VARIABLES) else _learn()
+    known = _current_keys()
     setters = known.setters
     for key in now:
         if key not in then:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from typing import Any
 
-from .config import Settings
-from .context import Scope
-from .errors import error_text
-from .guard import report
-from .logging import hold_traceback, release_traceback
+from ..config import Settings
+from ..context import Scope
+from ..errors import error_text
+from ..guard import report
+from ..logging import hold_traceback, release_traceback
 
-__all__ = ["Exchange", "note_failure"]
+__all__ = ["RequestEvents", "note_failure"]
 
 # OpenTelemetry semantic conventions, http.request.method: any other method is reported as _OTHER.
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -29,7 +29,7 @@ def note_failure(scope: Scope, error: BaseException | None) -> bool:
     return True
 
 
-class Exchange:
+class RequestEvents:
     """A request and its response, for whatever serves it.
 
     Args:
@@ -58,9 +58,8 @@ class Exchange:
             status: the response's status, or ``None`` for a request that the client left.
         """
         scope, settings = self.scope, self._settings
-        if scope.closed:
+        if not scope.close():
             return
-        scope.closed = True
         try:
             if scope.failure is not None:
                 self._end_failed(scope.failure, status or 500)

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-__all__ = ["KEY", "Message", "context_of", "without_context"]
+from ..context import CONTEXT_KEY
 
-#: The one key of ours in a message.
-KEY = "dtx.context"
+__all__ = ["Message", "context_of", "without_context"]
 
 
 class Message(dict[str, Any]):
@@ -20,10 +19,10 @@ class Message(dict[str, Any]):
 
 def without_context(message: Any) -> Any:
     """Return *message*, which is left as it is, without our key."""
-    if not isinstance(message, dict) or KEY not in message:
+    if not isinstance(message, dict) or CONTEXT_KEY not in message:
         return message
-    rest = {key: value for key, value in message.items() if key != KEY}
-    return Message(rest, message[KEY])
+    rest = {key: value for key, value in message.items() if key != CONTEXT_KEY}
+    return Message(rest, message[CONTEXT_KEY])
 
 
 def context_of(message: Any) -> Any:

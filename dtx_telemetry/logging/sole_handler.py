@@ -4,9 +4,7 @@ import logging
 from types import FunctionType
 from typing import Any
 
-from .factory import make_record
-
-__all__ = ["is_alone"]
+__all__ = ["is_sole_handler"]
 
 
 def _stdlibs_own(function: Any) -> Any:
@@ -16,10 +14,10 @@ def _stdlibs_own(function: Any) -> Any:
 
 _HANDLE = _stdlibs_own(logging.Logger.handle)
 _CALL = _stdlibs_own(logging.Logger.callHandlers)
-_FACTORIES = (make_record, logging.LogRecord)
+_FACTORY = logging.LogRecord
 
 
-def is_alone(handler: logging.Handler, logger: logging.Logger, level: int) -> bool:
+def is_sole_handler(handler: logging.Handler, logger: logging.Logger, level: int) -> bool:
     """Whether *handler*, on the root logger, is all that an event of *logger* would come to, and would let it through.
 
     Asked for each event: handlers, filters and factories come and go.
@@ -33,7 +31,7 @@ def is_alone(handler: logging.Handler, logger: logging.Logger, level: int) -> bo
         or kind.callHandlers is not _CALL
         or "handle" in own  # a test's
         or "callHandlers" in own
-        or logging.getLogRecordFactory() not in _FACTORIES
+        or logging.getLogRecordFactory() is not _FACTORY
     ):
         return False
     while (parent := logger.parent) is not None:

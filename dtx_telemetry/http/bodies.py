@@ -4,9 +4,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from .context import Scope
-from .guard import never_raises
-from .http_events import note_failure
+from ..context import Scope
+from ..guard import never_raises
+from .events import note_failure
 
 __all__ = ["watch"]
 

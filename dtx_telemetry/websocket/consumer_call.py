@@ -1,4 +1,4 @@
-"""Whom a consumer serves with one call: the scope of that, and what is sent and received in it."""
+"""One call of a consumer: its scope and its messages."""
 
 import asyncio
 import atexit
@@ -14,10 +14,10 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from .. import context
 from ..config import get_settings
 from ..guard import never_raises
-from ..messages import context_of, without_context
-from .opening import fields_of, user_id_of
+from .asgi_scope import fields_of, user_id_of
+from .messages import context_of, without_context
 
-__all__ = ["Peer", "Receive", "Send"]
+__all__ = ["ConsumerCall", "Receive", "Send"]
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -26,7 +26,7 @@ Send = Callable[[Any], Awaitable[None]]
 _CLIENTS_TYPES = ("websocket.connect", "websocket.receive", "websocket.disconnect", "http.request", "http.disconnect")
 
 
-class Peer(ABC):
+class ConsumerCall(ABC):
     """A WebSocket connection or an HTTP request.
 
     A subclass says what it notes of the messages (`_note_received`, `_note_sent`) and what it logs in the end (`_end`).
@@ -108,7 +108,6 @@ class Peer(ABC):
             with self._inside():
                 self.learn(self._asgi)
                 self._end()
-                self._scope.closed = True
 
     @contextmanager
     def _inside(self) -> Generator[None]:
@@ -153,7 +152,7 @@ class Peer(ABC):
 
 # Daphne, told to stop, ends without cancelling its consumers or telling them; only the end of the process is left to notice it.
 # A peer is in here while its consumer runs, so there are never more than open connections.
-_open: WeakSet[Peer] = WeakSet()
+_open: WeakSet[ConsumerCall] = WeakSet()
 os.register_at_fork(after_in_child=_open.clear)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .escape import printable
-from .plain import Plain
+from .sanitizer import Sanitizer
 
 __all__ = ["PrettyRenderer"]
 
@@ -22,18 +22,18 @@ class PrettyRenderer:
     """Renders lines for reading in a terminal.
 
     Args:
-        plain: cleans the lines.
+        sanitizer: cleans the lines.
         coloured: whether to colour, asked for each line.
     """
 
-    __slots__ = ("_coloured", "_plain")
+    __slots__ = ("_coloured", "_sanitizer")
 
-    def __init__(self, plain: Plain, coloured: Callable[[], bool]) -> None:
-        self._plain = plain
+    def __init__(self, sanitizer: Sanitizer, coloured: Callable[[], bool]) -> None:
+        self._sanitizer = sanitizer
         self._coloured = coloured
 
     def render(self, line: dict[str, Any]) -> bytes:
-        return self.encode(self._plain.line(line))
+        return self.encode(self._sanitizer.line(line))
 
     def encode(self, line: dict[str, Any]) -> bytes:
         return _render(line.copy(), _paint if self._coloured() else _leave).encode()

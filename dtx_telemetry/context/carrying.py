@@ -9,9 +9,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from . import context
+from .binding import carried_keys, variables
+from .request_ids import valid_request_id
 
-__all__ = ["MAX_SIZE", "Parcel", "carry_in", "carry_out"]
+__all__ = ["CONTEXT_KEY", "MAX_SIZE", "Parcel", "carry_in", "carry_out"]
+
+#: The one key of ours in a channel layer's message, and the header of a task's message, that holds the context.
+CONTEXT_KEY = "dtx.context"
 
 #: Bytes of the serialised context that go along with a message, ``request.id`` aside.
 MAX_SIZE = 4096
@@ -71,9 +75,9 @@ def carry_in(request_id: object, fields: object) -> Parcel:
     if not isinstance(fields, dict):
         parcel = _pack(request_id, {})
         if fields is not None:
-            parcel.note("dtx.context", "left out")
+            parcel.note(CONTEXT_KEY, "left out")
         return parcel
-    if context.carried_keys().issuperset(fields):  # the usual case
+    if carried_keys().issuperset(fields):  # the usual case
         return _pack(request_id, fields)
     welcome = {key: value for key, value in fields.items() if _is_welcome(key)}
     parcel = _pack(request_id, welcome)
@@ -87,12 +91,12 @@ def _is_welcome(key: object) -> bool:
     """Whether a message may bind *key* in this process."""
     if not isinstance(key, str) or key == "request.id" or key.startswith("task."):
         return False
-    return key in context.carried_keys() or context.variables() < _MAX_VARIABLES
+    return key in carried_keys() or variables() < _MAX_VARIABLES
 
 
 def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
     parcel = Parcel(None, fields, {})
-    if context.valid_request_id(request_id):
+    if valid_request_id(request_id):
         parcel.request_id = request_id
     elif request_id is not None:
         parcel.note("request.id", "replaced")

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from .escape import printable
-from .plain import Plain
-from .render_json import encode
+from .json import encode
+from .sanitizer import Sanitizer
 
 __all__ = ["LogfmtRenderer", "pairs"]
 
@@ -16,13 +16,13 @@ _NOT_IN_KEYS = re.compile(r"[\s\"=\\]")
 class LogfmtRenderer:
     """Renders lines as logfmt."""
 
-    __slots__ = ("_plain",)
+    __slots__ = ("_sanitizer",)
 
-    def __init__(self, plain: Plain) -> None:
-        self._plain = plain
+    def __init__(self, sanitizer: Sanitizer) -> None:
+        self._sanitizer = sanitizer
 
     def render(self, line: dict[str, Any]) -> bytes:
-        return self.encode(self._plain.line(line))
+        return self.encode(self._sanitizer.line(line))
 
     def encode(self, line: dict[str, Any]) -> bytes:
         return f"{pairs(line)}\n".encode()

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .. import http_events
 from ..guard import never_raises
+from ..http import events
 from ..logging import get_logger
-from .opening import path_of
-from .peer import Peer
+from .asgi_scope import path_of
+from .consumer_call import ConsumerCall
 
-__all__ = ["Exchange"]
+__all__ = ["ConsumerRequest"]
 
 _log = get_logger("dtx_telemetry.websocket")
 
 
-class Exchange(Peer):
+class ConsumerRequest(ConsumerCall):
     """An HTTP request and its response."""
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -50,11 +50,11 @@ class Exchange(Peer):
             self._whole = True
 
     def _note_failure(self, error: BaseException) -> None:
-        http_events.note_failure(self._scope, error)
+        events.note_failure(self._scope, error)
 
     def _end(self) -> None:
         method, path = str(self._asgi.get("method", "")), path_of(self._asgi)
-        http_events.Exchange(_log, self._settings, self._scope, method, path).end(self._final_status())
+        events.RequestEvents(_log, self._settings, self._scope, method, path).end(self._final_status())
 
     def _final_status(self) -> int | None:
         """Return the status that the client got, ``None`` where the response was cut."""

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any
 
-from .plain import Plain
+from .sanitizer import Sanitizer
 
 orjson: Any
 try:
@@ -39,14 +39,14 @@ class JsonRenderer:
     the values are: a type that JSON does not have, too much text, a URL, a dict or list inside, a number that is none.
 
     Args:
-        plain: cleans lines.
+        sanitizer: cleans lines.
     """
 
-    __slots__ = ("_dump", "_limit", "_options", "_plain")
+    __slots__ = ("_dump", "_limit", "_options", "_sanitizer")
 
-    def __init__(self, plain: Plain) -> None:
-        self._plain = plain
-        self._limit = plain.limit
+    def __init__(self, sanitizer: Sanitizer) -> None:
+        self._sanitizer = sanitizer
+        self._limit = sanitizer.limit
         self._dump, self._options = _fastest()
 
     def render(self, line: dict[str, Any]) -> bytes:
@@ -62,9 +62,9 @@ class JsonRenderer:
                 or (text.find("[") != text.rfind("[") and (",[" in text or "[[" in text))
                 or "null" in text  # what JSON makes of NaN
             ):
-                return self.encode(self._plain.line(line))
+                return self.encode(self._sanitizer.line(line))
         except Exception:  # an odd type or key, a lone surrogate, a number beyond 64 bits: cleaning sees to them
-            return self.encode(self._plain.line(line))
+            return self.encode(self._sanitizer.line(line))
         return data
 
     def encode(self, line: dict[str, Any]) -> bytes:

@@ -1,0 +1,55 @@
+"""What is bound, request ids, scopes, and carrying them out of a process and in again.
+
+It knows nothing of Django, Celery or Channels.
+"""
+
+from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
+from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out
+from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
+from .scopes import (
+    Outside,
+    Scope,
+    bind_fields,
+    bound,
+    current_scope,
+    enter,
+    enter_root,
+    get_request_id,
+    leave,
+    milliseconds,
+    outgoing_fields,
+)
+from .senders import enter_senders, unpack_message_context
+from .threads import carry_context
+from .users import user_id
+
+__all__ = [
+    "CONTEXT_KEY",
+    "MAX_REQUEST_ID_LENGTH",
+    "MAX_SIZE",
+    "OWN_KEYS",
+    "Outside",
+    "Parcel",
+    "Scope",
+    "bind",
+    "bind_fields",
+    "bound",
+    "carried_keys",
+    "carry_context",
+    "carry_in",
+    "carry_out",
+    "current_scope",
+    "enter",
+    "enter_root",
+    "enter_senders",
+    "get_request_id",
+    "leave",
+    "milliseconds",
+    "new_request_id",
+    "outgoing_fields",
+    "unbind",
+    "unpack_message_context",
+    "user_id",
+    "valid_request_id",
+    "variables",
+]

@@ -1,0 +1,65 @@
+"""The scope of a message that somebody sent: who the sender is, and what stays the receiver's own."""
+
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from .binding import OWN_KEYS
+from .carrying import Parcel, carry_in
+from .request_ids import new_request_id
+from .scopes import Scope, bound, enter
+
+__all__ = ["enter_senders", "unpack_message_context"]
+
+# A connection keeps these, whoever sends to it.
+_RECEIVERS_OWN = frozenset({"ws.conn_id"})
+# What the sender did not have does not hold either: a message from nobody is not the connection's user's.
+_SENDERS_OR_NONE = frozenset({"request.id", "user.id", "command.name", "operation.name"})
+
+
+def unpack_message_context(carried: object, own: AbstractSet[str] = OWN_KEYS) -> Parcel:
+    """Return what a message carried, as far as it is good. Never raises.
+
+    Args:
+        carried: what stood under the message's one key; ``None`` where it had none.
+        own: the keys that belong to an id. Where a context brings some of them without an id, it gets a new one.
+    """
+    if not isinstance(carried, dict):
+        return carry_in(None, carried)
+    request_id = carried.get("request.id")
+    parcel = carry_in(request_id, {key: value for key, value in carried.items() if key != "request.id"})
+    if parcel.request_id is None and (request_id is not None or not own.isdisjoint(parcel.fields)):
+        parcel.request_id = new_request_id()
+    return parcel
+
+
+def enter_senders(parcel: Parcel, own: AbstractSet[str] = OWN_KEYS) -> Scope:
+    """Enter the scope of a message inside its receiver's.
+
+    Ids and user are the sender's; labels are the sender's followed by the receiver's; a resource's id is the sender's, else the
+    receiver's. What the receiver's own code bound stays, and so does its ``ws.conn_id``.
+
+    Args:
+        parcel: what the message carried.
+        own: our keys, the ids of resources included.
+    """
+    receivers = bound()
+    if parcel.request_id is None:
+        return enter(_unless_bound(parcel.fields, receivers))
+    carried = {key: value for key, value in parcel.fields.items() if key not in _RECEIVERS_OWN}
+    theirs = {key: value for key, value in carried.items() if key in own or key not in receivers}
+    fields = {"request.id": parcel.request_id, **theirs}
+    labels = _joined_labels(parcel.fields.get("labels"), receivers.get("labels"))
+    if labels:
+        fields["labels"] = labels
+    return enter(fields, drop=_SENDERS_OR_NONE - fields.keys())
+
+
+def _unless_bound(fields: Mapping[str, Any], receivers: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in receivers}
+
+
+def _joined_labels(senders: object, receivers: object) -> list[Any]:
+    """Return both lists as one, each label once."""
+    lists = [labels for labels in (senders, receivers) if isinstance(labels, list)]
+    return list({str(label): label for labels in lists for label in labels}.values())

@@ -1,0 +1,1 @@
+"""HTTP: the request's scope and events, bodies, users, outgoing headers."""

@@ -1,0 +1,12 @@
+"""Headers for requests to other services."""
+
+from ..config import get_settings
+from ..context import get_request_id
+
+__all__ = ["outgoing_headers"]
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that carry the current request id to another service; empty where none is bound."""
+    request_id = get_request_id()
+    return {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}

@@ -1,0 +1,21 @@
+"""Values to text: made safe, redacted and cut; and lines as JSON, logfmt, or for people."""
+
+from typing import Any, Protocol
+
+from .json import JsonRenderer
+from .logfmt import LogfmtRenderer
+from .pretty import PrettyRenderer
+from .sanitizer import Sanitizer
+from .secrets import Secrets
+
+__all__ = ["JsonRenderer", "LogfmtRenderer", "PrettyRenderer", "Renderer", "Sanitizer", "Secrets"]
+
+
+class Renderer(Protocol):
+    """Makes bytes of lines."""
+
+    def render(self, line: dict[str, Any]) -> bytes:
+        """Render *line*, whatever its values are."""
+
+    def encode(self, line: dict[str, Any]) -> bytes:
+        """Render a *line* that is plain already."""

@@ -1,0 +1,21 @@
+"""Setting up telemetry: settings, then logging."""
+
+from .config import get_settings
+from .logging import configure
+
+__all__ = ["init_telemetry"]
+
+
+def init_telemetry(*, stream: str | None = None) -> None:
+    """Read the settings and set up logging by them, or undo it where they switch telemetry off.
+
+    Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
+    May be called any number of times; the last call's settings hold.
+
+    Args:
+        stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
+
+    Raises:
+        ImproperlyConfigured: a value is wrong or a key unknown.
+    """
+    configure(get_settings(), stream=stream)
