@@ -230,6 +230,154 @@ def test_a_body_can_be_made_inside_another_scope():
     context.leave(second)
 
 
+def test_what_a_body_left_open_is_open_again_at_the_next_piece():
+    """A block around a ``yield`` is entered again with the next piece, and undone when the body leaves it."""
+    scope = context.enter_root({"request.id": "r1"})
+
+    def body():
+        with bind_fields(part=1):
+            yield context.bound()
+            yield context.bound()
+        yield context.bound()
+
+    pieces = body()
+    context.leave(scope)
+    seen = []
+    for _ in range(3):
+        outside = scope.resume()
+        seen.append(next(pieces))
+        scope.pause(outside)
+        assert get_contextvars() == {}
+        assert context.current_scope() is None
+    assert seen == [{"request.id": "r1", "part": 1}, {"request.id": "r1", "part": 1}, {"request.id": "r1"}]
+
+
+def test_a_generator_left_half_way_ends_with_the_scope():
+    """What it had bound is on no line after the scope's end, nor bound when it is closed at last."""
+    bind_contextvars(service="dtx")
+    scope = context.enter_root({"request.id": "r1"})
+
+    def half_way():
+        with bind_fields(part=1):
+            yield
+
+    generator = half_way()
+    next(generator)
+    assert context.bound()["part"] == 1
+    assert scope.close()
+    assert context.bound() == {"service": "dtx", "request.id": "r1"}
+    context.leave(scope)
+    generator.close()
+    assert get_contextvars() == {"service": "dtx"}
+
+
+def test_a_scope_is_closed_once():
+    """Only the first to ask logs the closing event."""
+    scope = context.enter_root({"request.id": "r1"})
+    assert not scope.closed
+    assert [scope.close(), scope.close()] == [True, False]
+    assert scope.closed
+    context.leave(scope)
+
+
+def test_a_scope_closed_early_leaves_the_block_around_alone():
+    """The block that the event comes in the midst of goes on with what it bound."""
+    scope = context.enter_root({"request.id": "r1"})
+    with bind_fields(part=1):
+        assert scope.close(early=True)
+        assert context.bound() == {"request.id": "r1", "part": 1}
+    assert context.bound() == {"request.id": "r1"}
+    context.leave(scope)
+
+
+@pytest.mark.parametrize("clear", [clear_contextvars, lambda: unbind_contextvars("request.id", "user.id", "tenant")])
+def test_a_scope_is_known_by_its_fields_whatever_the_application_clears(clear):
+    """structlog's guide tells people to clear the context; what they bound goes, and what the scope is stays."""
+    scope = context.enter_root({"request.id": "r1", "user.id": 7})
+    bind_contextvars(tenant="north")
+    clear()
+    assert context.bound() == context.outgoing_fields() == scope.inside == {"request.id": "r1", "user.id": 7}
+    assert get_request_id() == "r1"
+    inner = context.enter({"task.id": "t1"})
+    clear()
+    assert context.bound() == {"request.id": "r1", "user.id": 7, "task.id": "t1"}
+    assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7}
+    context.leave(inner)
+    context.leave(scope)
+    assert get_contextvars() == {}
+
+
+def test_clearing_the_context_takes_away_a_blocks_fields():
+    """Those are the application's; the scope's own are there again."""
+    scope = context.enter_root({"request.id": "r1"})
+    with bind_fields(part=1):
+        clear_contextvars()
+        assert context.bound() == {"request.id": "r1"}
+    context.leave(scope)
+
+
+def test_a_scopes_field_changes_whichever_block_is_open():
+    """A user who logs in is on the lines of the block and on those after it; one who logs out is on none."""
+    scope = context.enter_root({"request.id": "r1"})
+    with bind_fields(part=1):
+        scope.set_field("user.id", 7)
+        assert context.bound() == {"request.id": "r1", "part": 1, "user.id": 7}
+    assert context.bound() == {"request.id": "r1", "user.id": 7}
+    with bind_fields(part=2):
+        scope.set_field("user.id", None)
+        assert context.bound() == {"request.id": "r1", "part": 2}
+    assert context.bound() == {"request.id": "r1"}
+    context.leave(scope)
+    scope.set_field("user.id", 8)
+    assert (scope.inside, get_contextvars()) == ({"request.id": "r1", "user.id": 8}, {})
+
+
+def test_a_scopes_field_leaves_an_inner_scopes_own_alone():
+    """A message of another user's is handled as theirs while the connection's own user changes."""
+    scope = context.enter_root({"request.id": "r1", "user.id": 7})
+    inner = context.enter({"request.id": "r2", "user.id": 9})
+    scope.set_field("user.id", 8)
+    assert context.bound() == {"request.id": "r2", "user.id": 9}
+    assert scope.inside == {"request.id": "r1", "user.id": 8}
+    context.leave(inner)
+    assert context.bound() == {"request.id": "r1", "user.id": 8}
+    context.leave(scope)
+
+
+def test_a_scope_can_be_entered_again_from_inside_an_inner_one():
+    """A connection logs its own event in the midst of somebody's message, with what it had bound before."""
+    scope = context.enter_root({"request.id": "r1"})
+    bind_contextvars(room="a")
+    inner = context.enter({"request.id": "r2"})
+    bind_contextvars(theirs=1)
+    outside = scope.resume()
+    assert context.bound() == {"request.id": "r1", "room": "a"}
+    bind_contextvars(mine=1)
+    scope.pause(outside)
+    assert context.bound() == {"request.id": "r2", "room": "a", "theirs": 1}
+    context.leave(inner)
+    assert context.bound() == {"request.id": "r1", "room": "a", "mine": 1}
+    context.leave(scope)
+
+
+def test_a_scope_remembers_what_is_bound_for_another_thread():
+    """What it remembered is what another thread enters."""
+    scope = context.enter_root({"request.id": "r1"})
+    bind_contextvars(room="a")
+    scope.remember()
+
+    def elsewhere():
+        outside = scope.resume()
+        try:
+            return context.bound()
+        finally:
+            scope.pause(outside)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(Context().run, elsewhere).result() == {"request.id": "r1", "room": "a"}
+    context.leave(scope)
+
+
 def test_threads_do_not_see_each_other():
     """Scopes of threads that are inside at the same time hold their own fields, and a pool's thread keeps none."""
     inside = threading.Barrier(4)

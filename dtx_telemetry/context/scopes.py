@@ -64,16 +64,20 @@ class Scope:
         """Whether `close` was called."""
         return self._closed
 
-    def close(self) -> bool:
+    def close(self, *, early: bool = False) -> bool:
         """Return True at the first call: a scope has one closing event.
 
-        Scopes inside this one that are still open (a generator that was left half way) are ended first, so that the closing
-        event has nothing of theirs.
+        Scopes inside this one that are still open (a generator was left half way) are ended first: the closing event has
+        nothing of theirs.
+
+        Args:
+            early: the event comes before the scope's work ends, in the midst of an inner scope that goes on.
         """
         if self._closed:
             return False
         self._closed = True
-        _leave_inner(self)
+        if not early:
+            _leave_inner(self)
         return True
 
     @property
