@@ -4,6 +4,7 @@ Django has no signal for a command, so ``BaseCommand.execute`` is wrapped, once.
 those below, and any whose class says ``telemetry = False``.
 """
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,10 +59,10 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
             _log_start()
             result = execute(self, *args, **options)
         except BaseException as error:
-            _log_end(scope, error)
+            _log_end(self, scope, error)
             raise
         else:
-            _log_end(scope, None)
+            _log_end(self, scope, None)
         finally:
             context.leave(scope)
         return result
@@ -94,12 +95,20 @@ def _write_to(stream: str) -> None:
 
 @never_raises
 def _log_start() -> None:
-    _log.info("command_started")
+    _log.debug("command_started")
 
 
 @never_raises
-def _log_end(scope: context.Scope, error: BaseException | None) -> None:
+def _log_end(command: BaseCommand, scope: context.Scope, error: BaseException | None) -> None:
+    if not scope.close():
+        return
+    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        _log.info("command_completed", duration_ms=scope.duration_ms)
+        _log.emit(logging.DEBUG if _is_djangos(command) else logging.INFO, "command_completed", fields)
     else:
-        _log.error("command_failed", duration_ms=scope.duration_ms, error=error_text(error))
+        _log.emit(logging.ERROR, "command_failed", {**fields, "error": error_text(error)})
+
+
+def _is_djangos(command: BaseCommand) -> bool:
+    """Whether *command* is one of Django itself: whoever runs ``check`` or ``migrate`` sees how it went."""
+    return type(command).__module__.startswith("django.")

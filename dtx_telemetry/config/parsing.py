@@ -19,7 +19,8 @@ __all__ = ["NOTHING", "ImproperlyConfigured", "parse"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+# Those of the standard library, its two short forms included.
+_LEVELS = ("CRITICAL", "FATAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG")
 # RFC 9110, section 5.6.2: a field name is a token.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
