@@ -59,13 +59,13 @@ def arrived(session: str | None) -> Any:
 
 def look(request: Any) -> Any:
     """Return the user that the middleware finds."""
-    found = users.found(request)
-    return found.look() if type(found) is users.Glance else found
+    user, look_up = users.find(request)
+    return user if look_up is None else look_up.user()
 
 
 async def alook(request: Any) -> Any:
-    found = users.found(request)
-    return await found.alook() if type(found) is users.Glance else found
+    user, look_up = users.find(request)
+    return user if look_up is None else await look_up.auser()
 
 
 class Odd:

@@ -4,7 +4,7 @@ A scope is one request, one connection, one execution of a task, one command, on
 """
 
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -76,7 +76,7 @@ class Scope:
         if self._closed:
             return False
         self._closed = True
-        if not early:
+        if not early and _current.get() is not self:
             _leave_inner(self)
         return True
 
@@ -144,7 +144,8 @@ def bound() -> dict[str, Any]:
     The own fields of the current scope are part of it even after ``structlog.contextvars.clear_contextvars()``, which
     structlog's guide tells applications to call at the start of a request.
     """
-    return _with_own(binding.bound(), _current.get())
+    fields, scope = binding.bound(), _current.get()
+    return fields if scope is None or scope.own.keys() <= fields.keys() else {**scope.own, **fields}
 
 
 def get_request_id() -> str | None:
@@ -210,7 +211,7 @@ def leave(scope: Scope) -> None:
 
     Where it was not entered nothing happens: the garbage collector ends a coroutine in whatever context it runs itself.
     """
-    if not _leave_inner(scope):
+    if _current.get() is not scope and not _leave_inner(scope):
         return
     scope._inside = inside = binding.bound()
     scope._innermost = scope
@@ -260,21 +261,14 @@ def _switch_to(scope: Scope, found: dict[str, Any]) -> Scope:
 
 def _inner_scopes(scope: Scope) -> list[Scope] | None:
     """Return the scopes that are open inside *scope*, the innermost first; ``None`` where it is not entered here."""
-    if _current.get() is scope:
-        return []
     inner: list[Scope] = []
-    for candidate in _scopes():
+    candidate = _current.get()
+    while candidate is not None:
         if candidate is scope:
             return inner
         inner.append(candidate)
+        candidate = candidate.outer
     return None
-
-
-def _scopes() -> Iterator[Scope]:
-    scope = _current.get()
-    while scope is not None:
-        yield scope
-        scope = scope.outer
 
 
 def _leave_inner(scope: Scope) -> bool:
