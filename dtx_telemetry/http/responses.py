@@ -93,6 +93,8 @@ def _telemetry_of(response: HttpResponseBase) -> _Telemetry | None:
         request = _request_closed_by(closer)
         if request is not None:
             return request.__dict__.get(ATTRIBUTE)
+    if response.closed:  # once more: the request that it was closed for is over, and it may have met others since
+        return None
     return response.headers.__dict__.get(ATTRIBUTE)  # no handler of Django's has it: a middleware called by hand
 
 
