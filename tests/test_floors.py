@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "startup": {"config", "logging", "tracing"},
     "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
-    "apps": {"guard", "config", "startup", "commands", "celery", "websocket", "checks"},
+    "apps": {"errors", "guard", "config", "startup", "commands", "celery", "websocket", "checks"},
     "viewer": {"rendering"},
     "__main__": {"viewer"},
     "": {"config", "context", "http", "logging", "startup", "websocket"},

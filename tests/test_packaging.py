@@ -4,15 +4,18 @@ import ast
 import configparser
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import dtx_telemetry
 
+from .support.lines import parse_lines, with_event
 from .support.processes import ROOT, run_python
 
 # Makes the named packages as absent as if they had never been installed.
@@ -110,14 +113,43 @@ print(Client().get("/api/teams/5/").headers["X-Request-ID"])
     ],
 )
 def test_what_needs_an_extra_says_which(absent, statement, extra):
-    """The error is an `ImportError` with the command that installs it."""
+    """The error is an `ImportError` that names the extra, with a command that pip can follow: the library is on no index."""
     code = f"""
 try:
     {statement}
 except ImportError as error:
     print(error)
 """
-    assert f"pip install 'dtx_telemetry[{extra}]'" in without(absent, code)
+    output = without(absent, code)
+    assert f"needs the extra [{extra}]: pip install " in output
+    wanted = list(map(Requirement, shlex.split(output.partition("pip install ")[2])))
+    assert wanted == list(map(Requirement, extra_requirements(extra)))
+
+
+def extra_requirements(extra):
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    return metadata["options.extras_require"][extra].split()
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [("billiard", "connect_celery"), ("kombu.utils", "connect_celery"), ("channels.layers", "wrap_channel_layers")],
+)
+def test_an_installed_package_that_cannot_be_imported_is_reported(broken, where):
+    """Django starts, and an error tells what is not observed and why, for an installed Celery or Channels that is broken."""
+    code = f"""
+import sys
+sys.modules[{broken!r}] = None
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["dtx_telemetry"])
+django.setup()
+"""
+    lines = parse_lines(run_python(code, LOG_FORMAT="json"))
+    (line,) = with_event(lines, "telemetry_failed")
+    assert line["where"] == where
+    assert broken in line["error"]
 
 
 def test_the_metadata_is_complete():

@@ -6,7 +6,9 @@ The context of whoever publishes goes along in the message's headers (``request.
 Importing it connects the signals, once in a process, however often it is imported. It reads no settings and touches no logging.
 """
 
-try:
+from ..errors import needs_extra
+
+with needs_extra("celery", "celery", what=__name__):
     from celery.signals import (
         after_task_publish,
         beat_init,
@@ -22,8 +24,6 @@ try:
         task_revoked,
         task_unknown,
     )
-except ImportError as error:
-    raise ImportError("dtx_telemetry.celery needs Celery: pip install 'dtx_telemetry[celery]'") from error
 
 from . import execution, process, publishing, reports
 from .headers import context_restored
@@ -39,6 +39,7 @@ _RECEIVERS = (
     (task_failure, execution.fail),
     (task_retry, execution.retry),
     (task_postrun, execution.end),
+    (task_postrun, execution.leave),
     (task_revoked, reports.revoked),
     (task_rejected, reports.rejected),
     (task_unknown, reports.unknown),

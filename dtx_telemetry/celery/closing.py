@@ -1,18 +1,23 @@
 """The closing events that both sides log: the process that runs a task, and the worker's own about one that it lost."""
 
 import logging
-from typing import Any
+from typing import Any, TypeAlias
+
+from celery.app.task import Context, Task
 
 from ..context import Scope
 from ..errors import error_text
 from ..logging import get_logger
 
-__all__ = ["close_failed", "close_refused", "close_retried", "failure", "log", "retry_fields"]
+__all__ = ["AnyTask", "close_failed", "close_refused", "close_retried", "failure", "log", "retry_fields"]
+
+#: In quotes: it is generic for type checkers alone.
+AnyTask: TypeAlias = "Task[Any, Any]"
 
 log = get_logger("dtx_telemetry.celery")
 
 
-def failure(task: Any, error: Any) -> tuple[int, dict[str, Any]]:
+def failure(task: AnyTask, error: Any) -> tuple[int, dict[str, Any]]:
     """Return the level and the fields of ``task_failed``: an exception that the task declares in ``throws`` is no error."""
     fields = {"error": error_text(error)}
     if isinstance(error, _throws(task)):
@@ -20,7 +25,7 @@ def failure(task: Any, error: Any) -> tuple[int, dict[str, Any]]:
     return logging.ERROR, {**fields, "exc_info": error} if isinstance(error, BaseException) else fields
 
 
-def close_failed(scope: Scope, task: Any, error: Any) -> None:
+def close_failed(scope: Scope, task: AnyTask, error: Any) -> None:
     """Log ``task_failed``, unless the scope has a closing event."""
     if not scope.close():
         return
@@ -28,7 +33,7 @@ def close_failed(scope: Scope, task: Any, error: Any) -> None:
     log.log(level, "task_failed", duration_ms=scope.duration_ms, **fields)
 
 
-def close_retried(scope: Scope, request: Any, reason: Any) -> None:
+def close_retried(scope: Scope, request: Context | None, reason: Any) -> None:
     """Log ``task_retried`` with the exception that was the reason, or what Celery said instead of one."""
     if scope.close():
         log.warning("task_retried", duration_ms=scope.duration_ms, **retry_fields(request, reason))
@@ -44,14 +49,14 @@ def close_refused(scope: Scope, *, rejected: bool) -> None:
         log.info("task_ignored", duration_ms=scope.duration_ms)
 
 
-def retry_fields(request: Any, reason: Any) -> dict[str, Any]:
+def retry_fields(request: Context | None, reason: Any) -> dict[str, Any]:
     """Return the fields of ``task_retried``."""
     cause = getattr(reason, "exc", None) or reason
     error = error_text(cause) if cause is not None else "cancelled by Celery"
     return {"error": error, "task.retries": getattr(request, "retries", 0)}
 
 
-def _throws(task: Any) -> tuple[type[BaseException], ...]:
+def _throws(task: AnyTask) -> tuple[type[BaseException], ...]:
     throws = getattr(task, "throws", None) or ()
     throws = throws if isinstance(throws, tuple | list) else (throws,)
     return tuple(kind for kind in throws if isinstance(kind, type) and issubclass(kind, BaseException))

@@ -7,6 +7,7 @@ from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
+from .state import is_configured
 from .tracebacks import hold_traceback, release_traceback
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "fields_of",
     "get_logger",
     "hold_traceback",
+    "is_configured",
     "release_traceback",
     "restore",
     "set_span_source",

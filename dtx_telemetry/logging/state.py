@@ -4,7 +4,7 @@ from typing import Any
 
 from .handler import TelemetryHandler
 
-__all__ = ["PROCESSORS", "STATE", "State"]
+__all__ = ["PROCESSORS", "STATE", "State", "is_configured"]
 
 
 class State:
@@ -17,5 +17,12 @@ class State:
 
 
 STATE = State()
+
+
+def is_configured() -> bool:
+    """Whether our handler prints this process's lines: `configure` was called, and telemetry is not switched off."""
+    return STATE.handler is not None
+
+
 #: structlog's processors, empty in production. One list for ever: ``structlog.testing.capture_logs`` changes it in place.
 PROCESSORS: list[Any] = []

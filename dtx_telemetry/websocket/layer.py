@@ -4,19 +4,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import BaseChannelLayer, ChannelLayerManager, channel_layers
+from django.utils.module_loading import import_string
+
 from .. import context
 from ..config import get_settings
 from ..context import CONTEXT_KEY
 from ..guard import never_raises, wrap_method
 from ..logging import get_logger
 from .messages import without_context
-
-try:
-    from channels.exceptions import InvalidChannelLayerError
-    from channels.layers import BaseChannelLayer, ChannelLayerManager, channel_layers
-    from django.utils.module_loading import import_string
-except ImportError as error:
-    raise ImportError("dtx_telemetry.layers needs Channels: pip install 'dtx_telemetry[channels]'") from error
 
 __all__ = ["TelemetryChannelLayer", "install"]
 
