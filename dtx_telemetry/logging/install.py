@@ -15,9 +15,10 @@ from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, 
 from .handler import TelemetryHandler
 from .lines import LineBuilder, local_time, utc_clock
 from .logger import BoundLogger, stdlib_logger
-from .output import FileTarget, Output, StreamTarget
+from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
 from .state import PROCESSORS, STATE
+from .targets import FileTarget, StreamTarget
 
 __all__ = ["configure", "restore"]
 
