@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from dtx_telemetry.config import Settings
-from dtx_telemetry.logging import configure, get_logger
-from dtx_telemetry.logging import targets
+from dtx_telemetry.logging import configure, get_logger, targets
 from dtx_telemetry.logging.output import Output
 from dtx_telemetry.logging.targets import FileTarget, StreamTarget, TornLineError
 

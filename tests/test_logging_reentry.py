@@ -1,4 +1,4 @@
-"""Logging in the midst of logging: by signal handlers, finalizers and callbacks, at forks and at the exit. Nobody waits for ever."""
+"""Logging in the midst of logging: by signal handlers, finalizers and callbacks, at forks and at the exit."""
 
 import subprocess
 import sys
