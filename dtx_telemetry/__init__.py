@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from .config import extract_labels
     from .context import bind_fields, carry_context, get_request_id
     from .http.outgoing import outgoing_headers
-    from .logging import get_logger
+    from .logging import ContextFilter, get_logger
     from .startup import init_telemetry
     from .websocket import telemetry_consumer
 
 __all__ = [
+    "ContextFilter",
     "bind_fields",
     "carry_context",
     "extract_labels",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ContextFilter": "logging",
     "bind_fields": "context",
     "carry_context": "context",
     "extract_labels": "config",

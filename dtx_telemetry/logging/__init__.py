@@ -3,6 +3,7 @@
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """
 
+from .context_filter import ContextFilter
 from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
@@ -12,6 +13,7 @@ from .tracebacks import hold_traceback, release_traceback
 
 __all__ = [
     "BoundLogger",
+    "ContextFilter",
     "configure",
     "fields_of",
     "get_logger",

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from ..errors import error_text, is_interruption
-from .lines import LineBuilder
-from .sinks import Sink, bare_line
+from .lines import LineBuilder, bare_line
+from .sinks import Sink
 
 __all__ = ["TelemetryHandler"]
 

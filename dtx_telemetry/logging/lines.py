@@ -10,10 +10,12 @@ from ..errors import error_text, is_interruption
 from ..rendering.readers import ask
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
-from .records import fields_of, rename_own
+from .records import OWN_NAMES, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
-__all__ = ["LEVEL_NAMES", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
+__all__ = ["LEVEL_NAMES", "Line", "LineBuilder", "bare_line", "local_time", "set_span_source", "utc_clock"]
+
+Line = dict[str, Any]
 
 #: Levels as lines name them.
 LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -116,6 +118,11 @@ class LineBuilder:
         if type(args) is not tuple:
             return self._sanitizer.without_secrets(args)
         return tuple([self._sanitizer.without_secrets(arg) for arg in args])
+
+
+def bare_line(line: Line, error: Exception) -> Line:
+    """Return what is certain of a line that could not be rendered."""
+    return {**{name: str(line[name]) for name in OWN_NAMES & line.keys()}, "telemetry_failed": error_text(error)}
 
 
 def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
