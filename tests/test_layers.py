@@ -150,6 +150,7 @@ class TestCarrying:
         await memory._dtx_layer.send("a", {"type": "told", KEY: SENDER})
         assert await received(memory, "a") == {"type": "told"}
 
+    @pytest.mark.telemetry_fails
     async def test_wrong_settings_do_not_stop_a_message(self, memory, settings, log_output):
         """Changed under a running server: it goes without the context, and that is said."""
         settings.DTX_TELEMETRY = {"NONSENSE": 1}

@@ -119,6 +119,7 @@ class TestBareScopes:
         assert not log_output.events("telemetry_failed")
         assert "client.address" not in log_output.one("ws_connected")
 
+    @pytest.mark.telemetry_fails
     @pytest.mark.parametrize(
         "given", [{"headers": [("x-request-id", "text")]}, {"headers": [1]}, {"headers": 5}, {"client": 5}]
     )
@@ -128,6 +129,7 @@ class TestBareScopes:
 
         assert log_output.one("ws_disconnected")["draft.id"] == 5
 
+    @pytest.mark.telemetry_fails
     async def test_a_user_that_raises_costs_only_its_id(self, log_output):
         """An unresolved lazy user, say: the connection has every other field."""
 
@@ -592,6 +594,7 @@ class TestSwitchedOff:
         assert sends == [("websocket.accept", {}, None)]
         assert log_output.text == ""
 
+    @pytest.mark.telemetry_fails
     async def test_wrong_settings_do_not_break_a_connection(self, log_output, settings):
         """Changed under a running server: the consumer works, without telemetry, and that is said."""
         settings.DTX_TELEMETRY = {"NONSENSE": 1}
