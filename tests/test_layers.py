@@ -12,8 +12,8 @@ from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import config, context
 from dtx_telemetry.context import MAX_SIZE
+from dtx_telemetry.websocket.deliveries import current_delivery
 from dtx_telemetry.websocket.layer import TelemetryChannelLayer, install
-from dtx_telemetry.websocket.messages import context_of
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
@@ -49,6 +49,12 @@ async def received(layer, channel):
     return await asyncio.wait_for(layer.receive(channel), 30)
 
 
+async def received_with_context(layer, channel):
+    """Return the next message, and the context that a decorated consumer would find for it."""
+    message = await received(layer, channel)
+    return message, current_delivery().next(message, None).carried
+
+
 class TestCarrying:
     async def test_the_context_goes_along_under_one_key(self, layer):
         """By ``send`` and by ``group_send``; the sender's dict is not changed."""
@@ -67,26 +73,26 @@ class TestCarrying:
         await close(layer)
 
     async def test_it_is_taken_out_again(self, layer):
-        """What ``receive`` gives equals what was sent, and has the context beside it."""
+        """What ``receive`` gives equals what was sent, and a consumer finds the context."""
         channel = await layer.new_channel()
         scope = context.enter_root(SENDER)
         await layer.send(channel, {"type": "told", "text": "hi"})
         context.leave(scope)
 
-        message = await received(layer, channel)
+        message, carried = await received_with_context(layer, channel)
 
         assert message == {"type": "told", "text": "hi"}
-        assert context_of(message) == SENDER
+        assert carried == SENDER
         await close(layer)
 
-    async def test_a_received_message_is_a_dict_in_every_way(self, memory):
-        """To copy, to pickle, to serialise, to send on."""
+    async def test_a_received_message_is_a_plain_dict(self, memory):
+        """To copy, to pickle, to serialise, to send on, to be asked for its type."""
         scope = context.enter_root(SENDER)
         await memory.send("a", {"type": "told", "text": "hi"})
         context.leave(scope)
         message = await received(memory, "a")
 
-        assert isinstance(message, dict)
+        assert type(message) is dict
         for same in (
             copy.copy(message),
             copy.deepcopy(message),
@@ -150,6 +156,7 @@ class TestCarrying:
         await memory._dtx_layer.send("a", {"type": "told", KEY: SENDER})
         assert await received(memory, "a") == {"type": "told"}
 
+    @pytest.mark.telemetry_fails
     async def test_wrong_settings_do_not_stop_a_message(self, memory, settings, log_output):
         """Changed under a running server: it goes without the context, and that is said."""
         settings.DTX_TELEMETRY = {"NONSENSE": 1}
@@ -187,8 +194,7 @@ class TestWhatCannotBeCarried:
         await layer.send(channel, {"type": "told"})
         context.leave(scope)
 
-        message = await received(layer, channel)
-        carried = context_of(message)
+        message, carried = await received_with_context(layer, channel)
         assert message == {"type": "told"}
         assert {key: carried[key] for key in SENDER} == SENDER
         assert "big" not in carried
@@ -226,7 +232,7 @@ class TestBeingTheWrappedLayer:
             return getattr(value, "__func__", None) or (value.func, value.args) if hasattr(value, "func") else value
 
         assert len(names) > 5
-        for name in names - {"send", "group_send", "receive", "new_channel", "group_add"}:
+        for name in names - {"send", "group_send", "receive", "new_channel", "group_add", "group_discard", "flush"}:
             assert seen(layer, name) == seen(wrapped, name), name
         await close(layer)
 

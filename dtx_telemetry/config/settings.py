@@ -64,6 +64,8 @@ class Settings:
     label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.texts)
     exclude_paths: tuple[Any, ...] = _setting((), parsing.patterns)
     propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
+    #: Whether channel layer messages take the context along. One that comes with a context gives it up in either case.
+    carry_messages: bool = _setting(True, parsing.boolean)
     redact_keys: tuple[str, ...] = _setting((), parsing.texts)
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
     task_spans: str = _setting("child", parsing.choice("child", "link"))

@@ -18,6 +18,7 @@ from .scopes import (
     leave,
     milliseconds,
     outgoing_fields,
+    outside_scopes,
 )
 from .senders import enter_senders, unpack_message_context
 from .threads import carry_context
@@ -47,6 +48,7 @@ __all__ = [
     "milliseconds",
     "new_request_id",
     "outgoing_fields",
+    "outside_scopes",
     "unbind",
     "unpack_message_context",
     "user_id",

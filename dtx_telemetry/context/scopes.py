@@ -25,6 +25,7 @@ __all__ = [
     "leave",
     "milliseconds",
     "outgoing_fields",
+    "outside_scopes",
 ]
 
 #: What `Scope.pause` needs to put back.
@@ -177,17 +178,18 @@ def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in base or base[key] is not value}
 
 
-def enter(fields: Mapping[str, Any], *, drop: Collection[str] = ()) -> Scope:
+def enter(fields: Mapping[str, Any], *, drop: Collection[str] = (), around: Scope | None = None) -> Scope:
     """Enter a scope inside the one of here: an eager task, a message of a connection.
 
     Args:
         fields: what to bind for the scope; its own.
         drop: bound keys that do not hold inside.
+        around: the scope to start from instead of the one of here, of which nothing holds inside then.
     """
-    outer = _current.get()
+    outer = around or _current.get()
     own = {key: value for key, value in outer.own.items() if key not in drop} if outer is not None else {}
     own.update(fields)
-    return _enter_inside(own, fields, drop)
+    return _enter_inside(own, fields, drop, around)
 
 
 def enter_root(fields: dict[str, Any], *, own: AbstractSet[str] = OWN_KEYS) -> Scope:
@@ -235,15 +237,41 @@ def bind_fields(**fields: Any) -> Generator[None]:
         leave(scope)
 
 
+@contextmanager
+def outside_scopes(*, keep_fields: bool = False, own: AbstractSet[str] = OWN_KEYS) -> Generator[None]:
+    """Be in no scope for a block: what starts in it and outlives it, a receiver or a pooled connection, holds none for good.
+
+    Args:
+        keep_fields: what is bound here stays bound, for the lines of the block. Otherwise only what the process itself bound.
+        own: the keys that are never the process's own.
+    """
+    scope, found = _current.get(), {} if keep_fields else binding.bound()
+    if not keep_fields:
+        base = scope.base if scope is not None else found
+        switch(found, {key: value for key, value in base.items() if key not in own})
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        try:
+            _current.reset(token)
+        except ValueError:  # the garbage collector ends this in another context, which has nothing to be put back
+            pass
+        else:
+            if not keep_fields:
+                replace(found)
+
+
 def milliseconds(seconds: float) -> float:
     """Return *seconds* as milliseconds, to a hundredth. ``round`` takes four times as long."""
     return int(seconds * 100_000 + 0.5) / 100
 
 
-def _enter_inside(own: dict[str, Any], fields: Mapping[str, Any], drop: Collection[str]) -> Scope:
+def _enter_inside(own: dict[str, Any], fields: Mapping[str, Any], drop: Collection[str], around: Scope | None = None) -> Scope:
     found, outer = binding.bound(), _current.get()
     base = outer.base if outer is not None else {key: value for key, value in found.items() if key not in OWN_KEYS}
-    inside = {key: value for key, value in _with_own(found, outer).items() if key not in drop}
+    start = _with_own(found, outer) if around is None else around.inside
+    inside = {key: value for key, value in start.items() if key not in drop}
     inside.update(fields)
     return _switch_to(Scope(outer, base, own, inside), found)
 

@@ -7,18 +7,18 @@ from ..guard import never_raises
 from ..http import events
 from ..logging import get_logger
 from .asgi_scope import path_of
-from .consumer_call import ConsumerCall
+from .scoped_call import ScopedCall
 
 __all__ = ["ConsumerRequest"]
 
 _log = get_logger("dtx_telemetry.websocket")
 
 
-class ConsumerRequest(ConsumerCall):
+class ConsumerRequest(ScopedCall):
     """An HTTP request and its response."""
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
-        super().__init__(scope)
+    def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
+        super().__init__(scope, log_messages)
         self._status: int | None = None
         self._whole = False
 
