@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import VERSION, Celery
 
 from dtx_telemetry import bind_fields
 
@@ -150,7 +150,7 @@ def test_a_single_name_in_imports_is_one_module(plain: Processes, app: Celery) -
 
 LEFT_ALONE = """
 import logging, sys
-from celery import Celery
+from celery import VERSION, Celery
 from celery.contrib.testing.worker import start_worker
 import dtx_telemetry.celery
 from dtx_telemetry import bind_fields, init_telemetry
@@ -261,6 +261,7 @@ def test_children_that_are_not_forked_log_the_same(plain: Processes, app: Celery
     assert [text for text in process.other[banner:] if text.strip()] == ["worker: Warm shutdown (MainProcess)"]
 
 
+@pytest.mark.skipif(VERSION < (5, 7), reason="Celery has it from 5.7 on")
 def test_retrying_a_lost_task_is_told_by_the_worker(plain: Processes, app: Celery) -> None:
     """With ``retry_on_worker_lost`` the worker publishes the task again: a ``task_retried``, and the same id."""
     plain.environ["DTX_TEST_CELERY"] = json.dumps({"worker_lost_wait": 0.5})

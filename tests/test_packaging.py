@@ -209,3 +209,13 @@ def test_modules_and_functions_stay_small():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 40, f"{path}: {node.name}"
+
+
+def test_the_oldest_versions_that_are_stated_are_those_that_are_tested():
+    """What the environment ``oldest`` pins is each minimum of the metadata, and nothing else."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    stated = [metadata["options"]["install_requires"], *metadata["options.extras_require"].values()]
+    minimums = re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(stated), re.MULTILINE)
+    pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    assert pinned == sorted({f"{name}=={version}" for name, version in minimums})

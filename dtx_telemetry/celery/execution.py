@@ -1,13 +1,14 @@
 """The scope of one execution of a task, in the process that runs it, and its closing event."""
 
 import logging
+import signal
 import sys
 import time
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from billiard.process import current_process
-from celery import states
+from celery import VERSION, states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import task_postrun
@@ -22,6 +23,9 @@ from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["end", "fail", "leave", "retry", "start"]
 
+_WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
+#: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
+_CODES_OF_TERMINATION = frozenset(number - 256 for number in signal.valid_signals())
 # The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
 # has to be looked up, and nothing can be left behind.
 _ATTRIBUTE = "_dtx_execution"
@@ -72,7 +76,7 @@ def fail(sender: AnyTask, task_id: str | None = None, exception: Any = None, **_
     execution = _execution_of(sender.request) if sender.request.id == task_id else None
     if execution is not None:
         close_failed(execution.scope, sender, exception)
-    elif _escaped.get() != (task_id, sender.name):
+    elif _escaped.get() != (task_id, sender.name) and not _is_exit_that_only_the_child_reports(exception):
         reports.failed(sender, task_id, exception)
 
 
@@ -147,7 +151,16 @@ def _close_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> N
 
 def _worker_reports(error: BaseException | None) -> bool:
     """Whether the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
-    return bool(current_process().daemon) or type(error).__name__ == "GreenletExit"
+    if type(error).__name__ == "GreenletExit":
+        return True
+    return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
+
+
+def _is_exit_that_only_the_child_reports(error: Any) -> bool:
+    """Whether *error* is a task's own exit under a Celery whose worker trips over it: its signal comes at best sometimes."""
+    if not _WORKER_TRIPS_OVER_EXITS or not isinstance(error, SystemExit | KeyboardInterrupt):
+        return False
+    return getattr(error, "code", None) not in _CODES_OF_TERMINATION
 
 
 def _execution_of(request: Context | None) -> _Execution | None:
