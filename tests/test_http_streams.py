@@ -420,3 +420,29 @@ async def test_a_client_that_leaves_while_the_view_works_cancels_its_request(log
     assert (line["event"], line["request.id"]) == ("request_cancelled", log_output.one("waiting")["request.id"])
     assert not tracebacks(log_output.lines)
     assert get_contextvars() == {}
+
+
+@BOTH
+async def test_what_a_body_logs_that_is_thrown_away_bears_the_context(log_output: LogOutput, is_async: bool) -> None:
+    """Its generator ends in the request's scope, before the request's event."""
+
+    def letters() -> Iterator[str]:
+        try:
+            yield "a"
+        finally:
+            logging.getLogger("letters").info("letters_closed")
+
+    async def aletters() -> AsyncIterator[str]:
+        try:
+            yield "a"
+        finally:
+            logging.getLogger("letters").info("letters_closed")
+
+    response = answered(StreamingHttpResponse(aletters() if is_async else letters()))
+    sent_id = response["X-Request-ID"]
+    await next_of(response._iterator, is_async)
+    del response
+    gc.collect()
+    await eventually(lambda: log_output.events("letters_closed"))
+    assert closing(log_output.lines)["event"] == "request_cancelled"
+    assert {line["request.id"] for line in log_output.lines} == {sent_id}

@@ -11,7 +11,7 @@ from ..context import Outside
 from ..guard import never_raises
 from .events import RequestEvents, note_failure
 
-__all__ = ["watch"]
+__all__ = ["WatchedBody", "watch"]
 
 _Source = TypeVar("_Source", Iterator[Any], AsyncIterator[Any])
 
@@ -31,7 +31,7 @@ def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -
     closers = getattr(response, "_resource_closers", None)
     if source is None or not isinstance(closers, list):
         return False
-    if isinstance(source, _WatchedBody):  # the body of a response that is given out once more
+    if isinstance(source, WatchedBody):  # the body of a response that is given out once more
         source = source.source
     # A file may be handed to the server (wsgi.file_wrapper) and then never be asked for here.
     unread_is_whole = not wanted or getattr(response, "file_to_stream", None) is not None
@@ -42,7 +42,7 @@ def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -
     return True
 
 
-class _WatchedBody(Generic[_Source]):
+class WatchedBody(Generic[_Source]):
     """What a synchronous and an asynchronous body share: all but how the next piece is asked for."""
 
     __slots__ = ("_request", "_started", "_status", "_unread_is_whole", "source")
@@ -59,30 +59,30 @@ class _WatchedBody(Generic[_Source]):
         return _Piece(self._request, self._status)
 
     def close(self) -> None:
-        """End the request, if its body's end has not; the response's last closer."""
+        """End the request, if its body's end has not; the response's last closer, which runs inside the scope."""
         if inspect.isasyncgen(self.source):
             # Django does not close it. Its event loop does, in the context in which the last reference goes: this one.
             self.source = None
-        self._end(self._status if self._unread_is_whole and not self._started else None)
-
-    def _end(self, status: int | None) -> None:
-        if self._request.scope.closed:
-            return
-        outside = self._request.scope.resume()
-        try:
-            self._request.end(status)
-        finally:
-            self._request.scope.pause(outside)
+        self._request.end(self._status if self._unread_is_whole and not self._started else None)
 
     def __del__(self) -> None:
         # A middleware outside of ours may put another response in this one's place, and then nobody closes this one.
         try:
-            self._end(None)
+            if not self._request.scope.closed:
+                self._abandon()
         except Exception:  # noqa: S110 - collected while the interpreter ends: what is needed may be gone
             pass
 
+    def _abandon(self) -> None:
+        outside = self._request.scope.resume()
+        try:
+            self.source = None  # a generator ends in the context in which its last reference goes
+            self._request.end(None)
+        finally:
+            self._request.scope.pause(outside)
 
-class _Body(_WatchedBody[Iterator[Any]]):
+
+class _Body(WatchedBody[Iterator[Any]]):
     """A synchronous body."""
 
     __slots__ = ()
@@ -97,7 +97,7 @@ class _Body(_WatchedBody[Iterator[Any]]):
             return next(self.source)
 
 
-class _AsyncBody(_WatchedBody[AsyncIterator[Any]]):
+class _AsyncBody(WatchedBody[AsyncIterator[Any]]):
     """An asynchronous body."""
 
     __slots__ = ()

@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase, ResponseHeaders
 
 from ..context import Scope
 from ..guard import never_raises, wrap_method
+from .bodies import WatchedBody
 
 __all__ = ["ATTRIBUTE", "close_inside_scopes", "give_request_id"]
 
@@ -45,9 +46,13 @@ def _copy(response: HttpResponseBase, name: str, first: _Telemetry | None) -> Ht
     if first is None or copied.headers.get(name) == first.request_id:
         copied.headers.pop(name, None)
     closers = _closers_of(response)
-    copied.__dict__["_resource_closers"] = [closer for closer in closers if _request_closed_by(closer) is None]
-    closers[:] = [closer for closer in closers if _request_closed_by(closer) is not None]
+    copied.__dict__["_resource_closers"] = [closer for closer in closers if not _ends_a_request(closer)]
+    closers[:] = [closer for closer in closers if _ends_a_request(closer)]
     return copied
+
+
+def _ends_a_request(closer: Callable[[], object]) -> bool:
+    return isinstance(getattr(closer, "__self__", None), HttpRequest | WatchedBody)
 
 
 def close_inside_scopes() -> None:
@@ -62,9 +67,10 @@ def _closing(close: Callable[[HttpResponseBase], None]) -> Callable[[HttpRespons
     djangos_receivers = [entry for entry in request_finished.receivers if _is_djangos(entry[1])]
 
     def close_inside_scope(self: HttpResponseBase) -> None:
-        # Most projects run nothing of their own here, besides the request's own closer, and entering the scope takes a sixth
-        # of all that we add to a request.
-        is_heard = len(self._resource_closers) > 1 or request_finished.receivers != djangos_receivers  # type: ignore[attr-defined]
+        # Most responses have only their request to close, and most projects have no receivers of their own: nothing is logged
+        # then. Entering the scope takes a sixth of all that we add to a request.
+        closers: list[Any] = self._resource_closers  # type: ignore[attr-defined]
+        is_heard = getattr(self, "streaming", True) or len(closers) > 1 or request_finished.receivers != djangos_receivers
         telemetry = _telemetry_of(self) if is_heard else None
         if telemetry is None:
             close(self)
