@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .context import bind_fields, carry_context, get_request_id
     from .http.outgoing import outgoing_headers
     from .logging import ContextFilter, get_logger
+    from .operations import operation
     from .startup import init_telemetry
     from .websocket import telemetry_consumer
 
@@ -23,6 +24,7 @@ __all__ = [
     "get_logger",
     "get_request_id",
     "init_telemetry",
+    "operation",
     "outgoing_headers",
     "telemetry_consumer",
 ]
@@ -35,6 +37,7 @@ _HOMES = {
     "get_logger": "logging",
     "get_request_id": "context",
     "init_telemetry": "startup",
+    "operation": "operations",
     "outgoing_headers": "http.outgoing",
     "telemetry_consumer": "websocket",
 }

@@ -26,13 +26,14 @@ MAY_IMPORT = {
     # A decorated HTTP consumer has the same events as a view.
     "websocket": {"errors", "guard", "context", "config", "rendering", "logging", "tracing", "http"},
     "commands": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
+    "operations": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
     "startup": {"config", "logging", "tracing"},
     "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
     "apps": {"errors", "guard", "config", "startup", "commands", "celery", "websocket", "checks"},
     "viewer": {"rendering"},
     "__main__": {"viewer"},
-    "": {"config", "context", "http", "logging", "startup", "websocket"},
+    "": {"config", "context", "http", "logging", "operations", "startup", "websocket"},
 }
 #: The same for frameworks. The demo is an application.
 FRAMEWORKS = {
