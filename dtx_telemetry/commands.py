@@ -24,6 +24,7 @@ _SERVERS = frozenset(
     {
         "celery",
         "daphne",
+        "db_worker",
         "dbshell",
         "gunicorn",
         "runserver",

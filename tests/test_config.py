@@ -36,6 +36,7 @@ DEFAULTS = {
     "EXCLUDE_PATHS": (),
     "PROPAGATE": None,
     "REDACT_KEYS": (),
+    "TASKS_CACHE": None,
     "TASK_SPANS": "child",
     "TRUST_TRACEPARENT": True,
 }
@@ -63,6 +64,7 @@ DICT_ONLY = [
     ("PROPAGATE", [], set()),
     ("REDACT_KEYS", ["hash", "-key"], ("hash", "-key")),
     ("QUIET_LOGGERS", ["boto"], ("boto",)),
+    ("TASKS_CACHE", "redis", "redis"),
     ("TASK_SPANS", "LINK", "link"),
     ("TRUST_TRACEPARENT", "False", False),
 ]
@@ -111,6 +113,8 @@ WRONG = [
     ("PROPAGATE", {"tenant": 1}, TEXTS),
     ("REDACT_KEYS", 5, TEXTS),
     ("QUIET_LOGGERS", [None], TEXTS),
+    ("TASKS_CACHE", "", "an alias of CACHES, or None"),
+    ("TASKS_CACHE", 5, "an alias of CACHES, or None"),
     ("TASK_SPANS", "both", "child, link"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
 ]

@@ -110,6 +110,12 @@ def attribute_path(given: Any) -> str | None:
     return given
 
 
+def cache_alias(given: Any) -> str | None:
+    if given is not None and (not isinstance(given, str) or not given):
+        raise _NotAccepted("an alias of CACHES, or None")
+    return given
+
+
 def texts(given: Any) -> tuple[str, ...]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise _NotAccepted("a list of strings")

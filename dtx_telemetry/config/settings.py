@@ -68,6 +68,8 @@ class Settings:
     carry_messages: bool = _setting(True, parsing.boolean)
     redact_keys: tuple[str, ...] = _setting((), parsing.texts)
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
+    #: An alias of ``CACHES``: the context of Django's own Tasks goes along in it.
+    tasks_cache: str | None = _setting(None, parsing.cache_alias)
     task_spans: str = _setting("child", parsing.choice("child", "link"))
     trust_traceparent: bool = _setting(True, parsing.boolean)
     #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).
