@@ -20,7 +20,7 @@ class TelemetryConfig(AppConfig):
 
     def ready(self) -> None:
         """Set up logging, commands, Django's Tasks, and, where they are installed, Celery's signals and channel layers."""
-        from . import commands, django_tasks
+        from . import checks, commands, django_tasks
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
         config.reset()  # whoever asked for them before Django's settings were there got none of them
@@ -28,6 +28,7 @@ class TelemetryConfig(AppConfig):
         _where_installed(_connect_celery)
         _where_installed(_wrap_channel_layers)
         commands.install()
+        checks.install()
         django_tasks.install()
 
 

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "startup": {"config", "logging", "tracing"},
     "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
+    "checks": {"errors", "guard", "context", "config", "logging"},
     "apps": {"errors", "guard", "config", "startup", "commands", "celery", "django_tasks", "websocket", "checks"},
     "viewer": {"rendering"},
     "__main__": {"viewer"},
