@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import apps
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from . import startup
 from .guard import never_raises
 from .http import hooks, requests
 from .logging import restore
@@ -32,6 +34,8 @@ class TelemetryMiddleware:
             markcoroutinefunction(self)
         # Django adapts a hook that is not of the handler's kind by a hop to a thread.
         self.process_view = _aprocess_view if self._is_async else _process_view
+        if not apps.is_installed("dtx_telemetry"):
+            startup.init_without_app()
         _prepare()
 
     def __call__(self, request: HttpRequest) -> _Response:

@@ -1,9 +1,11 @@
 """Setting up telemetry: settings, then logging."""
 
 from .config import get_settings
-from .logging import configure
+from .logging import configure, get_logger, is_configured
 
-__all__ = ["init_telemetry"]
+__all__ = ["init_telemetry", "init_without_app"]
+
+_log = get_logger(__name__)
 
 
 def init_telemetry(*, stream: str | None = None) -> None:
@@ -19,3 +21,10 @@ def init_telemetry(*, stream: str | None = None) -> None:
         ImproperlyConfigured: a value is wrong or a key unknown.
     """
     configure(get_settings(), stream=stream)
+
+
+def init_without_app() -> None:
+    """Set up telemetry where nobody did, since the app is missing from ``INSTALLED_APPS``, and say so once."""
+    if get_settings().enabled and not is_configured():
+        init_telemetry()
+        _log.warning("app_not_installed", hint="Put 'dtx_telemetry' into INSTALLED_APPS.")
