@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
     "checks": {"errors", "guard", "context", "config", "logging"},
+    "pytest_plugin": {"errors", "guard", "context", "config", "rendering", "logging"},
     "apps": {"errors", "guard", "config", "startup", "commands", "celery", "django_tasks", "websocket", "checks"},
     "viewer": {"rendering"},
     "__main__": {"viewer"},
