@@ -22,6 +22,14 @@ class TelemetryMiddleware:
     """Binds ``request.id``, ``user.id`` and labels for each request and logs how it ended.
 
     Belongs first in ``MIDDLEWARE``. Synchronous in a synchronous chain, asynchronous in an asynchronous one, without a hop.
+
+    Args:
+        get_response: what Django hands each middleware: the rest of the chain.
+
+    Raises:
+        ImproperlyConfigured: the app is not in ``INSTALLED_APPS``, and a setting is wrong.
+
+    .. versionadded:: 0.1.0
     """
 
     sync_capable = True

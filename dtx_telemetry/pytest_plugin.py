@@ -130,8 +130,7 @@ def _line_maker() -> Callable[[logging.LogRecord], Event]:
     """Return what makes events of records, by the settings of now."""
     from .config import get_settings
     from .errors import error_text
-    from .logging.lines import LineBuilder, utc_clock
-    from .logging.sinks import bare_line
+    from .logging.lines import LineBuilder, bare_line, utc_clock
     from .rendering import JsonRenderer, Sanitizer, Secrets
 
     settings = get_settings()
@@ -142,11 +141,10 @@ def _line_maker() -> Callable[[logging.LogRecord], Event]:
         error = _exception_of(record)
         plain = copy.copy(record)
         plain.exc_info = plain.exc_text = None  # whose traceback is printed once, and not by us
-        line = builder.of_record(plain)
         try:
-            event: Event = json.loads(renderer.render(line))
+            event: Event = json.loads(renderer.render(builder.of_record(plain)))
         except Exception as problem:
-            event = bare_line(line, problem)
+            event = bare_line({"level": record.levelname.lower(), "logger": record.name, "event": record.msg}, problem)
         return event if error is None else {"error": error_text(error), **event, "exc_info": error}
 
     return make_line

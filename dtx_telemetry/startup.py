@@ -19,6 +19,8 @@ def init_telemetry(*, stream: str | None = None) -> None:
 
     Raises:
         ImproperlyConfigured: a value is wrong or a key unknown.
+
+    .. versionadded:: 0.1.0
     """
     configure(get_settings(), stream=stream)
 

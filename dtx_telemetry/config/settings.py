@@ -126,6 +126,11 @@ def extract_labels(path: str) -> dict[str, Any]:
     """Return the labels and resource ids that *path* names, by the configured table.
 
     ``extract_labels("/api/tournaments/5/")`` gives ``{"labels": ["tournament"], "tournament.id": 5}``.
+
+    Args:
+        path: of a URL, without host and query.
+
+    .. versionadded:: 0.1.0
     """
     return get_settings().label_table.extract(path)
 

@@ -150,7 +150,10 @@ def bound() -> dict[str, Any]:
 
 
 def get_request_id() -> str | None:
-    """Return the ``request.id`` of here, or ``None`` where there is none."""
+    """Return the ``request.id`` of here, or ``None`` where there is none.
+
+    .. versionadded:: 0.1.0
+    """
     value = binding.bound_request_id()
     if value is None and (scope := _current.get()) is not None:
         value = scope.own.get("request.id")
@@ -228,6 +231,11 @@ def bind_fields(**fields: Any) -> Generator[None]:
     """Bind *fields* for a block: on all its lines, and in what it publishes and sends.
 
     As a decorator it is for functions that are not asynchronous.
+
+    Args:
+        fields: bound beside what is; ``**{"draft.id": 5}`` for a name with a point.
+
+    .. versionadded:: 0.1.0
     """
     outer = _current.get()
     scope = _enter_inside(outer.own if outer is not None else {}, fields, ())

@@ -7,6 +7,9 @@ __all__ = ["outgoing_headers"]
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers that carry the current request id to another service; empty where none is bound."""
+    """Return the headers that carry the current request id to another service; empty where none is bound.
+
+    .. versionadded:: 0.1.0
+    """
     request_id = get_request_id()
     return {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}

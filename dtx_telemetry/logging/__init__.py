@@ -4,7 +4,7 @@ structlog's interface on stdlib logging, so that other handlers see each event t
 """
 
 from .context_filter import ContextFilter
-from .install import configure, is_configured, restore
+from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of

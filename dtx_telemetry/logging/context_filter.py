@@ -20,6 +20,8 @@ class ContextFilter(logging.Filter):
 
     Attach it to the handler that the logging thread calls: to a ``QueueHandler`` and not to the handlers behind it, whose
     thread has nothing bound.
+
+    .. versionadded:: 0.1.0
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

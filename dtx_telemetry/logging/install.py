@@ -20,7 +20,7 @@ from .sinks import DirectSink, QueueSink, Sink
 from .state import PROCESSORS, STATE
 from .targets import FileTarget, StreamTarget
 
-__all__ = ["configure", "is_configured", "restore"]
+__all__ = ["configure", "restore"]
 
 _undo: list[Callable[[], None]] = []
 #: What the last `configure` installed, to be installed again.
@@ -46,11 +46,6 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
     _again[0]()
     if before is not None:
         before.discard()
-
-
-def is_configured() -> bool:
-    """Return True where the pipeline was installed in this process and not taken out again."""
-    return STATE.handler is not None
 
 
 def restore() -> None:

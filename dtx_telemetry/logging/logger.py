@@ -174,6 +174,8 @@ def get_logger(name: str | None = None, **initial_fields: Any) -> BoundLogger:
     Args:
         name: ``None`` for the name of the calling module.
         initial_fields: fields of each of its events.
+
+    .. versionadded:: 0.1.0
     """
     if name is None:
         name = sys._getframe(1).f_globals.get("__name__", "root")

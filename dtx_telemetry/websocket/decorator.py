@@ -42,6 +42,8 @@ def telemetry_consumer(consumer: Any = _MISSING, /, *, log_messages: bool | None
 
     Raises:
         TypeError: it is no consumer class; what ``as_asgi()`` returns is none.
+
+    .. versionadded:: 0.1.0
     """
     if consumer is _MISSING:
         return lambda decorated: telemetry_consumer(decorated, log_messages=log_messages)

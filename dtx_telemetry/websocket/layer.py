@@ -39,6 +39,8 @@ class TelemetryChannelLayer(BaseChannelLayer):
 
     Raises:
         InvalidChannelLayerError: there is no such class.
+
+    .. versionadded:: 0.1.0
     """
 
     # The names are those of Channels' own configuration.
