@@ -38,6 +38,7 @@ DEFAULTS = {
     "REDACT_KEYS": (),
     "TASK_SPANS": "child",
     "TRUST_TRACEPARENT": True,
+    "CARRY_MESSAGES": True,
 }
 
 # The environment's name, another value than the default as text, what the dict has, and what each means.
@@ -65,6 +66,7 @@ DICT_ONLY = [
     ("QUIET_LOGGERS", ["boto"], ("boto",)),
     ("TASK_SPANS", "LINK", "link"),
     ("TRUST_TRACEPARENT", "False", False),
+    ("CARRY_MESSAGES", False, False),
 ]
 
 WRONG = [
@@ -113,6 +115,7 @@ WRONG = [
     ("QUIET_LOGGERS", [None], TEXTS),
     ("TASK_SPANS", "both", "child, link"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
+    ("CARRY_MESSAGES", "later", BOOLEANS),
 ]
 
 
