@@ -39,6 +39,7 @@ DEFAULTS = {
     "TASKS_CACHE": None,
     "TASK_SPANS": "child",
     "TRUST_TRACEPARENT": True,
+    "CARRY_MESSAGES": True,
 }
 
 # The environment's name, another value than the default as text, what the dict has, and what each means.
@@ -67,6 +68,7 @@ DICT_ONLY = [
     ("TASKS_CACHE", "redis", "redis"),
     ("TASK_SPANS", "LINK", "link"),
     ("TRUST_TRACEPARENT", "False", False),
+    ("CARRY_MESSAGES", False, False),
 ]
 
 WRONG = [
@@ -117,6 +119,7 @@ WRONG = [
     ("TASKS_CACHE", 5, "an alias of CACHES, or None"),
     ("TASK_SPANS", "both", "child, link"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
+    ("CARRY_MESSAGES", "later", BOOLEANS),
 ]
 
 

@@ -10,7 +10,7 @@ from channels.exceptions import ChannelFull, InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, ChannelLayerManager, InMemoryChannelLayer, channel_layers
 from structlog.contextvars import bind_contextvars
 
-from dtx_telemetry import config, context
+from dtx_telemetry import config, context, get_request_id
 from dtx_telemetry.context import MAX_SIZE
 from dtx_telemetry.websocket.deliveries import current_delivery
 from dtx_telemetry.websocket.layer import TelemetryChannelLayer, install
@@ -321,6 +321,77 @@ class TestWhatALayerStarts:
         assert not any(bound)
         asyncio.get_running_loop().set_task_factory(None)
         await close(layer)
+
+    @pytest.mark.parametrize("restart", ["receive", "group_discard"])
+    async def test_has_nobodys_context_after_a_flush_either(self, valkey_url, restart):
+        """The receiver for all starts again with whatever subscribes next, or takes a subscription back."""
+        layer = TelemetryChannelLayer(PUBSUB, {"hosts": [valkey_url]})
+        channel = await layer.new_channel()
+        if restart == "group_discard":
+            await layer.group_add("draft", channel)
+        shard = layer._get_layer()._shards[0]
+        shard_groups = dict(layer.groups), dict(layer.channels), set(shard._subscribed_to)
+        await layer.flush()
+        if restart == "group_discard":  # as if another connection had subscribed in between
+            layer.groups.update(shard_groups[0])
+            shard._subscribed_to = shard_groups[2]
+        scope = context.enter_root({"request.id": "first"})
+
+        if restart == "receive":
+            waiting = asyncio.create_task(layer.receive(channel))
+            while shard._receive_task is None:
+                await asyncio.sleep(0.001)
+            waiting.cancel()
+        else:
+            await layer.group_discard("draft", channel)
+        context.leave(scope)
+
+        assert shard._receive_task.get_context().run(context.bound) == {}
+        assert shard._receive_task.get_context().run(context.current_scope) is None
+        await close(layer)
+
+    async def test_a_pooled_connection_holds_no_scope(self, valkey_url):
+        """One that was opened to send from a handler, and lives as long as the pool."""
+        layer = TelemetryChannelLayer(CORE, {"hosts": [valkey_url]})
+        seen = []
+        pool_of = layer._dtx_layer.create_pool
+
+        def create_pool(index):
+            seen.append((context.current_scope(), current_delivery(), get_request_id()))
+            return pool_of(index)
+
+        layer._dtx_layer.create_pool = create_pool
+        scope = context.enter_root(SENDER)
+        await layer.send("a", {"type": "told"})
+        assert context.current_scope() is scope
+        context.leave(scope)
+
+        assert seen == [(None, None, "sender")]
+        await close(layer)
+
+
+class TestRollOut:
+    """``CARRY_MESSAGES``: processes that have no such layer yet would hand our key to their handlers."""
+
+    async def test_false_puts_no_context_in(self, memory, settings):
+        """The message goes as it was given."""
+        settings.DTX_TELEMETRY = {"CARRY_MESSAGES": False}
+        scope = context.enter_root(SENDER)
+        await memory.send("a", {"type": "told"})
+        channel = await memory.new_channel()
+        await memory.group_add("draft", channel)
+        await memory.group_send("draft", {"type": "told"})
+        context.leave(scope)
+
+        assert await raw(memory, "a") == {"type": "told"}
+        assert await raw(memory, channel) == {"type": "told"}
+
+    async def test_false_takes_out_what_comes_with_one(self, memory, settings):
+        """From a process that is a step ahead; it is the sender's message all the same."""
+        settings.DTX_TELEMETRY = {"CARRY_MESSAGES": False}
+        await memory._dtx_layer.send("a", {"type": "told", KEY: SENDER})
+
+        assert await received_with_context(memory, "a") == ({"type": "told"}, SENDER)
 
 
 class TestConfiguration:

@@ -52,7 +52,8 @@ class Scope:
         self._closed = False
         self._found: dict[str, Any] = {}
         self._inside = inside
-        self._innermost: Scope = self
+        # None for itself: a scope that held itself would not be freed before the garbage collector comes by.
+        self._innermost: Scope | None = None
         self._started = time.perf_counter()
 
     @property
@@ -112,13 +113,13 @@ class Scope:
         Returns what `pause` needs.
         """
         outside = replace(self._inside_now()), _current.get()
-        _current.set(self._innermost)
+        _current.set(self._innermost or self)
         return outside
 
     def pause(self, outside: Outside) -> None:
         """Leave the scope again. What was bound since `resume`, and inner scopes still open, are back at the next one."""
         current = _current.get()
-        self._innermost = self if current is None or _inner_scopes(self) is None else current
+        self._innermost = None if current is self or _inner_scopes(self) is None else current
         self._inside = replace(outside[0])
         _current.set(outside[1])
         if inner := _inner_scopes(self):
@@ -219,7 +220,7 @@ def leave(scope: Scope) -> None:
     if _current.get() is not scope and not _leave_inner(scope):
         return
     scope._inside = inside = binding.bound()
-    scope._innermost = scope
+    scope._innermost = None
     switch(inside, scope._found)
     _current.set(scope.outer)
     # A server that starts each request of a connection in the context of the one before would chain them all.
