@@ -1,11 +1,9 @@
 """What `configure` did to this process: the one thing that the loggers ask at each call."""
 
-from typing import Any
-
 from ..rendering import Sanitizer, Secrets
 from .handler import TelemetryHandler
 
-__all__ = ["PROCESSORS", "STATE", "State"]
+__all__ = ["STATE", "State"]
 
 
 class State:
@@ -24,5 +22,3 @@ class State:
 
 
 STATE = State()
-#: structlog's processors, empty in production. One list for ever: ``structlog.testing.capture_logs`` changes it in place.
-PROCESSORS: list[Any] = []

@@ -47,8 +47,13 @@ class StreamTarget:
         self._at_setup = _behind_proxy(getattr(sys, name), name)
 
     def write(self, data: bytes, nested: bool, /) -> None:
-        stream = getattr(sys, f"__{self._name}__") if nested else self._stream()
-        descriptor = _descriptor(stream)
+        stream = getattr(sys, self._name)
+        if stream is not self._at_setup or nested:
+            stream = getattr(sys, f"__{self._name}__") if nested else self._stream()
+        try:
+            descriptor = stream.fileno() if isinstance(stream, TextIOWrapper) else None
+        except UnsupportedOperation:
+            descriptor = None
         if descriptor is None:  # something stands between us and the system
             stream.write(data.decode())
             stream.flush()
@@ -131,13 +136,6 @@ def _is_closed(stream: Any) -> bool:
         return stream is None or bool(getattr(stream, "closed", False))
     except ValueError:  # it was detached from what it wrote to
         return True
-
-
-def _descriptor(stream: Any) -> int | None:
-    try:
-        return stream.fileno() if isinstance(stream, TextIOWrapper) else None
-    except UnsupportedOperation:
-        return None
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
