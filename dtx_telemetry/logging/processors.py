@@ -23,7 +23,7 @@ __all__ = ["configured_processors", "log_processed", "take_over", "without_rende
 
 _RENDERING_FUNCTIONS = (
     stdlib.ProcessorFormatter.wrap_for_formatter,
-    stdlib.render_to_log_args_and_kwargs,
+    getattr(stdlib, "render_to_log_args_and_kwargs", None),  # newer than the oldest structlog that we support
     stdlib.render_to_log_kwargs,
 )
 _RENDERING_CLASSES = (
