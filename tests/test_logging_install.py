@@ -27,6 +27,10 @@ log = get_logger()
 def _switched_off() -> Iterator[None]:
     yield
     configure(Settings(enabled=False))
+    for logger in (logging.getLogger(), logging.getLogger("mysite")):
+        for handler in logger.handlers:
+            if type(handler) is logging.FileHandler:
+                handler.close()
 
 
 def ours() -> list[logging.Handler]:
@@ -102,7 +106,7 @@ def logging_setting(folder: Path, **loggers: Any) -> dict[str, Any]:
         "formatters": {"plain": {"format": "%(levelname)s %(message)s"}},
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": "plain"},
-            "file": {"class": "logging.FileHandler", "filename": str(folder / "app.log")},
+            "file": {"class": "logging.FileHandler", "filename": str(folder / "app.log"), "delay": True},
         },
         "root": loggers.pop("root", {}),
         "loggers": loggers,
@@ -311,11 +315,14 @@ def test_processors_of_the_application(tmp_path: Path) -> None:
         log.info("x", a=1)
         processors.append(structlog.processors.KeyValueRenderer(key_order=["event"]))
         log.info("y")
+        processors.append(lambda logger, name, event: f"rendered {sorted(event)}")
+        log.info("z")
     finally:
         processors.clear()
     assert (printed.lines[0]["event"], printed.lines[0]["added"]) == ("x", "info")
-    assert printed.lines[1]["event"] == "event='y' added='info'"
-    assert len(printed.lines) == 2
+    assert (printed.lines[1]["event"], printed.lines[1]["added"]) == ("y", "info")
+    assert printed.lines[2]["event"] == "rendered ['added', 'event']"
+    assert len(printed.lines) == 3
 
 
 def test_stream_chosen(capfd: pytest.CaptureFixture[str]) -> None:

@@ -436,6 +436,43 @@ def test_threads_and_forks_do_not_interleave(tmp_path: Path) -> None:
     assert len({(line["process"], line["thread"], line["index"]) for line in lines}) == len(lines)
 
 
+def test_processes_that_share_a_full_pipe_do_not_tear_long_lines() -> None:
+    """Lines longer than what a pipe takes in one piece come out whole, though the reader is slower than four writers."""
+    script = """
+        configure(Settings(log_format="json"))
+        for _ in range(4):
+            if not os.fork():
+                for index in range(150): log.info("x", process=os.getpid(), index=index, pad="y" * 9000)
+                os._exit(0)
+        for _ in range(4): os.wait()
+    """
+    args = [sys.executable, "-c", PREPARE + textwrap.dedent(script)]
+    with subprocess.Popen(args, env=clean_environ(), cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        text = b"".join(iter(lambda: os.read(process.stdout.fileno(), 8192), b"")).decode()  # type: ignore[union-attr]
+    lines = parse_lines(text)
+    assert len({(line["process"], line["index"]) for line in lines}) == len(lines) == 4 * 150
+
+
+def test_a_stopped_process_holds_nobody_up_for_long() -> None:
+    """A long line waits for another process's lock on the pipe for a second, then it is written all the same."""
+    read, write = os.pipe()
+    script = f"import fcntl, time; fcntl.lockf({write}, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    stopped = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, pass_fds=[write])
+    assert stopped.stdout is not None
+    stopped.stdout.readline()
+    line = b"x" * 5000 + b"\n"
+    try:
+        with os.fdopen(write, "w") as stream, stdout_is(stream):
+            StreamTarget("stdout").write(line, False)
+            assert stopped.poll() is None
+        assert os.read(read, 10_000) == line
+    finally:
+        stopped.kill()
+        stopped.communicate()
+        os.close(read)
+
+
 def test_fork_while_a_line_is_written() -> None:
     """A child that was forked while another thread was writing logs on, and does not report its parent's losses."""
     result = run("""

@@ -7,17 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import structlog
-
 from ..config import Settings
 from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets
 from .console import any_console, every_logger, take_off_consoles
 from .handler import TelemetryHandler
 from .lines import LineBuilder, local_time, utc_clock
-from .logger import BoundLogger, stdlib_logger
 from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
-from .state import PROCESSORS, STATE
+from .state import STATE
+from .structlog_setup import is_set_up, set_up_structlog
 from .targets import FileTarget, StreamTarget
 
 __all__ = ["configure", "restore"]
@@ -49,10 +47,17 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
 
 
 def restore() -> None:
-    """Install the pipeline again, as it was, where logging was configured over it: ``get_wsgi_application`` does so again."""
+    """Install the pipeline again, as it was, where logging or structlog was configured over it.
+
+    ``get_wsgi_application`` applies LOGGING a second time; another app's ``ready()`` may configure structlog after ours.
+    """
     handler = STATE.handler
-    if handler is not None and (handler not in logging.getLogger().handlers or any_console() or _any_disabled()):
+    if handler is None:
+        return
+    if handler not in logging.getLogger().handlers or any_console() or _any_disabled():
         _again[0]()
+    elif not is_set_up():
+        _undo.append(set_up_structlog())
 
 
 def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -> None:
@@ -65,7 +70,7 @@ def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -
     _undo.append(lambda: root.removeHandler(handler))
     _set_levels(settings, level)
     _capture_warnings()
-    _configure_structlog()
+    _undo.append(set_up_structlog())
 
 
 def _uninstall() -> None:
@@ -148,17 +153,3 @@ def _capture_warnings() -> None:
     if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
         logging.captureWarnings(True)
         _undo.append(lambda: logging.captureWarnings(False))
-
-
-def _configure_structlog() -> None:
-    if structlog.is_configured():
-        _undo.append(partial(structlog.configure, **structlog.get_config()))
-    else:
-        _undo.append(structlog.reset_defaults)
-    structlog.configure(
-        processors=PROCESSORS,
-        wrapper_class=BoundLogger,
-        context_class=dict,
-        logger_factory=stdlib_logger,
-        cache_logger_on_first_use=True,
-    )

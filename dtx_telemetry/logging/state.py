@@ -1,11 +1,9 @@
 """What `configure` did to this process: the one thing that the loggers ask at each call."""
 
-from typing import Any
-
 from ..rendering import Sanitizer, Secrets
 from .handler import TelemetryHandler
 
-__all__ = ["PROCESSORS", "STATE", "State", "is_configured"]
+__all__ = ["STATE", "State", "is_configured"]
 
 
 class State:
@@ -29,7 +27,3 @@ STATE = State()
 def is_configured() -> bool:
     """Whether our handler prints this process's lines: `configure` was called, and telemetry is not switched off."""
     return STATE.handler is not None
-
-
-#: structlog's processors, empty in production. One list for ever: ``structlog.testing.capture_logs`` changes it in place.
-PROCESSORS: list[Any] = []

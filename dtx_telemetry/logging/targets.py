@@ -7,6 +7,8 @@ from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 from typing import Any, Protocol
 
+from .pipe_lock import alone_on_pipe, needs_lock
+
 __all__ = ["FileTarget", "StreamTarget", "Target", "TornLineError"]
 
 _MAX_WAIT = 1.0
@@ -47,8 +49,13 @@ class StreamTarget:
         self._at_setup = _behind_proxy(getattr(sys, name), name)
 
     def write(self, data: bytes, nested: bool, /) -> None:
-        stream = getattr(sys, f"__{self._name}__") if nested else self._stream()
-        descriptor = _descriptor(stream)
+        stream = getattr(sys, self._name)
+        if stream is not self._at_setup or nested:
+            stream = getattr(sys, f"__{self._name}__") if nested else self._stream()
+        try:
+            descriptor = stream.fileno() if isinstance(stream, TextIOWrapper) else None
+        except UnsupportedOperation:
+            descriptor = None
         if descriptor is None:  # something stands between us and the system
             stream.write(data.decode())
             stream.flush()
@@ -57,12 +64,11 @@ class StreamTarget:
             stream.flush()  # what was printed before comes before
         except RuntimeError:  # logged by a signal handler or a finalizer in the midst of a print
             pass
-        try:
-            written = os.write(descriptor, data)
-        except BlockingIOError:
-            written = 0
-        if written < len(data):
-            _write_rest(descriptor, data, written)
+        if needs_lock(descriptor, len(data)):
+            with alone_on_pipe(descriptor):
+                _write_whole(descriptor, data)
+        else:
+            _write_whole(descriptor, data)
 
     def is_terminal(self) -> bool:
         try:
@@ -98,7 +104,7 @@ class FileTarget:
         if self._moved():
             self.close()
             self._open()
-        _write_rest(self._descriptor, data, 0)
+        _write_whole(self._descriptor, data)
 
     def is_terminal(self) -> bool:
         return False
@@ -133,23 +139,17 @@ def _is_closed(stream: Any) -> bool:
         return True
 
 
-def _descriptor(stream: Any) -> int | None:
-    try:
-        return stream.fileno() if isinstance(stream, TextIOWrapper) else None
-    except UnsupportedOperation:
-        return None
-
-
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _write_rest(descriptor: int, data: bytes, written: int) -> None:
-    """Write what is left of *data* after its first *written* bytes: in one call, unless the system takes less of it.
+def _write_whole(descriptor: int, data: bytes) -> None:
+    """Write *data*: in one call, unless the system takes less of it.
 
     Raises:
         TornLineError: a part is written, and the rest cannot be.
     """
+    written = 0
     while written < len(data):
         try:
             written += os.write(descriptor, data[written:])
