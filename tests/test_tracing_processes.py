@@ -3,6 +3,8 @@
 import concurrent.futures
 import http.client
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -74,7 +76,11 @@ def test_a_servers_requests_all_arrive(running: Processes, collector: Collector,
     port = server.wait_for_port()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
-    server.stop(deadline=30)
+    if name == "runserver":  # as Ctrl-C does it, to the reloader and its child
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(deadline=30)
+    else:
+        server.stop(deadline=30)
 
     check_requests(collector)
 

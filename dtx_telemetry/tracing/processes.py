@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import time
@@ -123,13 +124,31 @@ def close_all(seconds: float = EXIT_SECONDS) -> None:
         closer.wait(deadline - time.monotonic())
 
 
-def register_end_of_child() -> None:
-    """Close at the end of a child of ``multiprocessing`` too, which forgets what ``atexit`` had when it was forked."""
+def register_end() -> None:
+    """Close at the end of processes that end without ``atexit``: children of ``multiprocessing``, and uvicorn's."""
+    _close_with_uvicorn()
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
 
         Finalize(None, close_all, exitpriority=-100)
+
+
+def _close_with_uvicorn() -> None:
+    """Close once uvicorn has served its last request: then it raises the signal that stopped it, which nothing survives."""
+    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    shutdown = getattr(server, "shutdown", None)
+    if type(server).__module__.partition(".")[0] != "uvicorn" or shutdown is None or hasattr(shutdown, "_dtx_closes"):
+        return
+
+    async def shutdown_and_close(*args: Any, **kwargs: Any) -> None:
+        try:
+            await shutdown(*args, **kwargs)
+        finally:
+            close_all()
+
+    shutdown_and_close._dtx_closes = True  # type: ignore[attr-defined]
+    server.shutdown = shutdown_and_close
 
 
 def _after_fork_in_child() -> None:

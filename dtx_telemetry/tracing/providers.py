@@ -18,7 +18,7 @@ from .environment import Blueprint, make_resource
 from .exporters import OwnLogExporter, OwnMetricExporter, OwnSpanExporter
 from .fields import ScopeFields
 from .meters import ForkedMeterProvider
-from .processes import EXIT_SECONDS, Closer, PerProcess, register_end_of_child
+from .processes import EXIT_SECONDS, Closer, PerProcess, register_end
 
 __all__ = ["Providers"]
 
@@ -123,7 +123,7 @@ class Providers:
         return provider
 
     def _make_span_processors(self) -> list[SpanProcessor]:
-        register_end_of_child()
+        register_end()
         exporters = self._blueprint.exporters["traces"]
         processors = [BatchSpanProcessor(OwnSpanExporter(make())) for make in exporters]
         for processor in processors:
@@ -141,7 +141,7 @@ class Providers:
         return found
 
     def _make_meter_provider(self) -> MeterProvider:
-        register_end_of_child()
+        register_end()
         readers = [_reader(make()) for make in self._blueprint.exporters["metrics"]]
         resource = self._resource.get()
         provider = SdkMeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
@@ -164,7 +164,7 @@ class Providers:
         return provider
 
     def _make_record_processors(self) -> list[LogRecordProcessor]:
-        register_end_of_child()
+        register_end()
         exporters = self._blueprint.exporters["logs"]
         processors = [BatchLogRecordProcessor(OwnLogExporter(make())) for make in exporters]
         for processor in processors:
@@ -174,7 +174,7 @@ class Providers:
     def _adopt(self, signal: str, provider: Any) -> None:
         """Flush at the end what somebody else's provider has; to shut it down is theirs."""
         if hasattr(provider, "force_flush"):
-            register_end_of_child()
+            register_end()
             Closer(signal, lambda: provider.force_flush(int(EXIT_SECONDS * 1000)))
 
 

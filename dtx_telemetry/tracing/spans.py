@@ -96,6 +96,10 @@ class ScopeSpans:
         span = self._providers.tracer().start_span(name, parent, kind, dict(attributes or {}), links)
         return ScopeSpan(span, parent, self._failures)
 
+    def begin_root(self, name: str) -> ScopeSpan | None:
+        """Begin a span that starts a trace, whatever is current, and make it current."""
+        return self.begin(name, parent=Context())
+
     def end(self, span: object, error: BaseException | None = None) -> None:
         """End the span that `begin` returned, if it did.
 
