@@ -17,6 +17,7 @@ from .config import get_settings
 from .errors import error_text
 from .guard import never_raises, wrap_method
 from .logging import configure, get_logger
+from .tracing import TRACING
 
 __all__ = ["default_stream", "install"]
 
@@ -83,9 +84,13 @@ def _begin(command: BaseCommand) -> context.Scope | None:
         return None
     fields = {"request.id": context.new_request_id(), "command.name": name}
     if context.current_scope() is None:
-        return context.enter_root(fields, own=settings.own_keys)
-    fields["request.id"] = context.get_request_id() or fields["request.id"]
-    return context.enter(fields)
+        scope = context.enter_root(fields, own=settings.own_keys)
+    else:
+        fields["request.id"] = context.get_request_id() or fields["request.id"]
+        scope = context.enter(fields)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.work.begin(f"command {name}")
+    return scope
 
 
 def _write_to(stream: str) -> None:
@@ -104,10 +109,13 @@ def _log_end(command: BaseCommand, scope: context.Scope, error: BaseException | 
     if not scope.close():
         return
     fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    if error is None or not failed:
         _log.emit(logging.DEBUG if _is_djangos(command) else logging.INFO, "command_completed", fields)
     else:
         _log.emit(logging.ERROR, "command_failed", {**fields, "error": error_text(error)})
+    if TRACING.on is not None:
+        TRACING.on.work.end(scope.span, error if failed else None)
 
 
 def _is_djangos(command: BaseCommand) -> bool:

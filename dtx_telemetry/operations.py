@@ -14,6 +14,7 @@ from .context import Scope
 from .errors import error_text
 from .guard import never_raises
 from .logging import get_logger
+from .tracing import TRACING
 
 __all__ = ["operation"]
 
@@ -98,7 +99,10 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             given = self._request_id
             request_id = given if context.valid_request_id(given) else context.new_request_id()
             fields = {**self._fields, "request.id": request_id, "operation.name": self._name}
-            self._open.append(context.enter_root(fields, own=settings.own_keys))
+            scope = context.enter_root(fields, own=settings.own_keys)
+            self._open.append(scope)
+            if TRACING.on is not None:
+                scope.span = TRACING.on.work.begin_root(f"operation {self._name}")
 
     def _take_scope(self) -> Scope | None:
         """Return the scope that ends: of those that this object has open, the one of here, should threads or tasks share it."""
@@ -128,9 +132,13 @@ def _end(scope: Scope, error: BaseException | None) -> None:
 
 def _log_end(scope: Scope, error: BaseException | None) -> None:
     fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
+    failure = None
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         _log.emit(logging.INFO, "operation_completed", fields)
     elif isinstance(error, asyncio.CancelledError | GeneratorExit):
         _log.warning("operation_failed", **fields, error=error_text(error))
     else:
+        failure = error
         _log.error("operation_failed", **fields, error=error_text(error), exc_info=error)
+    if TRACING.on is not None:
+        TRACING.on.work.end(scope.span, failure)

@@ -38,6 +38,7 @@ DEFAULTS = {
     "REDACT_KEYS": (),
     "TASKS_CACHE": None,
     "TASK_SPANS": "child",
+    "MESSAGE_SPANS": "child",
     "TRUST_TRACEPARENT": True,
     "CARRY_MESSAGES": True,
 }

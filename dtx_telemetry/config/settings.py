@@ -71,6 +71,7 @@ class Settings:
     #: An alias of ``CACHES``: the context of Django's own Tasks goes along in it.
     tasks_cache: str | None = _setting(None, parsing.cache_alias)
     task_spans: str = _setting("child", parsing.choice("child", "link"))
+    message_spans: str = _setting("child", parsing.choice("child", "link", "off"))
     trust_traceparent: bool = _setting(True, parsing.boolean)
     #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).
     semconv: str = field(default="old", metadata={})

@@ -5,6 +5,7 @@ It knows nothing of Django, Celery or Channels.
 
 from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out
+from .companion import Companion
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
 from .scopes import (
     Outside,
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_REQUEST_ID_LENGTH",
     "MAX_SIZE",
     "OWN_KEYS",
+    "Companion",
     "Outside",
     "Parcel",
     "Scope",

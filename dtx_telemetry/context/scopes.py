@@ -12,6 +12,7 @@ from typing import Any
 
 from . import binding
 from .binding import OWN_KEYS, replace, switch
+from .companion import Companion
 
 __all__ = [
     "Outside",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 #: What `Scope.pause` needs to put back.
-Outside = tuple[dict[str, Any], "Scope | None"]
+Outside = tuple[dict[str, Any], "Scope | None", object]
 
 
 class Scope:
@@ -40,15 +41,20 @@ class Scope:
         failure: the exception that ended the scope's work, where an edge learnt of it before the end.
         outer: the scope around this one, ``None`` for the outermost.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
+        span: what is current along with the scope, where an edge has given it a span.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_found", "_innermost", "_inside", "_started", "base", "failure", "outer", "own")
+    __slots__ = (
+        *("__weakref__", "_closed", "_found", "_innermost", "_inside", "_started"),
+        *("base", "failure", "outer", "own", "span"),
+    )
 
     def __init__(self, outer: "Scope | None", base: dict[str, Any], own: dict[str, Any], inside: dict[str, Any]) -> None:
         self.outer = outer
         self.base = base
         self.own = own
         self.failure: BaseException | None = None
+        self.span: Companion | None = None
         self._closed = False
         self._found: dict[str, Any] = {}
         self._inside = inside
@@ -112,7 +118,7 @@ class Scope:
 
         Returns what `pause` needs.
         """
-        outside = replace(self._inside_now()), _current.get()
+        outside = replace(self._inside_now()), _current.get(), self.span and self.span.resume()
         _current.set(self._innermost or self)
         return outside
 
@@ -122,6 +128,8 @@ class Scope:
         self._innermost = None if current is self or _inner_scopes(self) is None else current
         self._inside = replace(outside[0])
         _current.set(outside[1])
+        if self.span is not None:
+            self.span.pause(outside[2])
         if inner := _inner_scopes(self):
             inner[-1]._found = self._inside
 
@@ -223,6 +231,8 @@ def leave(scope: Scope) -> None:
     scope._innermost = None
     switch(inside, scope._found)
     _current.set(scope.outer)
+    if scope.span is not None:
+        scope.span.leave()
     # A server that starts each request of a connection in the context of the one before would chain them all.
     scope.outer = None
 
@@ -316,6 +326,8 @@ def _leave_inner(scope: Scope) -> bool:
     if inner:
         replace(inner[-1]._found)
         _current.set(scope)
+        for span in [left.span for left in inner if left.span is not None]:
+            span.leave()
     return True
 
 

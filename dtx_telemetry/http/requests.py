@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from .. import context
 from ..config import Settings, get_settings
 from ..guard import report
 from ..logging import get_logger
+from ..tracing import TRACING
 from . import bodies, users
 from .events import RequestEvents, note_failure
 from .responses import ATTRIBUTE, give_request_id
@@ -63,6 +65,10 @@ class RequestTelemetry(RequestEvents):
         fields["request.id"] = self.request_id
         scope = context.enter_root(fields, own=settings.own_keys)
         super().__init__(_log, settings, scope, request.method or "", request.path)
+        if TRACING.on is not None and not settings.excludes(request.path):
+            self.span = scope.span = TRACING.on.requests.begin(
+                request.META, self._method, str(request.scheme), self._path, _http_version(request), partial(_url, request)
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be nothing in a copy of the request or the response that is pickled."""
@@ -82,7 +88,7 @@ class RequestTelemetry(RequestEvents):
 
         Returns how to look the user up, at most once, where nobody has done so yet.
         """
-        if self._settings.semconv != "old":
+        if self._settings.semconv != "old" or self.span is not None:
             self._note_route(request)
         if self._user_field is None:
             return None
@@ -131,6 +137,8 @@ class RequestTelemetry(RequestEvents):
         status, streams = 500, None
         try:
             status = response.status_code
+            if self.span is not None:
+                self.span.answer(response, response.headers)
             response = give_request_id(response, self._settings.request_id_header, self)
             streams = response.streaming and bodies.watch(response, self, wanted=self._method != "HEAD")
         except Exception as error:
@@ -143,3 +151,15 @@ class RequestTelemetry(RequestEvents):
         """Note the URL pattern as a path template; one of ``re_path`` is left as it is written."""
         route = getattr(getattr(request, "resolver_match", None), "route", None)
         self._route = f"/{route}" if isinstance(route, str) and not route.startswith(("^", "/")) else route
+
+
+def _http_version(request: HttpRequest) -> str | None:
+    asgi = getattr(request, "scope", None)
+    protocol: str = request.META.get("SERVER_PROTOCOL", "")
+    return asgi.get("http_version") if isinstance(asgi, dict) else protocol.removeprefix("HTTP/") or None
+
+
+def _url(request: HttpRequest) -> str:
+    """Return the request's URL without its query, whatever its host is."""
+    host = request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", "")
+    return f"{request.scheme}://{host}{request.path}"

@@ -16,6 +16,7 @@ from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
 from .state import STATE
 from .structlog_setup import is_set_up, set_up_structlog
+from .taps import TAPS
 from .targets import FileTarget, StreamTarget
 
 __all__ = ["configure", "restore"]
@@ -108,6 +109,8 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
+    if TAPS.count_lost is not None:
+        TAPS.count_lost(count)
     return {
         "timestamp": timestamp(time.time()),
         "level": "warning",

@@ -1,6 +1,7 @@
 """From a log record to the line: the four names that each has, the event's own fields, the context, the exception."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,12 +24,17 @@ LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critica
 _DIGITS = tuple(f"{number:03d}" for number in range(1000))
 _SpanSource = Callable[[], Mapping[str, Any]]
 # Written at start-up by `set_span_source`: this module stands below the one that knows spans.
-_span_sources: list[_SpanSource] = []
+_span_sources: list[tuple[str, _SpanSource]] = []
 
 
-def set_span_source(source: _SpanSource | None) -> None:
-    """Let *source* tell the fields of the current span (empty without one), asked for each line; ``None`` for none."""
-    _span_sources[:] = [source] if source is not None else []
+def set_span_source(source: _SpanSource | None, module: str = "sys") -> None:
+    """Let *source* tell the fields of the current span (empty without one); ``None`` for none.
+
+    Args:
+        source: asked for each line.
+        module: the source is not asked before this module is loaded.
+    """
+    _span_sources[:] = [(module, source)] if source is not None else []
 
 
 def utc_clock() -> Callable[[float], str]:
@@ -89,8 +95,8 @@ class LineBuilder:
         if len(line) < 4 + len(fields) + len(context):  # something is bound under a name that is taken
             taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
             line = _add(taken, context)
-        if _span_sources:
-            line = _add(line, _span_sources[0]())
+        if _span_sources and _span_sources[0][0] in sys.modules and (span := _span_sources[0][1]()):
+            line = _add(line, span)
         if not self._safe.issuperset(line):
             self._redact(line)
         return line

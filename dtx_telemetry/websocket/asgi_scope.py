@@ -10,7 +10,7 @@ from .. import context
 from ..config import Settings
 from ..guard import never_raises
 
-__all__ = ["client_address", "fields_of", "known_user", "path_of", "tells_reasons", "user_id_of"]
+__all__ = ["client_address", "fields_of", "known_user", "meta_of", "path_of", "tells_reasons", "user_id_of"]
 
 # The versions of ASGI's HTTP and WebSocket specification before the client's close came with its reason; the first is the
 # default. uvicorn states 2.4 and gives reasons; granian states 2.3 and gives none.
@@ -60,6 +60,19 @@ def client_address(scope: Mapping[str, Any]) -> str | None:
 def tells_reasons(scope: Mapping[str, Any]) -> bool:
     """Whether the server tells the reason of a client's close with its code, an empty one included."""
     return (scope.get("asgi") or {}).get("spec_version", "2.0") not in _WITHOUT_REASONS
+
+
+def meta_of(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers and the server's address as Django's ``META`` names them."""
+    meta: dict[str, Any] = {}
+    for name, value in scope.get("headers") or ():
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        meta[key] = f"{meta[key]},{text}" if key in meta else text
+    server = scope.get("server")
+    if server:
+        meta["SERVER_NAME"], meta["SERVER_PORT"] = server
+    return meta
 
 
 def _path_info(scope: Mapping[str, Any]) -> str:

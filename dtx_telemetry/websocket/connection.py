@@ -1,15 +1,20 @@
 """One WebSocket connection: the events of its beginning, its messages and its end."""
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from .. import context
 from ..errors import error_text
 from ..guard import never_raises
 from ..logging import get_logger
-from .asgi_scope import client_address, tells_reasons
+from ..tracing import TRACING
+from .asgi_scope import client_address, meta_of, path_of, tells_reasons
+from .consumer_call import is_failure
 from .scoped_call import ScopedCall
+
+if TYPE_CHECKING:
+    from ..tracing.sockets import ConnectionSpans
 
 __all__ = ["Connection"]
 
@@ -39,6 +44,30 @@ class Connection(ScopedCall):
         self._turns = 0
         self._received = self._sent = 0
 
+    @never_raises
+    def trace(self, consumer: str) -> None:
+        """Begin the span of the handshake; between events nothing is current, so that an idle connection holds no span."""
+        scope, path = self._asgi, path_of(self._asgi)
+        if TRACING.on is not None and not self._settings.excludes(path):
+            scheme = str(scope.get("scheme", "ws"))
+            self.spans = TRACING.on.sockets.connect(meta_of(scope), scheme, path, scope.get("url_route"), consumer)
+            self._scope.span = TRACING.on.nobodys()
+
+    def traced(self, message: Any) -> AbstractContextManager[None]:
+        """Return a block with the span of *message*."""
+        return nullcontext() if self.spans is None else self._traced(self.spans, message)
+
+    @contextmanager
+    def _traced(self, spans: "ConnectionSpans", message: Any) -> Generator[None]:
+        event, failure = spans.begin(message.get("type")), None
+        try:
+            yield
+        except BaseException as error:
+            failure = error if is_failure(error) else None
+            raise
+        finally:
+            spans.end(event, failure)
+
     @contextmanager
     def turn(self) -> Generator[None]:
         """Dispatch one message in the block; a refusal is logged after it, with the exception that may have followed."""
@@ -59,6 +88,8 @@ class Connection(ScopedCall):
     def _note_received(self, message: Any) -> None:
         if message["type"] == "websocket.receive":
             self._received += 1
+            if self.spans is not None:
+                self.spans.received()
             self._log_message("ws_received", message)
         elif message["type"] == "websocket.disconnect":
             self._note_code(self._code_of(message))
@@ -68,6 +99,8 @@ class Connection(ScopedCall):
         kind = message["type"]
         if kind == "websocket.send":
             self._sent += 1
+            if self.spans is not None:
+                self.spans.sent()
             self._log_message("ws_sent", message)
         elif kind == "websocket.accept":
             self._note_accepted()
@@ -91,6 +124,8 @@ class Connection(ScopedCall):
         with self._in_own_scope():
             self.update_user(None)
             _log.info("ws_connected", **({} if address is None else {"client.address": address}))
+        if self.spans is not None:
+            self.spans.accepted()
 
     def _note_refused(self) -> None:
         """Log the end of a connection that was not accepted soon: some servers tell the consumer of it much later."""
@@ -124,6 +159,8 @@ class Connection(ScopedCall):
         error, self._error = self._error, None
         with nullcontext() if self._refused is None else context.bind_fields(**self._refused):
             self._log_end(error)
+        if self.spans is not None:
+            self.spans.ended(error, self._status)
 
     def _log_end(self, error: BaseException | None) -> None:
         end = self._how_it_closed(failed=error is not None)

@@ -1,18 +1,30 @@
 """One call of a consumer by its server."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from .. import context
 from .deliveries import Delivery
 
-__all__ = ["ChannelCall", "ConsumerCall", "Receive", "Send"]
+if TYPE_CHECKING:
+    from ..tracing.sockets import ConnectionSpans
+
+__all__ = ["ChannelCall", "ConsumerCall", "Receive", "Send", "is_failure"]
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+
+def is_failure(error: BaseException | None) -> bool:
+    """Whether a consumer failed with *error*: not by what it steers with, nor because nobody waits any more."""
+    steering = StopConsumer | DenyConnection | AcceptConnection | asyncio.CancelledError | GeneratorExit
+    return error is not None and not isinstance(error, steering)
 
 
 class ConsumerCall(ABC):
@@ -21,7 +33,10 @@ class ConsumerCall(ABC):
     Attributes:
         first_delivery: the delivery of the call itself, around those of its messages.
         log_messages: whether each message has a line of its own.
+        spans: those of a connection, where OpenTelemetry is on.
     """
+
+    spans: "ConnectionSpans | None" = None
 
     def __init__(self, log_messages: bool) -> None:
         self.first_delivery = Delivery.first(object())
@@ -39,6 +54,18 @@ class ConsumerCall(ABC):
     def turn(self) -> Generator[None]:
         """Dispatch one message in the block, all dispatches inside it included."""
         yield
+
+    @abstractmethod
+    def trace(self, consumer: str) -> None:
+        """Begin the call's span, now that OpenTelemetry is on.
+
+        Args:
+            consumer: the name of the consumer's class.
+        """
+
+    def traced(self, message: Any) -> AbstractContextManager[None]:
+        """Return a block in which *message*, of the client, is handled: in a span of its own, where it has one."""
+        return nullcontext()
 
     @abstractmethod
     def enter_message(self, parcel: context.Parcel, own: AbstractSet[str]) -> context.Scope:
@@ -64,6 +91,9 @@ class ConsumerCall(ABC):
 
 class ChannelCall(ConsumerCall):
     """A channel that a worker process listens on: no connection, no events, a scope for each message."""
+
+    def trace(self, consumer: str) -> None:
+        """There is no handshake."""
 
     def enter_message(self, parcel: context.Parcel, own: AbstractSet[str]) -> context.Scope:
         """Enter a scope with all that the sender had, and a new id where it had none."""

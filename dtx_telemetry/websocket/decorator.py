@@ -7,6 +7,7 @@ from channels.consumer import AsyncConsumer
 
 from ..config import get_settings
 from ..guard import never_raises, wrap_method
+from ..tracing import TRACING
 from .connection import Connection
 from .consumer_call import ChannelCall, ConsumerCall, Receive, Send
 from .dispatch import dispatching
@@ -103,7 +104,10 @@ def _begin(consumer: type, scope: Any) -> ConsumerCall | None:
         return None
     # A subclass that is not decorated may have overridden it: the outermost is the one that meets each message first.
     wrap_method(consumer, "dispatch", _dispatching)
-    return make(scope, getattr(consumer, _LOG_MESSAGES, False))
+    call = make(scope, getattr(consumer, _LOG_MESSAGES, False))
+    if TRACING.on is not None:
+        call.trace(consumer.__name__)
+    return call
 
 
 def _channel_call(scope: Any, log_messages: bool) -> ConsumerCall:

@@ -9,11 +9,17 @@ from .. import context
 from ..config import get_settings
 from ..guard import never_raises
 from ..logging import get_logger
-from .consumer_call import ConsumerCall
+from ..tracing import TRACING
+from .consumer_call import ConsumerCall, is_failure
 from .deliveries import Delivery, Source, current_delivery, split_message
 
 __all__ = ["dispatching"]
 
+# What the propagators of OpenTelemetry put into a message: W3C's, B3's, Jaeger's and AWS's. Also where it is off here.
+_TRACE_KEYS = frozenset(
+    {"b3", "baggage", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-b3-flags", "x-b3-parentspanid"}
+    | {"x-b3-sampled", "x-b3-spanid", "x-b3-traceid"}
+)
 _log = get_logger("dtx_telemetry.websocket")
 
 
@@ -27,6 +33,8 @@ def dispatching(call: ConsumerCall, message: Any) -> Generator[Any]:
         yield message
         return
     with ExitStack() as stack:
+        if delivery.source is Source.CLIENT:
+            stack.enter_context(call.traced(message))
         if outer.source is Source.NOTHING:
             stack.enter_context(call.turn())
         stack.enter_context(delivery.entered())
@@ -48,25 +56,41 @@ def _next_delivery(outer: Delivery, message: Any, carried: Any) -> Delivery | No
 
 @contextmanager
 def _message_scope(call: ConsumerCall, delivery: Delivery, message: Any) -> Generator[None]:
-    scope, is_handled = _enter(call, delivery), True
+    scope, is_handled, failure = _enter(call, delivery, message), True, None
     try:
         yield
     except (asyncio.CancelledError, GeneratorExit):
         is_handled = False
+        raise
+    except BaseException as error:
+        failure = error if is_failure(error) else None
         raise
     finally:
         if scope is not None:
             scope.close()
             if is_handled and call.log_messages:
                 _log.debug("ws_handled", **{"ws.message_type": message.get("type"), "duration_ms": scope.duration_ms})
+            if TRACING.on is not None:
+                TRACING.on.work.end(scope.span, failure)
             context.leave(scope)
 
 
 @never_raises
-def _enter(call: ConsumerCall, delivery: Delivery) -> context.Scope:
+def _enter(call: ConsumerCall, delivery: Delivery, message: Any) -> context.Scope:
     own = get_settings().own_keys
-    parcel = context.unpack_message_context(delivery.carried, own)
+    carried, trace = _without_trace(delivery.carried)
+    parcel = context.unpack_message_context(carried, own)
     scope = call.enter_message(parcel, own)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.sockets.process(str(message.get("type")), trace, call.spans)
     if parcel.problems:
         _log.warning("context_not_restored_whole", fields=parcel.problems)
     return scope
+
+
+def _without_trace(carried: Any) -> tuple[Any, dict[str, str]]:
+    """Return what a message carried without the headers of its trace, and those: they are nobody's fields."""
+    if not isinstance(carried, dict) or _TRACE_KEYS.isdisjoint(carried):
+        return carried, {}
+    trace = {key: carried[key] for key in _TRACE_KEYS & carried.keys() if isinstance(carried[key], str)}
+    return {key: value for key, value in carried.items() if key not in _TRACE_KEYS}, trace

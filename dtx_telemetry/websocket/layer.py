@@ -15,6 +15,7 @@ from ..config import get_settings
 from ..context import CONTEXT_KEY
 from ..guard import never_raises, wrap_method
 from ..logging import get_logger
+from ..tracing import TRACING
 from .deliveries import note_received, outside_deliveries, split_message
 
 __all__ = ["TelemetryChannelLayer", "install"]
@@ -140,8 +141,13 @@ def _outside(*, keep_fields: bool = False) -> Generator[None]:
     if own is None:
         yield
         return
-    with outside_deliveries(), context.outside_scopes(keep_fields=keep_fields, own=own):
-        yield
+    span = TRACING.on.nobodys() if TRACING.on is not None and not keep_fields else None
+    try:
+        with outside_deliveries(), context.outside_scopes(keep_fields=keep_fields, own=own):
+            yield
+    finally:
+        if span is not None:
+            span.leave()
 
 
 @never_raises
@@ -160,4 +166,7 @@ def _outgoing_context() -> dict[str, Any] | None:
     parcel = context.carry_out(context.outgoing_fields(settings.propagate))
     if parcel.problems:
         _log.warning("context_not_carried_whole", fields=parcel.problems)
-    return parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}
+    outgoing = parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}
+    if TRACING.on is not None:
+        TRACING.on.inject(outgoing)
+    return outgoing

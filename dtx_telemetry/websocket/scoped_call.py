@@ -7,14 +7,14 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
-from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
+from channels.exceptions import StopConsumer
 
 from .. import context
 from ..config import get_settings
 from ..guard import never_raises
 from . import at_exit
 from .asgi_scope import fields_of, known_user, user_id_of
-from .consumer_call import ConsumerCall, Receive, Send
+from .consumer_call import ConsumerCall, Receive, Send, is_failure
 
 __all__ = ["ScopedCall"]
 
@@ -97,7 +97,7 @@ class ScopedCall(ConsumerCall):
             return
         if error is self._unsent or isinstance(error, asyncio.CancelledError | GeneratorExit):
             self._gone = True
-        elif not isinstance(error, StopConsumer | DenyConnection | AcceptConnection):
+        elif is_failure(error):
             self._note_failure(error)
 
     def close(self) -> None:
