@@ -181,7 +181,7 @@ def test_greenlets_and_signals(queued: bool) -> None:
     """In a gevent process, too, signal handlers that log interrupt logging greenlets, and nobody waits for ever."""
     result = run(f"""
         from gevent import monkey; monkey.patch_all()
-        import gevent, signal
+        import gevent, signal; gevent.sleep(0)
         configure(Settings(log_format="json", log_queue={queued}))
         handled = 0
         def handle(*_):
