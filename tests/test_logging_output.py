@@ -238,6 +238,9 @@ class Failing:
         self.room = 10**9
         self.data = b""
 
+    def flush(self) -> None:
+        pass
+
     def write(self, data: bytes, _nested: bool, /) -> None:
         part = data[: self.room]
         self.data += part

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from .support.lines import parse_lines
+from .support.lines import parse_line, parse_lines
 from .support.processes import ROOT, clean_environ
 from .test_logging_output import PREPARE, run
 
@@ -143,6 +143,67 @@ def test_a_line_from_within_a_write_comes_after_it() -> None:
         log.info("outer")
     """)
     assert [line["event"] for line in parse_lines(result.stdout)] == ["outer", "inner"]
+
+
+def test_a_signal_within_a_print_while_another_thread_logs() -> None:
+    """Who logs while the application prints waits for the print before it takes our lock, which a signal handler may need."""
+    result = run(
+        """
+        import io, signal
+        class Slow(io.RawIOBase):
+            def writable(self): return True
+            def fileno(self): return 1
+            def write(self, data):
+                if bytes(data) == b"printed\\n":
+                    thread.start()
+                    while not waits_for_the_print(thread): pass
+                    signal.raise_signal(signal.SIGUSR1)
+                return os.write(1, data)
+        def waits_for_the_print(thread):
+            frame = sys._current_frames().get(thread.ident)
+            return frame is not None and frame.f_code.co_filename.endswith("targets.py")
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Slow()), write_through=True)
+        configure(Settings(log_format="json"))
+        signal.signal(signal.SIGUSR1, lambda *_: log.info("from the handler"))
+        thread = threading.Thread(target=log.info, args=("of the thread",))
+        print("printed", flush=True)
+        thread.join()
+        """,
+        timeout=20,
+    )
+    lines = result.stdout.splitlines()
+    assert lines.count("printed") == 1
+    assert {parse_line(line)["event"] for line in lines if line != "printed"} == {"of the thread", "from the handler"}
+
+
+@both_sinks
+def test_greenlets_and_signals(queued: bool) -> None:
+    """In a gevent process, too, signal handlers that log interrupt logging greenlets, and nobody waits for ever."""
+    result = run(f"""
+        from gevent import monkey; monkey.patch_all()
+        import gevent, signal; gevent.sleep(0)
+        configure(Settings(log_format="json", log_queue={queued}))
+        handled = 0
+        def handle(*_):
+            global handled
+            handled += 1
+            log.info("from the handler", pad="h" * 2000)
+        signal.signal(signal.SIGALRM, handle)
+        def work():
+            for _ in range(200):
+                log.info("x", pad="x" * 6000)
+                gevent.sleep(0)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        while handled < 100: gevent.joinall([gevent.spawn(work) for _ in range(3)])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        logging.getLogger().handlers[0].flush()
+        log.info("told", handled=handled)
+    """)
+    assert result.returncode == 0, result.stderr
+    told = next(line["handled"] for line in parse_lines(result.stdout) if line["event"] == "told")
+    found = counts(result.stdout)
+    assert found["from the handler"] == told or found["log_lines_lost"]
+    assert found["x"] % 600 == 0 or found["log_lines_lost"]
 
 
 def test_exit_beside_a_daemon_thread_that_writes() -> None:

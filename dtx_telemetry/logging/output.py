@@ -38,8 +38,14 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write *data*, which is a whole line; raises nothing but what interrupts it."""
+        try:
+            # What was printed before comes before. Without the lock: whoever is inside print may have to wait for it.
+            self._target.flush()
+        except Exception as error:  # it will not write either, or this thread was interrupted in the midst of a print
+            if is_interruption(error):
+                raise
         if sys.is_finalizing():  # a daemon thread may have stopped for ever while it held the lock
-            self._write_line(data)
+            self._write_line(data, nested=self._writing)
             return
         # A with statement and not acquire(): a signal handler that raises cannot get between it and the release.
         with self._lock:

@@ -2,21 +2,21 @@
 
 import fcntl
 import os
-import select
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import PIPE_BUF
 
-__all__ = ["alone_on_pipe", "needs_lock"]
+__all__ = ["PIPE_BUF", "alone_on_pipe", "is_pipe"]
 
 _PATIENCE = 1.0
 _PAUSE = 0.001
 
 
-def needs_lock(descriptor: int, size: int) -> bool:
-    """Whether other processes' output could get between the parts of a line of *size* bytes; see pipe(7), ``PIPE_BUF``."""
-    return size > select.PIPE_BUF and stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+def is_pipe(descriptor: int) -> bool:
+    """Whether *descriptor* is a pipe's, which takes longer data than `PIPE_BUF` in parts while it is full; see pipe(7)."""
+    return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from ..errors import is_interruption
 from ..rendering import Renderer, Sanitizer
 from .lines import Line
 from .output import Output
@@ -62,19 +63,26 @@ class QueueSink:
         patience: seconds that `flush` waits at most.
     """
 
-    __slots__ = ("_patience", "_worker", "_workers", "prepare")
+    __slots__ = ("_output", "_patience", "_worker", "_workers", "prepare")
 
     def __init__(
         self, sanitizer: Sanitizer, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0
     ) -> None:
         self.prepare = sanitizer.line
+        self._output = output
         self._patience = patience
         self._worker = partial(Worker, renderer, output, size)
         self._workers: dict[int, Worker] = {}
 
     def take(self, prepared: Line) -> None:
-        worker = self._workers.get(os.getpid()) or self._start()
-        worker.put(prepared)
+        try:
+            worker = self._workers.get(os.getpid()) or self._start()
+        except Exception as error:  # logged by a signal handler in the midst of an import that a queue or thread needs
+            self._output.lose(1)
+            if is_interruption(error):
+                raise
+        else:
+            worker.put(prepared)
 
     def flush(self) -> None:
         worker = self._workers.get(os.getpid())

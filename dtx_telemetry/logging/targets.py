@@ -7,7 +7,7 @@ from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 from typing import Any, Protocol
 
-from .pipe_lock import alone_on_pipe, needs_lock
+from .pipe_lock import PIPE_BUF, alone_on_pipe, is_pipe
 
 __all__ = ["FileTarget", "StreamTarget", "Target", "TornLineError"]
 
@@ -21,6 +21,9 @@ class TornLineError(OSError):
 
 class Target(Protocol):
     """Something to write to."""
+
+    def flush(self) -> None:
+        """Let out what was written there before by others; may wait for whoever writes there now. May raise anything."""
 
     def write(self, data: bytes, nested: bool, /) -> None:
         """Write *data*; *nested*: a line that was logged while another one was being written. May raise anything."""
@@ -48,6 +51,13 @@ class StreamTarget:
         self._name = name
         self._at_setup = _behind_proxy(getattr(sys, name), name)
 
+    def flush(self) -> None:
+        stream = getattr(sys, self._name)
+        if stream is not self._at_setup:
+            stream = self._stream()
+        if isinstance(stream, TextIOWrapper):
+            stream.flush()
+
     def write(self, data: bytes, nested: bool, /) -> None:
         stream = getattr(sys, self._name)
         if stream is not self._at_setup or nested:
@@ -59,12 +69,7 @@ class StreamTarget:
         if descriptor is None:  # something stands between us and the system
             stream.write(data.decode())
             stream.flush()
-            return
-        try:
-            stream.flush()  # what was printed before comes before
-        except RuntimeError:  # logged by a signal handler or a finalizer in the midst of a print
-            pass
-        if needs_lock(descriptor, len(data)):
+        elif len(data) > PIPE_BUF and is_pipe(descriptor):
             with alone_on_pipe(descriptor):
                 _write_whole(descriptor, data)
         else:
@@ -99,6 +104,9 @@ class FileTarget:
         self._path = Path(path)
         self._descriptor = _CLOSED
         self._open()
+
+    def flush(self) -> None:
+        pass
 
     def write(self, data: bytes, _nested: bool, /) -> None:
         if self._moved():

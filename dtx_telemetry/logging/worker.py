@@ -11,6 +11,8 @@ from .output import Output
 
 __all__ = ["Worker"]
 
+_PAUSE = 1.0
+
 
 class Worker:
     """One process's queue, and the thread that empties it.
@@ -63,7 +65,7 @@ class Worker:
             self._lines.put(None)
 
     def _work(self) -> None:
-        while (item := self._lines.get()) is not None:
+        while (item := self._next()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
                 continue
@@ -74,6 +76,13 @@ class Worker:
             self._write(item)
             self._writing = False
         self._output.close()
+
+    def _next(self) -> Line | threading.Event | None:
+        while True:
+            try:
+                return self._lines.get(timeout=_PAUSE)
+            except queue.Empty:  # it may not be: gevent's wakes nobody where a signal handler puts within its hub
+                continue
 
     def _has_stopped(self) -> bool:
         """Whether the interpreter ends and the thread, which runs no more, has left nothing behind."""
