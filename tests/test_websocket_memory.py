@@ -94,7 +94,8 @@ def test_connections_are_freed_as_they_end(request, layer):
     """Twenty that fail, and twenty whose handlers use the channel layer, with the collector off; a pool keeps no scope."""
     settings = {}
     if layer != "memory":
-        config = {"BACKEND": layer, "CONFIG": {"hosts": [request.getfixturevalue("valkey_url")]}}
+        host = {"address": request.getfixturevalue("valkey_url"), "socket_timeout": 15}  # channels_redis waits for five
+        config = {"BACKEND": layer, "CONFIG": {"hosts": [host]}}
         settings = {"CHANNEL_LAYERS": {"default": config}}
     environ = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "DTX_TEST_SETTINGS": json.dumps(settings)}
 
