@@ -13,7 +13,7 @@ from . import context
 from .config import Settings, get_settings
 from .guard import never_raises, report
 from .http import bodies, events, users
-from .logging import get_logger, restore
+from .logging import Subject, about_scope, get_logger, lines_of, restore
 
 __all__ = ["TelemetryMiddleware"]
 
@@ -218,6 +218,14 @@ class _LateLines(logging.Filter):
 
 
 _LATE_LINES = _LateLines()
+
+
+@lines_of("django.request")
+def _about_response(record: logging.LogRecord) -> Subject | None:
+    """Return what Django's line about a response repeats: how its request ended."""
+    request = record.__dict__.get("request") if hasattr(record, "status_code") else None
+    exchange = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
+    return None if exchange is None else about_scope(exchange.scope)
 
 
 @never_raises

@@ -38,6 +38,7 @@ DEFAULTS = {
     "REDACT_KEYS": (),
     "TASK_SPANS": "child",
     "TRUST_TRACEPARENT": True,
+    "FRAMEWORK_LINES": False,
 }
 
 # The environment's name, another value than the default as text, what the dict has, and what each means.
@@ -63,6 +64,7 @@ DICT_ONLY = [
     ("PROPAGATE", [], set()),
     ("REDACT_KEYS", ["hash", "-key"], ("hash", "-key")),
     ("QUIET_LOGGERS", ["boto"], ("boto",)),
+    ("FRAMEWORK_LINES", "yes", True),
     ("TASK_SPANS", "LINK", "link"),
     ("TRUST_TRACEPARENT", "False", False),
 ]
@@ -111,6 +113,7 @@ WRONG = [
     ("PROPAGATE", {"tenant": 1}, TEXTS),
     ("REDACT_KEYS", 5, TEXTS),
     ("QUIET_LOGGERS", [None], TEXTS),
+    ("FRAMEWORK_LINES", "some", BOOLEANS),
     ("TASK_SPANS", "both", "child, link"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
 ]
@@ -127,7 +130,7 @@ def test_every_key_has_its_default():
     assert found == DEFAULTS
     declared = {name.upper() for name, spec in config.Settings.__dataclass_fields__.items() if spec.metadata}
     assert declared == {*DEFAULTS, "QUIET_LOGGERS"}
-    assert {"django.server", "uvicorn.access", "gunicorn.access"} < set(value_of("QUIET_LOGGERS"))
+    assert {"urllib3", "kombu", "redis"} < set(value_of("QUIET_LOGGERS"))
 
 
 @pytest.mark.parametrize(("name", "key", "text", "from_text", "given", "from_dict"), BOTH)

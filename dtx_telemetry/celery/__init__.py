@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError("dtx_telemetry.celery needs Celery: pip install 'dtx_telemetry[celery]'") from error
 
-from . import execution, process, publishing, reports
+from . import execution, process, publishing, repeats, reports  # noqa: F401 - repeats is imported for its effect
 from .headers import context_restored
 from .publishing import context_publishing
 

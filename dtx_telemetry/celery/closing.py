@@ -5,9 +5,9 @@ from typing import Any
 
 from ..context import Scope
 from ..errors import error_text
-from ..logging import get_logger
+from ..logging import get_logger, log_closing_event
 
-__all__ = ["close_failed", "close_refused", "close_retried", "failure", "log", "retry_fields"]
+__all__ = ["close_completed", "close_failed", "close_refused", "close_retried", "failure", "log", "retry_fields"]
 
 log = get_logger("dtx_telemetry.celery")
 
@@ -20,18 +20,23 @@ def failure(task: Any, error: Any) -> tuple[int, dict[str, Any]]:
     return logging.ERROR, {**fields, "exc_info": error} if isinstance(error, BaseException) else fields
 
 
+def close_completed(scope: Scope) -> None:
+    """Log ``task_completed``, unless the scope has a closing event."""
+    if scope.close():
+        _log(scope, logging.INFO, "task_completed", {})
+
+
 def close_failed(scope: Scope, task: Any, error: Any) -> None:
     """Log ``task_failed``, unless the scope has a closing event."""
-    if not scope.close():
-        return
-    level, fields = failure(task, error)
-    log.log(level, "task_failed", duration_ms=scope.duration_ms, **fields)
+    if scope.close():
+        level, fields = failure(task, error)
+        _log(scope, level, "task_failed", fields)
 
 
 def close_retried(scope: Scope, request: Any, reason: Any) -> None:
     """Log ``task_retried`` with the exception that was the reason, or what Celery said instead of one."""
     if scope.close():
-        log.warning("task_retried", duration_ms=scope.duration_ms, **retry_fields(request, reason))
+        _log(scope, logging.WARNING, "task_retried", retry_fields(request, reason))
 
 
 def close_refused(scope: Scope, *, rejected: bool) -> None:
@@ -39,9 +44,9 @@ def close_refused(scope: Scope, *, rejected: bool) -> None:
     if not scope.close():
         return
     if rejected:
-        log.warning("task_rejected", duration_ms=scope.duration_ms)
+        _log(scope, logging.WARNING, "task_rejected", {})
     else:
-        log.info("task_ignored", duration_ms=scope.duration_ms)
+        _log(scope, logging.INFO, "task_ignored", {})
 
 
 def retry_fields(request: Any, reason: Any) -> dict[str, Any]:
@@ -49,6 +54,10 @@ def retry_fields(request: Any, reason: Any) -> dict[str, Any]:
     cause = getattr(reason, "exc", None) or reason
     error = error_text(cause) if cause is not None else "cancelled by Celery"
     return {"error": error, "task.retries": getattr(request, "retries", 0)}
+
+
+def _log(scope: Scope, level: int, event: str, fields: dict[str, Any]) -> None:
+    log_closing_event(log, scope, level, event, {"duration_ms": scope.duration_ms, **fields})
 
 
 def _throws(task: Any) -> tuple[type[BaseException], ...]:

@@ -14,8 +14,9 @@ from .. import context
 from ..config import Settings, get_settings
 from ..context import Scope
 from ..guard import never_raises, report
+from ..logging import release
 from . import reports
-from .closing import close_failed, close_refused, close_retried, log
+from .closing import close_completed, close_failed, close_refused, close_retried, log
 from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["end", "fail", "retry", "start"]
@@ -100,6 +101,7 @@ def _end(
     try:
         _close(scope, task, request, state, retval, escaping)
     finally:
+        release(scope)  # where no event came about
         context.leave(scope)
         if escaping is not None:
             _left.set((task_id, task.name))
@@ -109,8 +111,7 @@ def _close(scope: Scope, task: Any, request: Any, state: str | None, retval: Any
     if state is None or escaping is not None:
         _close_raised(scope, task, request, escaping)
     elif state == states.SUCCESS:
-        if scope.close():
-            log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
+        close_completed(scope)
     elif state == states.RETRY:
         close_retried(scope, request, retval)
     elif state in {states.IGNORED, states.REJECTED}:

@@ -18,14 +18,12 @@ from .parsing import ImproperlyConfigured
 
 __all__ = ["NOISY_LOGGERS", "Settings", "extract_labels", "get_settings", "reset"]
 
-#: Loggers that say much and mean little, and the access logs that ``request_completed`` replaces.
+#: Loggers that say much and mean little.
 NOISY_LOGGERS = (
     "amqp",
     "asyncio",
     "botocore",
     "channels_redis",
-    "django.server",
-    "gunicorn.access",
     "httpcore",
     "httpx",
     "kombu",
@@ -33,7 +31,6 @@ NOISY_LOGGERS = (
     "redis",
     "requests",
     "urllib3",
-    "uvicorn.access",
 )
 
 
@@ -66,6 +63,8 @@ class Settings:
     propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
     redact_keys: tuple[str, ...] = _setting((), parsing.texts)
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
+    #: Also print the lines of frameworks that repeat what an event of ours says.
+    framework_lines: bool = _setting(False, parsing.boolean)
     task_spans: str = _setting("child", parsing.choice("child", "link"))
     trust_traceparent: bool = _setting(True, parsing.boolean)
     #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).

@@ -7,15 +7,19 @@ from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
-from .tracebacks import hold_traceback, release_traceback
+from .said_once import Subject, about_scope, lines_of, log_closing_event, note_request, release
 
 __all__ = [
     "BoundLogger",
+    "Subject",
+    "about_scope",
     "configure",
     "fields_of",
     "get_logger",
-    "hold_traceback",
-    "release_traceback",
+    "lines_of",
+    "log_closing_event",
+    "note_request",
+    "release",
     "restore",
     "set_span_source",
 ]

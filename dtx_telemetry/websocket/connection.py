@@ -1,12 +1,13 @@
 """One WebSocket connection: the events of its beginning and its end."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from .. import context
 from ..errors import error_text
 from ..guard import never_raises
-from ..logging import get_logger
+from ..logging import get_logger, log_closing_event
 from .asgi_scope import client_address, knows_reasons
 from .consumer_call import ConsumerCall
 
@@ -75,8 +76,11 @@ class Connection(ConsumerCall):
         counts = {"ws.messages_received": self._received, "ws.messages_sent": self._sent}
         fields = {"close_code": code, "duration_ms": self._scope.duration_ms, **counts}
         if error is not None:
-            _log.error("ws_failed", **fields, error=error_text(error), exc_info=error)
+            self._log_closing(logging.ERROR, "ws_failed", {**fields, "error": error_text(error), "exc_info": error})
         elif self._accepted:
-            _log.info("ws_disconnected", **fields)
+            self._log_closing(logging.INFO, "ws_disconnected", fields)
         else:
-            _log.warning("ws_rejected", close_code=code)
+            self._log_closing(logging.WARNING, "ws_rejected", {"close_code": code})
+
+    def _log_closing(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        log_closing_event(_log, self._scope, level, event, fields)
