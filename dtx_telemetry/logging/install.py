@@ -43,10 +43,12 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
     Raises:
         OSError: the file cannot be opened.
     """
-    handler = _make_handler(settings, stream, path) if settings.enabled else None
+    sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
+    handler = _make_handler(settings, sanitizer, stream, path) if settings.enabled else None
     while _undo:
         _undo.pop()()
     STATE.handler = handler
+    STATE.sanitizer = sanitizer
     if handler is None:
         return
     root = logging.getLogger()
@@ -70,8 +72,7 @@ def restore() -> None:
         _again[0]()
 
 
-def _make_handler(settings: Settings, stream: str | None, path: str | None) -> TelemetryHandler:
-    sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
+def _make_handler(settings: Settings, sanitizer: Sanitizer, stream: str | None, path: str | None) -> TelemetryHandler:
     target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
     pretty = settings.log_format == "pretty"
     renderer: Renderer

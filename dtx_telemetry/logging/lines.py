@@ -14,7 +14,7 @@ from ..rendering.secrets import REDACTED
 from .records import exception_of, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
-__all__ = ["LEVEL_NAMES", "NO_FIELDS", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
+__all__ = ["LEVEL_NAMES", "NO_FIELDS", "LineBuilder", "local_time", "message_text", "set_span_source", "utc_clock"]
 
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
@@ -80,7 +80,7 @@ class LineBuilder:
         """
         event, args = record.msg, record.args
         if args or type(event) is not str:
-            event = self._message(event, args)
+            event = message_text(self._sanitizer, event, args)
         level = LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower()
         line = self.of_event(record.created, level, record.name, event, fields_of(record))
         if ids:
@@ -108,24 +108,26 @@ class LineBuilder:
             if self._secrets.names_secret(key if type(key) is str else self._sanitizer.text(key)):
                 line[key] = REDACTED
 
-    def _message(self, message: Any, args: Any) -> str:
-        """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
-        text: str = message if type(message) is str else self._sanitizer.text(message)
-        if not args:
-            return text
-        try:
-            if type(args) is tuple and ATOMS.issuperset(map(type, args)):
-                return text % args
-            return str(ask(lambda: text % self._safe_args(args)))
-        except Exception as error:
-            if is_interruption(error):
-                raise
-            return f"{text} {self._sanitizer.text(args)}"
 
-    def _safe_args(self, args: Any) -> Any:
-        if type(args) is not tuple:
-            return self._sanitizer.without_secrets(args)
-        return tuple([self._sanitizer.without_secrets(arg) for arg in args])
+def message_text(sanitizer: Sanitizer, message: Any, args: Any) -> str:
+    """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
+    text: str = message if type(message) is str else sanitizer.text(message)
+    if not args:
+        return text
+    try:
+        if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+            return text % args
+        return str(ask(lambda: text % _safe_args(sanitizer, args)))
+    except Exception as error:
+        if is_interruption(error):
+            raise
+        return f"{text} {sanitizer.text(args)}"
+
+
+def _safe_args(sanitizer: Sanitizer, args: Any) -> Any:
+    if type(args) is not tuple:
+        return sanitizer.without_secrets(args)
+    return tuple([sanitizer.without_secrets(arg) for arg in args])
 
 
 def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

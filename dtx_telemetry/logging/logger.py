@@ -8,9 +8,8 @@ from typing import Any
 
 import structlog
 
-from ..rendering import Sanitizer, Secrets
 from ..rendering.logfmt import pairs
-from .lines import LEVEL_NAMES
+from .lines import LEVEL_NAMES, message_text
 from .records import NOT_AS_THEY_ARE, STEERING, make_record
 from .sole_handler import is_sole_handler
 from .state import PROCESSORS, STATE
@@ -18,8 +17,6 @@ from .state import PROCESSORS, STATE
 __all__ = ["BoundLogger", "get_logger", "stdlib_logger"]
 
 _as_they_are = NOT_AS_THEY_ARE.isdisjoint
-#: For lines as plain text, where there are no settings to ask.
-_sanitizer = Sanitizer(Secrets(), 16384)
 _root = logging.getLogger()
 
 
@@ -154,7 +151,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
         if not STEERING.isdisjoint(fields):
             frame, exc_info, stack_info = _steer(fields, frame)
         if type(event) is not str:
-            event = _sanitizer.text(fields.pop("event", "") if event is None else event)
+            event = STATE.sanitizer.text(fields.pop("event", "") if event is None else event)
         if handler not in _root.handlers:
             event, args, fields = _as_text(event, args, fields), (), {}
         self._logger.handle(make_record(self._logger, level, event, args, fields, frame, exc_info, stack_info))
@@ -214,10 +211,7 @@ def _level_number(level: Any) -> int:
 
 
 def _as_text(event: str, args: tuple[Any, ...], fields: dict[str, Any]) -> str:
-    """Return the event and its fields as one plain text, for handlers that know no fields."""
-    if args:
-        try:
-            event = event % args
-        except Exception:
-            event = f"{event} {_sanitizer.text(args)}"
-    return f"{event} {pairs(_sanitizer.value(fields))}" if fields else event
+    """Return the event and its fields as one plain text without secrets, for handlers that know no fields."""
+    sanitizer = STATE.sanitizer
+    text = sanitizer.text(message_text(sanitizer, event, args))
+    return f"{text} {pairs(sanitizer.value(fields))}" if fields else text

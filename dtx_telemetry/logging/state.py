@@ -2,18 +2,25 @@
 
 from typing import Any
 
+from ..rendering import Sanitizer, Secrets
 from .handler import TelemetryHandler
 
 __all__ = ["PROCESSORS", "STATE", "State"]
 
 
 class State:
-    """The handler that prints our lines: while it stands on the root logger. Written at start-up, and where settings change."""
+    """Written at start-up, and where settings change.
 
-    __slots__ = ("handler",)
+    Attributes:
+        handler: prints our lines while it stands on the root logger.
+        sanitizer: cleans events that are handed on as text, since no handler of ours is there.
+    """
+
+    __slots__ = ("handler", "sanitizer")
 
     def __init__(self) -> None:
         self.handler: TelemetryHandler | None = None
+        self.sanitizer = Sanitizer(Secrets(), 16384)
 
 
 STATE = State()

@@ -16,6 +16,7 @@ NamesSecret = Callable[[str], bool]
 # A name in a query, a fragment, a form body, a Cookie header, a libpq connection string: at the start or after a separator.
 _QUERY_NAME = re.compile(r"(?:\A|[?&;#\s]\s?)([^=&;#?\s]{1,128})=")
 _QUERY_END = re.compile(r"[&#\s]")
+_REDACTED_ALREADY = re.compile(re.escape(REDACTED) + r"(?=[,;)\]}&#\s]|\Z)")
 # 'name': or "name": as in JSON and the repr of a dict, or name= as in other reprs; in JSON inside JSON the quotes are escaped.
 _NAME = re.compile(
     r"""(?P<quote>\\?['"])(?P<quoted>[^'"\\\n]{1,128})(?P=quote)\s{0,2}:\s{0,2}"""
@@ -39,7 +40,7 @@ def without_query_values(text: str, names_secret: NamesSecret) -> str:
     done = position = 0
     while (match := _QUERY_NAME.search(text, position)) is not None:
         position = match.end()
-        if names_secret(unquote_plus(match[1])):
+        if names_secret(unquote_plus(match[1])) and _REDACTED_ALREADY.match(text, position) is None:
             end = _QUERY_END.search(text, position)
             parts += text[done:position], REDACTED
             done = position = end.start() if end is not None else len(text)
