@@ -103,9 +103,7 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
     timestamp = local_time if pretty else utc_clock()
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
     sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
-    return TelemetryHandler(
-        LineBuilder(sanitizer, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers
-    )
+    return TelemetryHandler(LineBuilder(sanitizer, timestamp), sink, framework_lines=settings.framework_lines)
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
