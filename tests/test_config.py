@@ -70,6 +70,7 @@ DICT_ONLY = [
     ("TASKS_CACHE", "redis", "redis"),
     ("FRAMEWORK_LINES", "yes", True),
     ("TASK_SPANS", "LINK", "link"),
+    ("MESSAGE_SPANS", "Off", "off"),
     ("TRUST_TRACEPARENT", "False", False),
     ("CARRY_MESSAGES", False, False),
 ]
@@ -122,6 +123,7 @@ WRONG = [
     ("TASKS_CACHE", 5, "an alias of CACHES, or None"),
     ("FRAMEWORK_LINES", "some", BOOLEANS),
     ("TASK_SPANS", "both", "child, link"),
+    ("MESSAGE_SPANS", "both", "child, link, off"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
     ("CARRY_MESSAGES", "later", BOOLEANS),
 ]
