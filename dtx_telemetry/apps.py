@@ -19,8 +19,8 @@ class TelemetryConfig(AppConfig):
     verbose_name = "Telemetry"
 
     def ready(self) -> None:
-        """Set up logging, management commands, and, where they are installed, Celery's signals and the channel layers."""
-        from . import commands
+        """Set up logging, commands, Django's Tasks, and, where they are installed, Celery's signals and channel layers."""
+        from . import checks, commands, django_tasks
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
         config.reset()  # whoever asked for them before Django's settings were there got none of them
@@ -28,6 +28,8 @@ class TelemetryConfig(AppConfig):
         _where_installed(_connect_celery)
         _where_installed(_wrap_channel_layers)
         commands.install()
+        checks.install()
+        django_tasks.install()
 
 
 def _where_installed(install: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib
+import inspect
 import re
 import shlex
 import subprocess
@@ -30,7 +31,18 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 """
 EXTRAS = ("celery", "kombu", "channels", "opentelemetry")
-PUBLIC = ["extract_labels", "get_logger", "init_telemetry", "telemetry_consumer"]
+PUBLIC = [
+    "ContextFilter",
+    "bind_fields",
+    "carry_context",
+    "extract_labels",
+    "get_logger",
+    "get_request_id",
+    "init_telemetry",
+    "operation",
+    "outgoing_headers",
+    "telemetry_consumer",
+]
 TEXT = {"", ".py", ".cfg", ".ini", ".toml", ".txt", ".rst", ".md", ".html", ".js", ".json"}
 
 
@@ -61,7 +73,7 @@ def sources():
 
 def test_the_public_names_are_there():
     """Those of the design can be imported from the package, and `dir` tells them."""
-    assert set(PUBLIC) <= set(dtx_telemetry.__all__) <= set(dir(dtx_telemetry))
+    assert set(PUBLIC) == set(dtx_telemetry.__all__) <= set(dir(dtx_telemetry))
     for name in dtx_telemetry.__all__:
         assert getattr(dtx_telemetry, name).__module__.startswith("dtx_telemetry."), name
 
@@ -72,6 +84,39 @@ def test_the_public_names_are_there():
 def test_the_public_modules_are_there(module, name):
     """Settings name them by their dotted path."""
     assert hasattr(importlib.import_module(f"dtx_telemetry.{module}"), name)
+
+
+#: Every public name, with where it is imported from.
+PUBLIC_OBJECTS = {name: getattr(dtx_telemetry, name) for name in dtx_telemetry.__all__} | {
+    "TelemetryMiddleware": importlib.import_module("dtx_telemetry.middleware").TelemetryMiddleware,
+    "TelemetryChannelLayer": importlib.import_module("dtx_telemetry.layers").TelemetryChannelLayer,
+    "TelemetryEvents": importlib.import_module("dtx_telemetry.pytest_plugin").TelemetryEvents,
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_OBJECTS)
+def test_a_public_name_has_a_whole_docstring(name):
+    """The effect in one line, each argument, what it raises itself, and since when it is there."""
+    public = PUBLIC_OBJECTS[name]
+    text = inspect.getdoc(public)
+    effect, blank = text.split("\n")[:2]
+    assert effect.endswith((".", ":"))
+    assert not blank
+    assert ".. versionadded:: " in text
+
+    called = public if inspect.isfunction(public) else vars(public).get("__init__")
+    arguments = [] if called is None else list(inspect.signature(called).parameters)
+    for argument in arguments:
+        assert argument == "self" or re.search(rf"^    {argument}: \S", text, re.MULTILINE), f"{argument} is not explained"
+    raises = [node for node in ast.walk(ast.parse(inspect.getsource(public).strip())) if isinstance(node, ast.Raise)]
+    assert not raises or "Raises:\n    " in text or not inspect.isfunction(public)
+
+
+def test_a_typed_project_uses_every_public_name():
+    """What type checkers read is all that is public: the signals of Celery and the paths in settings too."""
+    text = "\n".join(path.read_text() for path in (ROOT / "tests" / "typed_project").glob("*.py"))
+    names = {*PUBLIC_OBJECTS, "context_publishing", "context_restored"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -161,6 +206,7 @@ def test_the_metadata_is_complete():
     assert metadata["options"]["python_requires"] == ">=3.11"
     assert set(metadata["options.extras_require"]) == {"celery", "channels", "otel", "all", "demo", "test"}
     assert metadata["options.extras_require"]["all"].strip() == "dtx_telemetry[celery,channels,otel]"
+    assert metadata["options.entry_points"]["pytest11"].strip() == "dtx_telemetry = dtx_telemetry.pytest_plugin"
     base = metadata["options"]["install_requires"]
     assert not any(name in base for name in EXTRAS)
 

@@ -23,6 +23,7 @@ with needs_extra("celery", "celery", what=__name__):
         task_retry,
         task_revoked,
         task_unknown,
+        worker_process_shutdown,
     )
 
 from . import execution, process, publishing, reports
@@ -46,6 +47,7 @@ _RECEIVERS = (
     (setup_logging, process.set_up_logging),
     (celeryd_after_setup, process.prepare_worker),
     (beat_init, process.prepare_beat),
+    (worker_process_shutdown, process.end_child),
 )
 
 for _signal, _receiver in _RECEIVERS:

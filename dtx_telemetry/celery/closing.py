@@ -1,4 +1,7 @@
-"""The closing events that both sides log: the process that runs a task, and the worker's own about one that it lost."""
+"""The closing events that both sides log: the process that runs a task, and the worker's own about one that it lost.
+
+With OpenTelemetry on, the span of an execution ends with its closing event.
+"""
 
 import logging
 from typing import Any, TypeAlias
@@ -8,8 +11,9 @@ from celery.app.task import Context, Task
 from ..context import Scope
 from ..errors import error_text
 from ..logging import get_logger
+from ..tracing import TRACING
 
-__all__ = ["AnyTask", "close_failed", "close_refused", "close_retried", "failure", "log", "retry_fields"]
+__all__ = ["AnyTask", "close_failed", "close_refused", "close_retried", "end_span", "failure", "log", "retry_fields"]
 
 #: In quotes: it is generic for type checkers alone.
 AnyTask: TypeAlias = "Task[Any, Any]"
@@ -31,15 +35,18 @@ def close_failed(scope: Scope, task: AnyTask, error: Any) -> None:
         return
     level, fields = failure(task, error)
     log.log(level, "task_failed", duration_ms=scope.duration_ms, **fields)
+    end_span(scope, task, "failed", error=error if level == logging.ERROR else None)
 
 
-def close_retried(scope: Scope, request: Context | None, reason: Any) -> None:
+def close_retried(scope: Scope, task: AnyTask, request: Context | None, reason: Any) -> None:
     """Log ``task_retried`` with the exception that was the reason, or what Celery said instead of one."""
     if scope.close():
-        log.warning("task_retried", duration_ms=scope.duration_ms, **retry_fields(request, reason))
+        fields = retry_fields(request, reason)
+        log.warning("task_retried", duration_ms=scope.duration_ms, **fields)
+        end_span(scope, task, "retried", reason=fields["error"])
 
 
-def close_refused(scope: Scope, *, rejected: bool) -> None:
+def close_refused(scope: Scope, task: AnyTask, *, rejected: bool) -> None:
     """Log ``task_rejected`` or ``task_ignored``."""
     if not scope.close():
         return
@@ -47,6 +54,13 @@ def close_refused(scope: Scope, *, rejected: bool) -> None:
         log.warning("task_rejected", duration_ms=scope.duration_ms)
     else:
         log.info("task_ignored", duration_ms=scope.duration_ms)
+    end_span(scope, task, "rejected" if rejected else "ignored")
+
+
+def end_span(scope: Scope, task: AnyTask, outcome: str, *, error: Any = None, reason: object = None) -> None:
+    """End the span of an execution, if it has one, and measure it."""
+    if TRACING.on is not None:
+        TRACING.on.tasks.finish(scope.span, task, outcome, scope.duration_ms / 1000, error=error, reason=reason)
 
 
 def retry_fields(request: Context | None, reason: Any) -> dict[str, Any]:

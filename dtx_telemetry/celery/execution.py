@@ -17,8 +17,9 @@ from .. import context
 from ..config import get_settings
 from ..context import Scope
 from ..guard import never_raises
+from ..tracing import TRACING
 from . import reports
-from .closing import AnyTask, close_failed, close_refused, close_retried, log
+from .closing import AnyTask, close_failed, close_refused, close_retried, end_span, log
 from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["end", "fail", "leave", "retry", "start"]
@@ -65,7 +66,10 @@ def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
         fields = restored_fields(task, found, request, task_id)
         scope = context.enter_root({**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
     request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
-    log.emit(logging.INFO, "task_started", _started_fields(request, found, parent_id))
+    started = _started_fields(request, found, parent_id)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.tasks.start(task, waited_ms=started.get("task.queue_ms"))
+    log.emit(logging.INFO, "task_started", started)
 
 
 @never_raises
@@ -87,7 +91,7 @@ def retry(sender: AnyTask, request: Any = None, reason: Any = None, **_: Any) ->
         return
     execution = _execution_of(request)
     if execution is not None:
-        close_retried(execution.scope, request, reason)
+        close_retried(execution.scope, sender, request, reason)
     else:
         reports.retried(sender, request, reason)
 
@@ -104,6 +108,8 @@ def end(task: AnyTask, task_id: str | None = None, state: str | None = None, ret
     if escaping is not None:
         _escaped.set((task_id, task.name))
     _close(execution.scope, task, state, retval, escaping)
+    if execution.scope.span is not None:  # where nobody here says how it ended
+        end_span(execution.scope, task, "killed", error=escaping)
 
 
 @never_raises
@@ -131,10 +137,12 @@ def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping
     elif state == states.SUCCESS:
         if scope.close():
             log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
+            if TRACING.on is not None:
+                end_span(scope, task, "completed")
     elif state == states.RETRY:
-        close_retried(scope, task.request, retval)
+        close_retried(scope, task, task.request, retval)
     elif state in {states.IGNORED, states.REJECTED}:
-        close_refused(scope, rejected=state == states.REJECTED)
+        close_refused(scope, task, rejected=state == states.REJECTED)
     else:
         close_failed(scope, task, retval)
 
@@ -142,9 +150,9 @@ def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping
 def _close_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> None:
     """Close an execution whose exception leaves the tracer: an eager one's that propagates, or one that ends its process."""
     if isinstance(error, Retry):
-        close_retried(scope, task.request, error)
+        close_retried(scope, task, task.request, error)
     elif isinstance(error, Ignore | Reject):
-        close_refused(scope, rejected=isinstance(error, Reject))
+        close_refused(scope, task, rejected=isinstance(error, Reject))
     elif isinstance(error, Exception) or task.request.is_eager or not _worker_reports(error):
         close_failed(scope, task, error)
 

@@ -14,8 +14,10 @@ from ..config import Settings, get_settings
 from ..errors import error_text
 from ..guard import never_raises
 from ..logging import configure, is_configured
+from ..tracing import TRACING
+from ..tracing import configure as configure_tracing
 
-__all__ = ["prepare_beat", "prepare_worker", "set_up_logging"]
+__all__ = ["end_child", "prepare_beat", "prepare_worker", "set_up_logging"]
 
 _OURSELVES = "dtx_telemetry.celery"
 #: From this version on Celery raises what a receiver of ``setup_logging`` raised.
@@ -50,6 +52,7 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
 
 def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
     configure(settings, level=_given_level(loglevel), path=logfile if isinstance(logfile, str) else None)
+    configure_tracing(settings)
     # billiard's logger keeps its lines to itself, and without a handler would print them past everything.
     pool_logger: Any = get_multiprocessing_logger()
     pool_logger.setLevel(logging.ERROR)
@@ -77,6 +80,13 @@ def prepare_beat(sender: Any = None, **_: Any) -> None:
     conf = sender.app.conf
     if conf.worker_redirect_stdouts and _is_ours_to_redirect():
         sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
+
+
+@never_raises
+def end_child(**_: Any) -> None:
+    """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
+    if TRACING.on is not None:
+        TRACING.on.end_child()
 
 
 def _is_ours_to_redirect() -> bool:

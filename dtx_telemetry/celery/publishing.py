@@ -10,6 +10,7 @@ from celery.utils.dispatch import Signal
 from .. import context
 from ..config import get_settings
 from ..guard import never_raises
+from ..tracing import TRACING
 from . import reports
 from .closing import log
 from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID
@@ -22,7 +23,7 @@ context_publishing = Signal(name="context_publishing", providing_args=["context"
 
 
 @never_raises
-def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **_: Any) -> None:
+def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **options: Any) -> None:
     """Put the bound context into *headers*; a receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
@@ -43,6 +44,8 @@ def add_context(sender: str | None = None, headers: Any = None, body: Any = None
     headers[REQUEST_ID] = given or _workflow_id(sender, headers, body)
     headers[CONTEXT] = kept if isinstance(kept, dict) else parcel.fields
     headers[PUBLISHED_AT] = time.time()
+    if TRACING.on is not None:
+        TRACING.on.tasks.publish(sender, headers, body, options)
     if parcel.problems:
         log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
 
@@ -54,6 +57,8 @@ def log_published(
     """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent where publishing failed."""
     if not get_settings().enabled:
         return
+    if TRACING.on is not None:
+        TRACING.on.tasks.published(headers)
     headers = headers if isinstance(headers, Mapping) else {}
     fields = {"task.id": headers.get("id") or _in_body(body, "id"), "task.name": sender}
     request_id, queue = headers.get(REQUEST_ID), routing_key or getattr(exchange, "name", exchange)

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
 from ..context import Scope
 from ..errors import error_text
 from ..guard import report
 from ..logging import hold_traceback, release_traceback
+
+if TYPE_CHECKING:
+    from ..tracing.requests import RequestSpan
 
 __all__ = ["RequestEvents", "note_failure"]
 
@@ -40,7 +43,7 @@ class RequestEvents:
         path: the request's path, without its query.
     """
 
-    __slots__ = ("_log", "_method", "_path", "_route", "_settings", "scope")
+    __slots__ = ("_log", "_method", "_path", "_route", "_settings", "scope", "span")
 
     def __init__(self, log: Any, settings: Settings, scope: Scope, method: str, path: str) -> None:
         self._log = log
@@ -50,6 +53,8 @@ class RequestEvents:
         #: The pattern of the URL that matched, where one did and it is asked for.
         self._route: str | None = None
         self.scope = scope
+        #: The request's span, where it has one.
+        self.span: RequestSpan | None = None
 
     def end(self, status: int | None) -> None:
         """Log the one closing event: ``request_failed``, ``request_cancelled`` or ``request_completed``. Raises nothing.
@@ -60,6 +65,7 @@ class RequestEvents:
         scope, settings = self.scope, self._settings
         if not scope.close():
             return
+        error = scope.failure
         try:
             if scope.failure is not None:
                 self._end_failed(scope.failure, status or 500)
@@ -70,8 +76,10 @@ class RequestEvents:
             else:
                 level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
                 self._log.emit(level, "request_completed", self._fields(status))
-        except Exception as error:
-            report("the closing event", error)
+        except Exception as failure:
+            report("the closing event", failure)
+        if self.span is not None:
+            self.span.finish(status if error is None else status or 500, self._route, error)
 
     def _end_failed(self, error: BaseException, status: int) -> None:
         release_traceback(error)

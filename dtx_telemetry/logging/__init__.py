@@ -3,21 +3,26 @@
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """
 
+from .context_filter import ContextFilter
 from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
 from .state import is_configured
-from .tracebacks import hold_traceback, release_traceback
+from .taps import set_taps
+from .tracebacks import format_traceback, hold_traceback, release_traceback
 
 __all__ = [
     "BoundLogger",
+    "ContextFilter",
     "configure",
     "fields_of",
+    "format_traceback",
     "get_logger",
     "hold_traceback",
     "is_configured",
     "release_traceback",
     "restore",
     "set_span_source",
+    "set_taps",
 ]

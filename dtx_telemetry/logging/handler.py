@@ -5,8 +5,9 @@ import time
 from typing import Any
 
 from ..errors import error_text, is_interruption
-from .lines import LineBuilder
-from .sinks import Sink, bare_line
+from .lines import LineBuilder, bare_line
+from .sinks import Sink
+from .taps import TAPS
 
 __all__ = ["TelemetryHandler"]
 
@@ -41,9 +42,13 @@ class TelemetryHandler(logging.Handler):
             record = kept if isinstance(kept, logging.LogRecord) else record
         if record.name == self._dropped and hasattr(record, "status_code"):
             return record
+        if TAPS.lets_pass is not None and not TAPS.lets_pass(record):
+            return record
         line = None
         try:
             line = self._line_of_record(record)
+            if TAPS.export is not None:
+                TAPS.export(record.created, line, record.levelno, _exception_of(record))
             prepared = self._prepare(line)
         except Exception as error:
             prepared = self._prepare_failed(record.msg, line, error)
@@ -54,7 +59,9 @@ class TelemetryHandler(logging.Handler):
         """Print an event of our loggers for which no record was made, since nobody else would have seen it."""
         line = None
         try:
-            line = self._line_of_event(time.time(), level, name, event, fields)
+            line = self._line_of_event(created := time.time(), level, name, event, fields)
+            if TAPS.export is not None:
+                TAPS.export(created, line, 0, None)
             prepared = self._prepare(line)
         except Exception as error:
             prepared = self._prepare_failed(event, line, error)
@@ -76,6 +83,12 @@ class TelemetryHandler(logging.Handler):
     def discard(self) -> None:
         """Write what waits, and give back files and threads. Not ``close``: dictConfig closes handlers that are in use."""
         self._sink.close()
+
+
+def _exception_of(record: logging.LogRecord) -> BaseException | None:
+    exc_info: Any = record.exc_info
+    error = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
+    return error if isinstance(error, BaseException) else None
 
 
 def _failed_line(event: object, error: Exception) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From a log record to the line: the four names that each has, the event's own fields, the context, the exception."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +11,12 @@ from ..errors import error_text, is_interruption
 from ..rendering.readers import ask
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
-from .records import fields_of, rename_own
+from .records import OWN_NAMES, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
-__all__ = ["LEVEL_NAMES", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
+__all__ = ["LEVEL_NAMES", "Line", "LineBuilder", "bare_line", "local_time", "set_span_source", "utc_clock"]
+
+Line = dict[str, Any]
 
 #: Levels as lines name them.
 LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -21,12 +24,17 @@ LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critica
 _DIGITS = tuple(f"{number:03d}" for number in range(1000))
 _SpanSource = Callable[[], Mapping[str, Any]]
 # Written at start-up by `set_span_source`: this module stands below the one that knows spans.
-_span_sources: list[_SpanSource] = []
+_span_sources: list[tuple[str, _SpanSource]] = []
 
 
-def set_span_source(source: _SpanSource | None) -> None:
-    """Let *source* tell the fields of the current span (empty without one), asked for each line; ``None`` for none."""
-    _span_sources[:] = [source] if source is not None else []
+def set_span_source(source: _SpanSource | None, module: str = "sys") -> None:
+    """Let *source* tell the fields of the current span (empty without one); ``None`` for none.
+
+    Args:
+        source: asked for each line.
+        module: the source is not asked before this module is loaded.
+    """
+    _span_sources[:] = [(module, source)] if source is not None else []
 
 
 def utc_clock() -> Callable[[float], str]:
@@ -87,8 +95,8 @@ class LineBuilder:
         if len(line) < 4 + len(fields) + len(context):  # something is bound under a name that is taken
             taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
             line = _add(taken, context)
-        if _span_sources:
-            line = _add(line, _span_sources[0]())
+        if _span_sources and _span_sources[0][0] in sys.modules and (span := _span_sources[0][1]()):
+            line = _add(line, span)
         if not self._safe.issuperset(line):
             self._redact(line)
         return line
@@ -116,6 +124,11 @@ class LineBuilder:
         if type(args) is not tuple:
             return self._sanitizer.without_secrets(args)
         return tuple([self._sanitizer.without_secrets(arg) for arg in args])
+
+
+def bare_line(line: Line, error: Exception) -> Line:
+    """Return what is certain of a line that could not be rendered."""
+    return {**{name: str(line[name]) for name in OWN_NAMES & line.keys()}, "telemetry_failed": error_text(error)}
 
 
 def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
