@@ -1,0 +1,71 @@
+"""One log line, read again."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["OWN_NAMES", "Line", "parse_time"]
+
+#: The fields that every line has.
+OWN_NAMES = ("timestamp", "level", "logger", "event")
+_OURS = "dtx_telemetry"
+
+
+class Line:
+    """A log line.
+
+    Attributes:
+        fields: everything that it says.
+        time: when it was logged, in seconds since the epoch.
+        raw: its JSON, without what a container runtime or collector put around it.
+    """
+
+    __slots__ = ("fields", "raw", "time")
+
+    def __init__(self, fields: Mapping[str, Any], time: float, raw: bytes) -> None:
+        self.fields = fields
+        self.time = time
+        self.raw = raw
+
+    def __repr__(self) -> str:
+        return f"<Line {self.fields['timestamp']} {self.event}>"
+
+    @property
+    def event(self) -> str:
+        return str(self.fields["event"])
+
+    @property
+    def level(self) -> str:
+        return str(self.fields["level"])
+
+    @property
+    def own_event(self) -> str:
+        """The event where the library logged it, else an empty string: an application may use the same names."""
+        fields = self.fields
+        return str(fields["event"]) if str(fields["logger"]).startswith(_OURS) else ""
+
+    def text(self, name: str) -> str | None:
+        """Return a field that is a non-empty string, else ``None``."""
+        value = self.fields.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def number(self, name: str) -> float | None:
+        """Return a field that is a number and not negative, else ``None``."""
+        value = self.fields.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) if is_number and 0 <= value < 2**53 else None  # type: ignore[operator]
+
+    @property
+    def duration(self) -> float | None:
+        """``duration_ms`` in seconds."""
+        milliseconds = self.number("duration_ms")
+        return None if milliseconds is None else milliseconds / 1000
+
+
+def parse_time(text: str) -> float | None:
+    """Return an ISO 8601 time as seconds since the epoch, ``None`` if it is none; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

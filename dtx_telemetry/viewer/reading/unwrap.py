@@ -1,0 +1,122 @@
+"""Takes off what container runtimes and collectors put around a line, and joins the pieces that they cut long lines into.
+
+Docker's JSON files, the CRI's ``TIME stdout F LINE``, journald's JSON, and any text before the line, such as the pod's name that
+``kubectl logs --prefix``, ``stern`` and ``docker compose logs`` print.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from .line import OWN_NAMES, Line, parse_time
+
+__all__ = ["Unwrapper", "parse"]
+
+# https://kubernetes.io/docs/concepts/cluster-administration/logging/: P marks a piece of a line, F its last one.
+_CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])(?::\S*)? (.*)", re.DOTALL)
+#: Where Docker, journald, Loki and most collectors keep the line that they took.
+_INNER = ("log", "MESSAGE", "message", "line")
+_MAX_LENGTH = 16 * 1024 * 1024
+
+
+class Unwrapper:
+    """Makes lines of what was read.
+
+    Attributes:
+        lines: how many lines there were.
+        foreign: how many of those were something else: other programs' text, broken or cut JSON.
+    """
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.foreign = 0
+        self._pieces: dict[bytes, bytes] = {}
+
+    def read(self, raws: Iterable[bytes]) -> Iterator[Line]:
+        """Return the lines among *raws*."""
+        for raw in raws:
+            line = self.take(raw)
+            if line is not None:
+                yield line
+
+    def take(self, raw: bytes) -> Line | None:
+        """Return the line that *raw* holds or completes, ``None`` where it does neither."""
+        whole = self._whole(raw)
+        if not whole:
+            return None
+        self.lines += 1
+        line = parse(whole)
+        if line is None:
+            self.foreign += 1
+        return line
+
+    def _whole(self, raw: bytes) -> bytes:
+        """Return *raw* with the pieces before it, nothing where more are to come."""
+        if not raw.startswith(b"{"):
+            found = _CRI.match(raw)
+            return raw if found is None else self._join(found[1], found[3], last=found[2] == b"F")
+        if self._pieces or raw.startswith(b'{"log":'):
+            return self._whole_of_docker(raw)
+        return raw
+
+    def _whole_of_docker(self, raw: bytes) -> bytes:
+        """Docker ends a whole line with a line feed, and a piece without one; collectors end none so."""
+        value = _loads(raw)
+        text, stream = value.get("log"), value.get("stream")
+        if not isinstance(text, str) or not isinstance(stream, str):
+            return raw
+        piece = text.encode("utf-8", "surrogatepass")
+        if stream.encode() in self._pieces:
+            return self._join(stream.encode(), piece, last=text.endswith("\n"))
+        cut = "{" in text and not text.endswith("\n") and parse(piece) is None
+        return self._join(stream.encode(), piece, last=False) if cut else raw
+
+    def _join(self, stream: bytes, piece: bytes, *, last: bool) -> bytes:
+        whole = self._pieces.pop(stream, b"") + piece
+        if last or len(whole) > _MAX_LENGTH:
+            return whole
+        self._pieces[stream] = whole
+        return b""
+
+
+def parse(raw: bytes) -> Line | None:
+    """Return the line that is in *raw*, whatever is around it; ``None`` where there is none."""
+    start = raw.find(b"{")
+    if start < 0:
+        return None
+    inner = raw[start:] if start else raw
+    value = _loads(inner)
+    return _line(value, inner) or _wrapped_line(value)
+
+
+def _wrapped_line(wrapper: Mapping[str, Any]) -> Line | None:
+    name = next((name for name in _INNER if name in wrapper), None)
+    text = _bytes(wrapper[name]) if name is not None else b""
+    inner = text[text.find(b"{") :].strip() if b"{" in text else b""
+    return _line(_loads(inner), inner) if inner else None
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    try:  # a list of numbers is journald's way to write bytes
+        return bytes(value) if isinstance(value, list) else b""
+    except (TypeError, ValueError):
+        return b""
+
+
+def _line(value: dict[str, Any], raw: bytes) -> Line | None:
+    if not all(isinstance(value.get(name), str) for name in OWN_NAMES):
+        return None
+    time = parse_time(value["timestamp"])
+    return None if time is None else Line(value, time, raw)
+
+
+def _loads(raw: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
