@@ -10,6 +10,8 @@ from .events import CLOSINGS, Closing, Kind
 __all__ = ["Scope", "request_name", "status_of"]
 
 _OPEN = Closing("", "running")
+# Without ``log_messages`` nothing tells the end of a message.
+_OPEN_MESSAGE = Closing("", "handled")
 _QUIET_OUTCOMES = frozenset({"completed", "closed", "handled"})
 
 
@@ -45,7 +47,9 @@ class Scope:
     _start_is_known: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        closing, times = self.closing, [line.time for line in self.lines or [self.published] if line is not None]
+        closing = self.closing
+        lines: list[Line | None] = [*self.lines] or [self.published]
+        times = [line.time for line in lines if line is not None]
         self.end = max(times) if closing is None else closing.time
         duration = None if closing is None else closing.duration
         self._start_is_known = duration is not None
@@ -86,6 +90,11 @@ class Scope:
         return self._ending.outcome if self.lines else "queued"
 
     @property
+    def running(self) -> bool:
+        """Whether it runs, or waits to, as far as is known."""
+        return self.closing is None and self.kind != "message"
+
+    @property
     def failed(self) -> bool:
         """Whether it ended in a failure; an exception that a task declares is none."""
         if self.closing is None:
@@ -95,8 +104,10 @@ class Scope:
     @property
     def notable(self) -> bool:
         """Whether it ended neither well nor in a failure: cancelled, retried, refused."""
-        return not self.failed and self.closing is not None and (
-            self.outcome not in _QUIET_OUTCOMES or (self.http_status or 0) >= 400
+        return (
+            not self.failed
+            and self.closing is not None
+            and (self.outcome not in _QUIET_OUTCOMES or (self.http_status or 0) >= 400)
         )
 
     @property
@@ -141,7 +152,9 @@ class Scope:
 
     @property
     def _ending(self) -> Closing:
-        return _OPEN if self.closing is None else CLOSINGS[self.closing.event]
+        if self.closing is not None:
+            return CLOSINGS[self.closing.event]
+        return _OPEN_MESSAGE if self.kind == "message" else _OPEN
 
 
 def request_name(closing: Line) -> str:

@@ -24,7 +24,7 @@ def split_rest(lines: Sequence[Line]) -> list[Scope]:
 
 
 def nest(inner: Sequence[Scope], around: Sequence[Scope]) -> None:
-    """Let each of *inner* hang under the innermost of itself and *around* that ran from before its start until after its end."""
+    """Let each of *inner* hang under the innermost of all scopes that began before it and ended after it."""
     wanted = set(map(id, inner))
     open_scopes: list[Scope] = []
     for scope in sorted([*inner, *around], key=lambda scope: (scope.start, -_end(scope))):

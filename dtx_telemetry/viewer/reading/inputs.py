@@ -1,15 +1,14 @@
 """Files, globs, gzip and standard input, read in pieces that end where a line ends."""
 
 import glob
-import gzip
 import os
 import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from ..errors import UsageError
 
@@ -19,12 +18,8 @@ STDIN = "-"
 _PIECE = 1024 * 1024
 # A longer line is cut there: no input may fill the memory.
 _MAX_LENGTH = 16 * 1024 * 1024
+# RFC 1952, section 2.3.1.
 _GZIP = b"\x1f\x8b"
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """Return up to *size* bytes, nothing at the end."""
 
 
 class Input:
@@ -89,42 +84,42 @@ def open_inputs(names: Sequence[str]) -> list[Input]:
 
 def _expand(names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        found = sorted(glob.glob(name)) if name != STDIN and not Path(name).exists() else []
-        yield from found or [name]
+        is_pattern = name != STDIN and not Path(name).exists()
+        # A pattern may be absolute, which `Path.glob` refuses.
+        yield from (is_pattern and sorted(glob.glob(name, recursive=True))) or [name]  # noqa: PTH207
 
 
 def _open(name: str) -> IO[bytes]:
+    # Unbuffered, so that a pipe gives what is there; closed by `Input.close`.
     if name == STDIN:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115 - closed by `Input.close`
-    file = open(name, "rb", buffering=0)  # noqa: PTH123, SIM115
-    if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):  # pragma: no cover - the system refuses it before
-        file.close()
-    return file
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    return Path(name).open("rb", buffering=0)
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:
     """Return what *file* holds, unpacked where it is gzip."""
     first = file.read(_PIECE)
-    if first.startswith(_GZIP):
-        with closing(gzip.GzipFile(fileobj=_Rest(first, file), mode="rb")) as unpacked:
-            yield from iter(lambda: unpacked.read1(_PIECE), b"")
-        return
-    yield first
-    yield from iter(lambda: file.read(_PIECE), b"")
+    pieces = chain([first], iter(lambda: file.read(_PIECE), b""))
+    return _unpacked(pieces) if first.startswith(_GZIP) else pieces
 
 
-class _Rest:
-    """A file whose first bytes were read already."""
+def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    member, begun = _member(), False
+    for piece in pieces:
+        rest = piece
+        while rest:
+            yield member.decompress(rest, _PIECE)
+            rest, begun = member.unconsumed_tail, True
+            if member.eof:  # another may follow, after padding
+                rest = member.unused_data.lstrip(b"\0")
+                member, begun = _member(), False
+    yield member.flush()
+    if begun and not member.eof:
+        raise EOFError("the compressed data end too early")
 
-    def __init__(self, first: bytes, file: IO[bytes]) -> None:
-        self._first = first
-        self._file = file
 
-    def read(self, size: int = _PIECE, /) -> bytes:
-        if self._first:
-            part, self._first = self._first[:size], self._first[size:]
-            return part
-        return self._file.read(size)
+def _member() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

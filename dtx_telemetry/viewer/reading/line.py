@@ -52,8 +52,9 @@ class Line:
     def number(self, name: str) -> float | None:
         """Return a field that is a number and not negative, else ``None``."""
         value = self.fields.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number and 0 <= value < 2**53 else None  # type: ignore[operator]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if 0 <= value < 2**53 else None
 
     @property
     def duration(self) -> float | None:

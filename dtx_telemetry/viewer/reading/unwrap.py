@@ -1,7 +1,7 @@
 """Takes off what container runtimes and collectors put around a line, and joins the pieces that they cut long lines into.
 
-Docker's JSON files, the CRI's ``TIME stdout F LINE``, journald's JSON, and any text before the line, such as the pod's name that
-``kubectl logs --prefix``, ``stern`` and ``docker compose logs`` print.
+Docker's JSON files, the CRI's ``TIME stdout F LINE``, journald's JSON, and any text before the line, such as the pod's name
+that ``kubectl logs --prefix``, ``stern`` and ``docker compose logs`` print.
 """
 
 import re
