@@ -1,7 +1,6 @@
 """Installing the pipeline: the handler, the levels, the console handlers that it replaces, structlog."""
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Collection
@@ -11,9 +10,10 @@ from typing import Any
 import structlog
 
 from ..config import Settings
-from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets
+from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets, local_time
+from ..rendering.styles import wants_colour
 from .handler import TelemetryHandler
-from .lines import LineBuilder, local_time, utc_clock
+from .lines import LineBuilder, utc_clock
 from .logger import BoundLogger, stdlib_logger
 from .output import FileTarget, Output, StreamTarget
 from .sinks import DirectSink, QueueSink, Sink
@@ -76,7 +76,7 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
     pretty = settings.log_format == "pretty"
     renderer: Renderer
     if pretty:
-        renderer = PrettyRenderer(sanitizer, _colouring(target))
+        renderer = PrettyRenderer(sanitizer, _colouring(target), target.columns)
     else:
         renderer = LogfmtRenderer(sanitizer) if settings.log_format == "logfmt" else JsonRenderer(sanitizer)
     timestamp = local_time if pretty else utc_clock()
@@ -98,12 +98,9 @@ def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
 
 
 def _colouring(target: StreamTarget | FileTarget) -> Callable[[], bool]:
-    """Whether to colour: https://no-color.org and its counterpart FORCE_COLOR, else where the stream is a terminal."""
-    if os.environ.get("NO_COLOR"):
-        return lambda: False
-    if os.environ.get("FORCE_COLOR"):
-        return lambda: True
-    return target.is_terminal
+    """Whether to colour: as the environment asks, else where the stream is a terminal."""
+    wanted = wants_colour()
+    return target.is_terminal if wanted is None else lambda: wanted
 
 
 def _loggers_of(packages: Collection[str]) -> list[logging.Logger]:

@@ -13,7 +13,7 @@ from ..rendering.secrets import REDACTED
 from .records import fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
-__all__ = ["LEVEL_NAMES", "LineBuilder", "local_time", "set_span_source", "utc_clock"]
+__all__ = ["LEVEL_NAMES", "LineBuilder", "set_span_source", "utc_clock"]
 
 #: Levels as lines name them.
 LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -45,11 +45,6 @@ def utc_clock() -> Callable[[float], str]:
         return f"{text}{_DIGITS[micros // 1000]}{_DIGITS[micros % 1000]}Z"
 
     return utc_time
-
-
-def local_time(created: float) -> str:
-    """Return seconds since the epoch as ``2024-01-15 10:23:45``, in the process's own zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created))
 
 
 class LineBuilder:

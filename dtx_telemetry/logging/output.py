@@ -19,6 +19,8 @@ __all__ = ["FileTarget", "Output", "StreamTarget", "Target"]
 
 _MAX_WAIT = 1.0
 _CLOSED = -1
+# Of a terminal that does not say.
+_DEFAULT_COLUMNS = 80
 
 
 class _TornLineError(OSError):
@@ -33,6 +35,9 @@ class Target(Protocol):
 
     def is_terminal(self) -> bool:
         """Whether somebody may be looking; raises nothing."""
+
+    def columns(self) -> int | None:
+        """Return how wide the terminal is, ``None`` where it is none; raises nothing."""
 
     def close(self) -> None:
         """Give back what is held; a later write takes it again."""
@@ -73,6 +78,15 @@ class StreamTarget:
         except Exception:
             return False
 
+    def columns(self) -> int | None:
+        try:
+            stream = self._beneath(getattr(sys, self._name))
+            if not stream.isatty():
+                return None
+            return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
+        except Exception:
+            return None
+
     def close(self) -> None:
         pass
 
@@ -105,6 +119,9 @@ class FileTarget:
 
     def is_terminal(self) -> bool:
         return False
+
+    def columns(self) -> int | None:
+        return None
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, _CLOSED

@@ -45,12 +45,17 @@ class Filters:
     pairs: Sequence[tuple[str, str]] = ()
 
     @property
+    def any(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Filters()
+
+    @property
     def match(self) -> Callable[[Line], bool]:
         """The function that tells whether a line is wanted."""
         tests = [*self._named(), *[_has(name, text) for name, text in self.pairs]]
         if self.since is not None or self.until is not None:
             tests.append(self.in_time)
-        return (lambda line: all(test(line) for test in tests)) if tests else _any
+        return (lambda line: all(test(line) for test in tests)) if tests else _always
 
     def in_time(self, line: Line) -> bool:
         """Return whether a line is of the time that is asked for."""
@@ -68,7 +73,7 @@ class Filters:
         return tests
 
 
-def _any(_line: Line) -> bool:
+def _always(_line: Line) -> bool:
     return True
 
 

@@ -4,6 +4,7 @@ import glob
 import os
 import stat
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -39,28 +40,38 @@ class Input:
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         self._is_read = False
+        self._copy: IO[bytes] | None = None
 
     @property
     def position(self) -> int:
         return self._file.tell() if self.size and not self._file.closed else self.size
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be read again from its beginning."""
-        return self.size > 0 and self._file.seekable()
-
     def pieces(self) -> Iterator[bytes]:
-        """Return the content in pieces of whole lines; of a pipe, as soon as they are there."""
+        """Return the content in pieces of whole lines; of a pipe, as soon as they are there. Again, it is from the beginning."""
+        source = self._copy or self._file
         if self._is_read:
-            self._file.seek(0)
+            source.seek(0)
+        pieces = self._copied(source) if self._copy is not None and not self._is_read else _plain(source)
         self._is_read = True
         try:
-            yield from whole_lines(_plain(self._file))
+            yield from whole_lines(pieces)
         except (OSError, EOFError, zlib.error) as error:
             self.problem = f"{self.name}: {error}"
 
+    def keep(self) -> None:
+        """Have `pieces` work twice: what comes from a pipe is copied into a temporary file."""
+        if not self.size:
+            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+
     def close(self) -> None:
         self._file.close()
+        if self._copy is not None:
+            self._copy.close()
+
+    def _copied(self, copy: IO[bytes]) -> Iterator[bytes]:
+        for piece in _plain(self._file):
+            copy.write(piece)
+            yield piece
 
 
 def open_inputs(names: Sequence[str]) -> list[Input]:

@@ -12,12 +12,14 @@ import orjson
 
 from .line import OWN_NAMES, Line, parse_time
 
-__all__ = ["Unwrapper", "parse"]
+__all__ = ["Unwrapper", "has_pieces", "parse"]
 
 # https://kubernetes.io/docs/concepts/cluster-administration/logging/: P marks a piece of a line, F its last one.
 _CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])(?::\S*)? (.*)", re.DOTALL)
 #: Where Docker, journald, Loki and most collectors keep the line that they took.
 _INNER = ("log", "MESSAGE", "message", "line")
+_CRI_PIECES = (b" stdout P ", b" stderr P ")
+_DOCKER = b'{"log":'
 _MAX_LENGTH = 16 * 1024 * 1024
 
 
@@ -34,30 +36,35 @@ class Unwrapper:
         self.foreign = 0
         self._pieces: dict[bytes, bytes] = {}
 
+    @property
+    def holds_pieces(self) -> bool:
+        """Whether it waits for the rest of a line."""
+        return bool(self._pieces)
+
     def read(self, raws: Iterable[bytes]) -> Iterator[Line]:
         """Return the lines among *raws*."""
         for raw in raws:
             line = self.take(raw)
-            if line is not None:
+            if isinstance(line, Line):
                 yield line
 
-    def take(self, raw: bytes) -> Line | None:
-        """Return the line that *raw* holds or completes, ``None`` where it does neither."""
+    def take(self, raw: bytes) -> Line | bytes | None:
+        """Return the line that *raw* holds or completes; what is something else, as it is; ``None`` for a piece."""
         whole = self._whole(raw)
         if not whole:
-            return None
+            return None if raw else raw
         self.lines += 1
         line = parse(whole)
         if line is None:
             self.foreign += 1
-        return line
+        return whole if line is None else line
 
     def _whole(self, raw: bytes) -> bytes:
         """Return *raw* with the pieces before it, nothing where more are to come."""
         if not raw.startswith(b"{"):
             found = _CRI.match(raw)
             return raw if found is None else self._join(found[1], found[3], last=found[2] == b"F")
-        if self._pieces or raw.startswith(b'{"log":'):
+        if self._pieces or raw.startswith(_DOCKER):
             return self._whole_of_docker(raw)
         return raw
 
@@ -79,6 +86,13 @@ class Unwrapper:
             return whole
         self._pieces[stream] = whole
         return b""
+
+
+def has_pieces(text: bytes) -> bool:
+    """Whether a runtime seems to have cut lines of *text* into pieces: none of them can then be judged by itself."""
+    if text.startswith(_DOCKER):
+        return text.count(b'"stream":"std') != text.count(b'\\n","stream":"std')
+    return not text.startswith(b"{") and any(piece in text for piece in _CRI_PIECES)
 
 
 def parse(raw: bytes) -> Line | None:
