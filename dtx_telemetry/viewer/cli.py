@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     That is 0, 1 where nothing was found, or 2 for wrong usage and what cannot be read.
     """
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
-        code = int(options.run(options))
+        code: int = options.run(options)
         sys.stdout.flush()
     except UsageError as error:
         sys.stderr.write(f"dtx-telemetry: {error}\n")
@@ -39,6 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    unknown = [word for word in rest if word.startswith("-") and word != "-"]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.words += rest  # what stands after an option, argparse does not count to the words before it
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,14 +1,18 @@
 """The rows of a waterfall: each scope with its place on the axis, for whatever draws it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..reading.line import Line
 from .join import Life
 from .scope import Scope
 
 __all__ = ["Row", "Waterfall", "lay_out"]
+
+
+_IDS = {"task": ("task.id",), "connection": ("ws.conn_id",), "message": ("ws.conn_id",)}
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,14 @@ class Waterfall:
     begin: float
     length: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data, with the lines of each scope."""
+    def as_json(self, match: Callable[[Line], bool] = lambda _: True) -> dict[str, Any]:
+        """Return it as plain data, with the lines of each scope for which *match* holds."""
         return {
             "request.id": self.life.values("request.id"),
             "trace_id": self.life.values("trace_id"),
             "start": datetime.fromtimestamp(self.begin, UTC).isoformat().replace("+00:00", "Z"),
             "duration_ms": _milliseconds(self.length),
-            "scopes": [_as_json(row, self.rows) for row in self.rows],
+            "scopes": _rows_as_json(self.rows, match),
         }
 
 
@@ -79,10 +83,14 @@ def _row(scope: Scope, last: tuple[bool, ...], begin: float) -> Row:
     return Row(scope, len(last), max(start - scope.queued, 0.0), start, scope.end + scope.shift - begin, last)
 
 
-def _as_json(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+def _rows_as_json(rows: Sequence[Row], match: Callable[[Line], bool]) -> list[dict[str, Any]]:
+    places = {id(row.scope): place for place, row in enumerate(rows)}
+    return [{**_as_json(row, places), "lines": [line.fields for line in row.scope.lines if match(line)]} for row in rows]
+
+
+def _as_json(row: Row, places: Mapping[int, int]) -> dict[str, Any]:
     scope = row.scope
-    parent = next((index for index, other in enumerate(rows) if other.scope is scope.parent), None)
-    said = {name: scope.field(name) for name in ("task.id", "ws.conn_id", "user.id", "labels", "span_id")}
+    said = {name: scope.field(name) for name in (*_IDS.get(scope.kind, ()), "user.id", "labels")}
     return {
         "kind": scope.kind,
         "name": scope.name,
@@ -90,7 +98,7 @@ def _as_json(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "outcome": scope.outcome,
         "failed": scope.failed,
         "error": scope.error,
-        "parent": parent,
+        "parent": places.get(id(scope.parent)),
         "depth": row.depth,
         "start_ms": _milliseconds(row.start),
         "duration_ms": _milliseconds(row.duration),
@@ -98,7 +106,6 @@ def _as_json(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "moved_ms": _milliseconds(scope.shift),
         "attempt": scope.attempt,
         **{name: value for name, value in said.items() if value is not None},
-        "lines": [line.fields for line in scope.lines],
     }
 
 

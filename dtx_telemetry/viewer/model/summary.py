@@ -1,12 +1,13 @@
 """What a list shows of a life, kept up to date line by line at a cost that does not grow with it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..reading.line import Line
 from .events import CLOSINGS, Kind
 from .scope import request_name, status_of
 
-__all__ = ["Summary"]
+__all__ = ["Summary", "summarize"]
 
 #: Which kind of scope a life is named after, the first that it has.
 _RANKS: dict[Kind, int] = {"request": 0, "command": 1, "operation": 2, "connection": 3, "task": 4, "message": 5, "": 6}
@@ -50,6 +51,12 @@ class Summary:
         self._open: set[str] = set()
         self._closed = False
         self.take(line)
+
+    @property
+    def title(self) -> str:
+        """What it is called, with what came of it."""
+        kind = "" if self.kind == "request" and self.name else self.kind
+        return " ".join(part for part in (kind, self.name, self.status) if part)
 
     @property
     def running(self) -> bool:
@@ -103,6 +110,14 @@ class Summary:
     def _key(line: Line, kind: Kind) -> str:
         """Return what tells scopes of a life apart that may be open at once."""
         return line.text("task.id") or "" if kind == "task" else line.text("ws.conn_id") or "" if kind == "connection" else ""
+
+
+def summarize(lines: Sequence[Line]) -> Summary:
+    """Return the summary of *lines*, of which there is at least one."""
+    summary = Summary(lines[0])
+    for line in lines[1:]:
+        summary.take(line)
+    return summary
 
 
 def _kind_of(line: Line) -> Kind:

@@ -47,7 +47,10 @@ class Input:
         return self._file.tell() if self.size and not self._file.closed else self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Return the content in pieces of whole lines; of a pipe, as soon as they are there. Again, it is from the beginning."""
+        """Return the content in pieces of whole lines; of a pipe, as soon as they are there.
+
+        A second call, for which `keep` makes a pipe ready, begins anew.
+        """
         source = self._copy or self._file
         if self._is_read:
             source.seek(0)

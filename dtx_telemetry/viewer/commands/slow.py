@@ -1,0 +1,123 @@
+"""``slow``: how long everything takes."""
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..model.events import CLOSINGS
+from ..model.routes import route_of
+from ..model.scope import status_of
+from ..progress import watched
+from ..query import Query, code, say, say_foreign
+from ..reading.line import Line
+from ..reading.search import find_lines
+from ..reading.unwrap import Unwrapper
+
+__all__ = ["Group", "group_durations", "run"]
+
+#: All lines that tell a duration have this in them: ``duration_ms``, ``task.queue_ms``.
+_TEXTS = (b"_ms",)
+#: How a request was answered says more than that it was.
+_REQUEST = "request"
+
+
+class _Key(NamedTuple):
+    kind: str
+    name: str
+
+
+@dataclass
+class Group:
+    """What took its time under one name.
+
+    Attributes:
+        durations: in milliseconds.
+        queued: how long tasks waited, in milliseconds.
+        errors: how many ended in a failure.
+    """
+
+    kind: str
+    name: str
+    durations: array[float] = field(default_factory=lambda: array("d"))
+    queued: array[float] = field(default_factory=lambda: array("d"))
+    errors: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return count, errors and percentiles; milliseconds all."""
+        durations, queued = sorted(self.durations), sorted(self.queued)
+        shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "count": len(durations),
+            "errors": self.errors,
+            **{name: _percentile(durations, share) for name, share in shares.items()},
+            "queue_p50_ms": _percentile(queued, 0.5),
+            "queue_p95_ms": _percentile(queued, 0.95),
+        }
+
+
+def run(query: Query, *, as_json: bool = False) -> int:
+    """Show the slowest groups first."""
+    unwrapper = Unwrapper()
+    with query.inputs() as inputs:
+        lines = filter(query.filters.match, find_lines(watched(inputs), _TEXTS, unwrapper))
+        groups = group_durations(lines)
+    say_foreign(unwrapper)
+    results = [group.as_json() for group in groups]
+    results.sort(key=lambda result: result["p95_ms"] or 0.0, reverse=True)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+    elif results:
+        from ..show.tables import show_slow
+
+        show_slow(results)
+    else:
+        say("no line tells how long anything took")
+    return code(inputs, found=bool(results))
+
+
+def group_durations(lines: Iterable[Line]) -> list[Group]:
+    """Return the groups of *lines*, in the order in which they come up."""
+    groups: dict[_Key, Group] = {}
+    for line in lines:
+        event = line.own_event
+        if event == "task_started":
+            waited = line.number("task.queue_ms")
+            if waited is not None:
+                _group(groups, "task", line).queued.append(waited)
+        elif event in CLOSINGS and (took := line.number("duration_ms")) is not None:
+            closing = CLOSINGS[event]
+            group = _group(groups, closing.kind, line)
+            group.durations.append(took)
+            group.errors += (closing.failed and line.level != "info") or (status_of(line) or 0) >= 500
+    return [group for group in groups.values() if group.durations]
+
+
+def _group(groups: dict[_Key, Group], kind: str, line: Line) -> Group:
+    key = _Key(kind, _name(kind, line))
+    group = groups.get(key)
+    if group is None:
+        group = groups[key] = Group(*key)
+    return group
+
+
+def _name(kind: str, line: Line) -> str:
+    if kind == _REQUEST:
+        return route_of(line.fields)
+    if kind == "message":
+        return line.text("ws.message_type") or ""
+    if kind == "connection":
+        labels = line.fields.get("labels")
+        return ",".join(map(str, labels)) if isinstance(labels, list) else ""
+    return line.text(f"{kind}.name") or ""
+
+
+def _percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the value that *share* of the sorted *values* do not exceed, ``None`` where there are none."""
+    return values[max(ceil(share * len(values)) - 1, 0)] if values else None
