@@ -5,13 +5,13 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from ..model.events import CLOSINGS
 from ..model.routes import route_of
-from ..model.scope import status_of
+from ..model.scope import has_failed
 from ..progress import watched
 from ..query import Query, code, say, say_foreign
 from ..reading.line import Line
@@ -22,13 +22,6 @@ __all__ = ["Group", "group_durations", "run"]
 
 #: All lines that tell a duration have this in them: ``duration_ms``, ``task.queue_ms``.
 _TEXTS = (b"_ms",)
-#: How a request was answered says more than that it was.
-_REQUEST = "request"
-
-
-class _Key(NamedTuple):
-    kind: str
-    name: str
 
 
 @dataclass
@@ -84,31 +77,30 @@ def run(query: Query, *, as_json: bool = False) -> int:
 
 def group_durations(lines: Iterable[Line]) -> list[Group]:
     """Return the groups of *lines*, in the order in which they come up."""
-    groups: dict[_Key, Group] = {}
+    groups: dict[tuple[str, str], Group] = {}
     for line in lines:
         event = line.own_event
         if event == "task_started":
             waited = line.number("task.queue_ms")
             if waited is not None:
                 _group(groups, "task", line).queued.append(waited)
-        elif event in CLOSINGS and (took := line.number("duration_ms")) is not None:
-            closing = CLOSINGS[event]
+        elif (closing := CLOSINGS.get(event)) is not None and (took := line.number("duration_ms")) is not None:
             group = _group(groups, closing.kind, line)
             group.durations.append(took)
-            group.errors += (closing.failed and line.level != "info") or (status_of(line) or 0) >= 500
+            group.errors += has_failed(line, closing)
     return [group for group in groups.values() if group.durations]
 
 
-def _group(groups: dict[_Key, Group], kind: str, line: Line) -> Group:
-    key = _Key(kind, _name(kind, line))
-    group = groups.get(key)
+def _group(groups: dict[tuple[str, str], Group], kind: str, line: Line) -> Group:
+    name = _name(kind, line)
+    group = groups.get((kind, name))
     if group is None:
-        group = groups[key] = Group(*key)
+        group = groups[kind, name] = Group(kind, name)
     return group
 
 
 def _name(kind: str, line: Line) -> str:
-    if kind == _REQUEST:
+    if kind == "request":
         return route_of(line.fields)
     if kind == "message":
         return line.text("ws.message_type") or ""

@@ -9,10 +9,11 @@ from ..reading.line import Line
 from .join import Life
 from .scope import Scope
 
-__all__ = ["Row", "Waterfall", "lay_out"]
+__all__ = ["ID_FIELDS", "Row", "Waterfall", "lay_out"]
 
 
-_IDS = {"task": ("task.id",), "connection": ("ws.conn_id",), "message": ("ws.conn_id",)}
+#: The id that each kind of scope has besides its ``request.id``.
+ID_FIELDS = {"task": ("task.id",), "connection": ("ws.conn_id",), "message": ("ws.conn_id",)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _rows_as_json(rows: Sequence[Row], match: Callable[[Line], bool]) -> list[di
 
 def _as_json(row: Row, places: Mapping[int, int]) -> dict[str, Any]:
     scope = row.scope
-    said = {name: scope.field(name) for name in (*_IDS.get(scope.kind, ()), "user.id", "labels")}
+    said = {name: scope.field(name) for name in (*ID_FIELDS.get(scope.kind, ()), "user.id", "labels")}
     return {
         "kind": scope.kind,
         "name": scope.name,

@@ -14,12 +14,10 @@ _ID = re.compile(r"(?:\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[
 def route_of(fields: Mapping[str, Any]) -> str:
     """Return a request's method and route: the pattern that matched where the event has it, else its path without ids."""
     method = fields.get("http.method") or fields.get("http.request.method") or ""
-    route = fields.get("http.route") or ""
-    if "url.path" not in fields:
+    path, route = fields.get("url.path"), fields.get("http.route") or ""
+    if path is None:
         route = _without_ids(str(route))
-    elif not route:
-        route = _without_ids(str(fields["url.path"]))
-    return f"{method} {route}".strip()
+    return f"{method} {route or _without_ids(str(path or ''))}".strip()
 
 
 def place_of(fields: Mapping[str, Any]) -> str:
@@ -30,6 +28,6 @@ def place_of(fields: Mapping[str, Any]) -> str:
     return route_of(fields) or str(fields["logger"])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _without_ids(path: str) -> str:
     return "/".join([_ID.sub("{id}", segment) if _ID.match(segment) else segment for segment in path.split("/")])

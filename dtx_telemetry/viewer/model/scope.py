@@ -7,7 +7,7 @@ from typing import Any
 from ..reading.line import Line
 from .events import CLOSINGS, Closing, Kind
 
-__all__ = ["Scope", "request_name", "status_of"]
+__all__ = ["Scope", "has_failed", "request_name", "status_of"]
 
 _OPEN = Closing("", "running")
 # Without ``log_messages`` nothing tells the end of a message.
@@ -97,9 +97,7 @@ class Scope:
     @property
     def failed(self) -> bool:
         """Whether it ended in a failure; an exception that a task declares is none."""
-        if self.closing is None:
-            return False
-        return (self._ending.failed and self.closing.level != "info") or (self.http_status or 0) >= 500
+        return self.closing is not None and has_failed(self.closing, self._ending)
 
     @property
     def notable(self) -> bool:
@@ -155,6 +153,13 @@ class Scope:
         if self.closing is not None:
             return CLOSINGS[self.closing.event]
         return _OPEN_MESSAGE if self.kind == "message" else _OPEN
+
+
+def has_failed(line: Line, closing: Closing) -> bool:
+    """Whether *line*, which says *closing*, tells of a failure; an exception that a task declares is logged as info."""
+    if closing.failed:
+        return line.level != "info"
+    return closing.kind == "request" and (status_of(line) or 0) >= 500
 
 
 def request_name(closing: Line) -> str:

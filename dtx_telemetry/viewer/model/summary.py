@@ -5,7 +5,7 @@ from typing import Any
 
 from ..reading.line import Line
 from .events import CLOSINGS, Kind
-from .scope import request_name, status_of
+from .scope import has_failed, request_name, status_of
 
 __all__ = ["Summary", "summarize"]
 
@@ -104,7 +104,7 @@ class Summary:
         closing, status = CLOSINGS[line.event], status_of(line)
         self.status = closing.outcome if status is None else str(status)
         self.duration = line.duration
-        self.failed = (closing.failed and line.level != "info") or (status or 0) >= 500
+        self.failed = has_failed(line, closing)
 
     @staticmethod
     def _key(line: Line, kind: Kind) -> str:

@@ -9,6 +9,7 @@ __all__ = ["OWN_NAMES", "Line", "parse_time"]
 #: The fields that every line has.
 OWN_NAMES = ("timestamp", "level", "logger", "event")
 _OURS = "dtx_telemetry"
+_NUMBERS = (float, int)
 
 
 class Line:
@@ -32,17 +33,20 @@ class Line:
 
     @property
     def event(self) -> str:
-        return str(self.fields["event"])
+        event: str = self.fields["event"]
+        return event
 
     @property
     def level(self) -> str:
-        return str(self.fields["level"])
+        level: str = self.fields["level"]
+        return level
 
     @property
     def own_event(self) -> str:
         """The event where the library logged it, else an empty string: an application may use the same names."""
         fields = self.fields
-        return str(fields["event"]) if str(fields["logger"]).startswith(_OURS) else ""
+        event: str = fields["event"] if fields["logger"].startswith(_OURS) else ""
+        return event
 
     def text(self, name: str) -> str | None:
         """Return a field that is a non-empty string, else ``None``."""
@@ -51,10 +55,8 @@ class Line:
 
     def number(self, name: str) -> float | None:
         """Return a field that is a number and not negative, else ``None``."""
-        value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value) if 0 <= value < 2**53 else None
+        value: Any = self.fields.get(name)
+        return float(value) if type(value) in _NUMBERS and 0 <= value < 2**53 else None
 
     @property
     def duration(self) -> float | None:

@@ -4,7 +4,7 @@ from math import floor, log10
 
 from .text import length_text
 
-__all__ = ["axis", "bar"]
+__all__ = ["axis", "bar", "ticks"]
 
 _HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT = "━╸╺"
 _LIGHT, _LIGHT_LEFT, _LIGHT_RIGHT = "─╴╶"
@@ -45,16 +45,19 @@ def _cell(column: int, wait: int, run: int, stop: int) -> str:
 
 def axis(length: float, columns: int) -> str:
     """Return an axis of *length* seconds: round times at their places."""
-    step = _step(length, max(columns // _MIN_TICK_WIDTH, 1))
     cells = [" "] * columns
-    tick = 0.0
-    while step and tick <= length:
-        text = f"╷{_tick_text(tick, step)}"
-        column = round(tick / length * columns) if length else 0
-        if column + len(text) <= columns:
-            cells[column : column + len(text)] = text
-        tick += step
+    for tick, text in ticks(length, columns // _MIN_TICK_WIDTH):
+        shown, column = f"╷{text}", round(tick / length * columns) if length else 0
+        if column + len(shown) <= columns:
+            cells[column : column + len(shown)] = shown
     return "".join(cells).rstrip()
+
+
+def ticks(length: float, most: int) -> list[tuple[float, str]]:
+    """Return round times between 0 and *length* seconds, about so many, and what each is called."""
+    step = _step(length, max(most, 1))
+    count = floor(length / step + 1e-9) + 1 if step else 1
+    return [(number * step, _tick_text(number * step, step)) for number in range(count)]
 
 
 def _step(length: float, most: int) -> float:

@@ -10,15 +10,17 @@ from typing import Any
 import orjson
 
 from ...rendering.escape import printable
-from ..model.layout import Row, Waterfall
+from ..model.layout import ID_FIELDS, Row, Waterfall
 from ..model.scope import Scope
 from ..reading.line import OWN_NAMES, Line
-from .text import day_and_time, label, length_text, notes, status_text, time_text
+from .bars import ticks
+from .text import context, day_and_time, duration_text, label, length_text, notes, own_fields, status_text, time_text
 
 __all__ = ["page"]
 
 _BLOCKS = ("exception", "stack")
 _MAX_DEPTH = 5
+_TICKS = 5
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -40,7 +42,7 @@ def page(waterfall: Waterfall, match: Callable[[Line], bool]) -> str:
     """Return the page of *waterfall*, with the lines for which *match* holds."""
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     life = waterfall.life
-    about = [f"{day_and_time(waterfall.begin)} · {length_text(waterfall.length)}"]
+    about = [" · ".join([day_and_time(waterfall.begin), length_text(waterfall.length), *context(life.lines)])]
     about += [f"trace {trace_id}" for trace_id in life.values("trace_id")]
     return _PAGE.format(
         policy=_policy(style),
@@ -62,19 +64,18 @@ def _text(value: object) -> str:
 
 
 def _axis(length: float) -> str:
-    quarters = [f'<text x="{part * 25}%" y="80%">{_text(length_text(length * part / 4))}</text>' for part in range(4)]
-    return "".join(quarters)
+    shown = [(100 * tick / length if length else 0.0, text) for tick, text in ticks(length, _TICKS)]
+    return "".join(f'<text x="{place:.3f}%" y="80%">{_text(text)}</text>' for place, text in shown if place < 95)
 
 
 def _row(row: Row, length: float, match: Callable[[Line], bool]) -> str:
     scope = row.scope
-    time = scope.status if scope.running else length_text(row.duration)
     lines = "".join(_line(line) for line in scope.lines if match(line))
     error = f'<p class="error">{_text(scope.error)}</p>' if scope.error is not None else ""
     about = f'<p class="note">{_text(" · ".join([*notes(row), *_ids(scope)]))}</p>'
     return (
         f'<details class="{scope.kind}{_state(scope)}"><summary>{_name(row)}{_bar(row, length)}'
-        f'<span class="time">{_text(time)}</span></summary>'
+        f'<span class="time">{_text(duration_text(row))}</span></summary>'
         f'<div class="lines">{about}{error}<table>{lines}</table></div></details>'
     )
 
@@ -93,7 +94,7 @@ def _name(row: Row) -> str:
 
 
 def _ids(scope: Scope) -> list[str]:
-    return [f"{name} {scope.field(name)}" for name in ("task.id", "ws.conn_id", "user.id") if scope.field(name) is not None]
+    return [f"{name} {scope.field(name)}" for name in ID_FIELDS.get(scope.kind, ()) if scope.field(name) is not None]
 
 
 def _bar(row: Row, length: float) -> str:
@@ -106,7 +107,7 @@ def _bar(row: Row, length: float) -> str:
 
 
 def _line(line: Line) -> str:
-    fields = {key: value for key, value in line.fields.items() if key not in OWN_NAMES and key not in _BLOCKS}
+    fields = {key: value for key, value in own_fields(line).items() if key not in OWN_NAMES and key not in _BLOCKS}
     blocks = "".join(_block(str(line.fields[name])) for name in _BLOCKS if name in line.fields)
     level = f" level-{line.level}" if line.level.isalpha() else ""
     return (

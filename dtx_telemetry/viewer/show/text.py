@@ -1,12 +1,29 @@
 """Texts of results that a terminal and a page share."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from ..model.layout import Row
 from ..model.scope import Scope
+from ..reading.line import Line
 
-__all__ = ["day_and_time", "label", "length_text", "notes", "status_text", "time_text"]
+__all__ = [
+    "context",
+    "cut_middle",
+    "day_and_time",
+    "duration_text",
+    "label",
+    "length_text",
+    "notes",
+    "own_fields",
+    "status_text",
+    "time_text",
+]
 
+#: What the lines of a scope have in common, and its heading says.
+_COMMON = frozenset({"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"})
+_TASKS = frozenset({"task.id", "task.name"})
 _QUIET = frozenset({"completed", "closed", "handled"})
 
 
@@ -39,6 +56,15 @@ def status_text(scope: Scope) -> str:
     return "" if scope.status in _QUIET else scope.status
 
 
+def duration_text(row: Row) -> str:
+    """Return how long a row took; that it is not over, where it is not; nothing where that is not known."""
+    if row.scope.running:
+        return row.scope.status
+    if row.scope.closing is None and not row.duration:
+        return ""
+    return f"{'~' if row.scope.shift else ''}{length_text(row.duration)}"
+
+
 def notes(row: Row) -> list[str]:
     """Return what else there is to say about a row."""
     scope = row.scope
@@ -60,3 +86,30 @@ def day_and_time(seconds: float) -> str:
 def time_text(seconds: float) -> str:
     """Return a time of day as ``19:37:36.166``, in the local zone."""
     return day_and_time(seconds)[11:]
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return *text* in no more than *width* characters: of a path or a dotted name, both ends tell more than the middle."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def context(lines: Sequence[Line]) -> list[str]:
+    """Return whom *lines* are about and what: ``user 42``, ``tournament 5``, ``draft 12``."""
+    fields: dict[str, Any] = {}
+    for line in reversed(lines):
+        fields.update(line.fields)
+    labels = fields.get("labels")
+    names = dict.fromkeys(["user", *map(str, labels)] if isinstance(labels, list) else ["user"])
+    with_ids = [(name, fields.get(f"{name}.id", "")) for name in names]
+    return [f"{name} {value}".rstrip() for name, value in with_ids if name != "user" or value != ""]
+
+
+def own_fields(line: Line) -> dict[str, Any]:
+    """Return what *line* says besides what all lines of its scope say."""
+    common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
+    labels = line.fields.get("labels")
+    ids = {f"{name}.id" for name in labels} if isinstance(labels, list) else set()
+    return {key: value for key, value in line.fields.items() if key not in common and key not in ids}

@@ -1,11 +1,11 @@
 """A life as a waterfall in the terminal."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rich.text import Text
 
+from ...rendering.escape import printable
 from ...rendering.pretty import local_time
 from ...rendering.styles import leave, paint
 from ...rendering.terminal import lay_out
@@ -14,7 +14,7 @@ from ..model.scope import Scope
 from ..reading.line import Line
 from .bars import axis, bar
 from .console import make_console, safe
-from .text import day_and_time, label, length_text, notes, status_text
+from .text import context, cut_middle, day_and_time, duration_text, label, length_text, notes, own_fields, status_text
 
 __all__ = ["render", "show_waterfall"]
 
@@ -31,9 +31,6 @@ _TIME_WIDTH = 9
 #: From so many columns on, notes have a column of their own.
 _WIDE = 110
 _NOTES_WIDTH = 26
-#: What the lines of a scope have in common, and its heading says.
-_COMMON = frozenset({"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"})
-_TASKS = frozenset({"task.id", "task.name"})
 
 
 @dataclass(frozen=True)
@@ -88,22 +85,11 @@ def _widths(rows: Iterable[Row], columns: int) -> _Widths:
 
 def _heading(waterfall: Waterfall) -> Iterator[Text]:
     life = waterfall.life
-    said = [day_and_time(waterfall.begin), length_text(waterfall.length), *_context(life.lines)]
+    said = [day_and_time(waterfall.begin), length_text(waterfall.length), *context(life.lines)]
     yield Text("  ").join(safe(request_id, "bold") for request_id in life.values("request.id"))
     yield safe(" · ".join(said), "dim")
     for trace_id in life.values("trace_id"):
         yield safe(f"trace {trace_id}", "dim")
-
-
-def _context(lines: Sequence[Line]) -> list[str]:
-    """Return who it was and what it was about."""
-    fields: dict[str, Any] = {}
-    for line in reversed(lines):
-        fields.update(line.fields)
-    labels = fields.get("labels")
-    names = ["user", *labels] if isinstance(labels, list) else ["user"]
-    with_ids = [(str(name), fields.get(f"{name}.id", "")) for name in dict.fromkeys(map(str, names))]
-    return [f"{name} {value}".rstrip() for name, value in with_ids if name != "user" or value != ""]
 
 
 def _row(row: Row, length: float, widths: _Widths) -> Text:
@@ -113,26 +99,18 @@ def _row(row: Row, length: float, widths: _Widths) -> Text:
     before, light, heavy = bar(*places, columns=widths.bar)
     drawn = Text.assemble(before, (light, "dim"), (heavy, style))
     drawn.pad_right(widths.bar - drawn.cell_len)
-    text = Text.assemble(_label(row, widths.label, style), " ", drawn, " ", f"{_time(row):>{_TIME_WIDTH}}")
+    text = Text.assemble(_label(row, widths.label, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
     if widths.notes:
         text.append("  ").append_text(_cut(safe(" · ".join(notes(row)), "dim"), widths.notes))
     text.rstrip()
     return text
 
 
-def _time(row: Row) -> str:
-    if row.scope.running:
-        return row.scope.status
-    if row.scope.closing is None and not row.duration:
-        return ""
-    return f"{'~' if row.scope.shift else ''}{length_text(row.duration)}"
-
-
 def _label(row: Row, width: int, style: str) -> Text:
     status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
     guides = Text(_guides(row), style="dim")
     room = width - guides.cell_len - (status.cell_len + 1 if status else 0)
-    name = _cut(safe(label(row.scope), style), max(room, 1))
+    name = safe(cut_middle(printable(label(row.scope)), max(room, 1)), style)
     text = Text.assemble(guides, name, " " if status else "", status)
     return _cut(text, width, pad=True)
 
@@ -171,13 +149,6 @@ def _lines(
             yield Text()
             yield safe(label(row.scope), f"bold {_style(row.scope)}")
         for line in lines:
-            yield from Text.from_ansi(lay_out(_own(line), columns, painted).rstrip("\n")).split("\n")
-
-
-def _own(line: Line) -> dict[str, Any]:
-    """Return a line without what its scope's heading says."""
-    common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
-    labels = line.fields.get("labels")
-    ids = {f"{name}.id" for name in labels} if isinstance(labels, list) else set()
-    own = {key: value for key, value in line.fields.items() if key not in common and key not in ids}
-    return {**own, "timestamp": local_time(line.time)}
+            yield from Text.from_ansi(
+                lay_out({**own_fields(line), "timestamp": local_time(line.time)}, columns, painted).rstrip("\n")
+            ).split("\n")
