@@ -95,7 +95,7 @@ def _query(options: argparse.Namespace) -> Any:
 
     files, pairs = split_pairs(options.words)
     since, until = (None if text is None else parse_moment(text) for text in (options.since, options.until))
-    return Query(files, Filters(options.level, options.logger, options.event, since, until, pairs))
+    return Query(files, Filters(options.level, tuple(options.logger), tuple(options.event), since, until, tuple(pairs)))
 
 
 def _pretty(options: argparse.Namespace) -> int:

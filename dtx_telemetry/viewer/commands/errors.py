@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ..model.events import FAILURES
 from ..model.routes import place_of
 from ..model.scope import status_of
 from ..progress import watched
@@ -20,7 +21,6 @@ __all__ = ["Group", "group_errors", "run"]
 
 #: All lines of these levels have one of these in them, also where a collector has put the line into a string.
 _TEXTS = (b'"error', b'"critical')
-_LEVELS = frozenset({"error", "critical"})
 _TYPE = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _FRAME = re.compile(r'^ +File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
 _INSTALLED = re.compile(r"site-packages|dist-packages|/lib/python3|^<frozen ")
@@ -70,7 +70,8 @@ def run(query: Query, *, as_json: bool = False) -> int:
     """Show the most frequent errors first."""
     unwrapper = Unwrapper()
     with query.inputs() as inputs:
-        groups = group_errors(filter(query.filters.match, find_lines(watched(inputs), _TEXTS, unwrapper)))
+        lines = find_lines(watched(inputs), _TEXTS, unwrapper)
+        groups = group_errors(query.filters.of(lines))
     say_foreign(unwrapper)
     groups.sort(key=lambda group: group.count, reverse=True)
     if as_json:
@@ -89,7 +90,7 @@ def group_errors(lines: Iterable[Line]) -> list[Group]:
     """Return the groups of those of *lines* that are errors, in the order in which they come up."""
     groups: dict[_Key, Group] = {}
     for line in lines:
-        if line.level in _LEVELS:
+        if line.level in FAILURES:
             key = _Key(_type(line), _place(line))
             group = groups.get(key)
             if group is None:

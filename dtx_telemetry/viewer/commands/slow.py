@@ -2,19 +2,18 @@
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
 import orjson
 
-from ..model.events import CLOSINGS
+from ..model.events import CLOSINGS, FAILURES
 from ..model.routes import route_of
-from ..model.scope import has_failed
 from ..progress import watched
 from ..query import Query, code, say, say_foreign
-from ..reading.line import Line
+from ..reading.line import OURS, Line
 from ..reading.search import find_lines
 from ..reading.unwrap import Unwrapper
 
@@ -22,6 +21,15 @@ __all__ = ["Group", "group_durations", "run"]
 
 #: All lines that tell a duration have this in them: ``duration_ms``, ``task.queue_ms``.
 _TEXTS = (b"_ms",)
+_NUMBERS = (float, int)
+#: The field that each kind of scope is grouped by; a request's route is made of several.
+_NAMES = {
+    "task": "task.name",
+    "message": "ws.message_type",
+    "connection": "labels",
+    "command": "command.name",
+    "operation": "operation.name",
+}
 
 
 @dataclass
@@ -59,8 +67,8 @@ def run(query: Query, *, as_json: bool = False) -> int:
     """Show the slowest groups first."""
     unwrapper = Unwrapper()
     with query.inputs() as inputs:
-        lines = filter(query.filters.match, find_lines(watched(inputs), _TEXTS, unwrapper))
-        groups = group_durations(lines)
+        lines = find_lines(watched(inputs), _TEXTS, unwrapper)
+        groups = group_durations(query.filters.of(lines))
     say_foreign(unwrapper)
     results = [group.as_json() for group in groups]
     results.sort(key=lambda result: result["p95_ms"] or 0.0, reverse=True)
@@ -79,35 +87,28 @@ def group_durations(lines: Iterable[Line]) -> list[Group]:
     """Return the groups of *lines*, in the order in which they come up."""
     groups: dict[tuple[str, str], Group] = {}
     for line in lines:
-        event = line.own_event
-        if event == "task_started":
-            waited = line.number("task.queue_ms")
-            if waited is not None:
-                _group(groups, "task", line).queued.append(waited)
-        elif (closing := CLOSINGS.get(event)) is not None and (took := line.number("duration_ms")) is not None:
-            group = _group(groups, closing.kind, line)
-            group.durations.append(took)
-            group.errors += has_failed(line, closing)
+        fields = line.fields
+        closing = CLOSINGS.get(fields["event"])
+        # Asked here and not of the line, since this is done for every one of millions.
+        if closing is not None and fields["logger"].startswith(OURS):
+            took: Any = fields.get("duration_ms")
+            if type(took) in _NUMBERS:
+                group = _group(groups, closing.kind, fields)
+                group.durations.append(took)
+                group.errors += fields["level"] in FAILURES
+        elif closing is None and line.own_event == "task_started" and (waited := line.number("task.queue_ms")) is not None:
+            _group(groups, "task", fields).queued.append(waited)
     return [group for group in groups.values() if group.durations]
 
 
-def _group(groups: dict[tuple[str, str], Group], kind: str, line: Line) -> Group:
-    name = _name(kind, line)
+def _group(groups: dict[tuple[str, str], Group], kind: str, fields: Mapping[str, Any]) -> Group:
+    name = route_of(fields) if kind == "request" else fields.get(_NAMES[kind]) or ""
+    if type(name) is not str:
+        name = ",".join(map(str, name)) if isinstance(name, list) else str(name)
     group = groups.get((kind, name))
     if group is None:
         group = groups[kind, name] = Group(kind, name)
     return group
-
-
-def _name(kind: str, line: Line) -> str:
-    if kind == "request":
-        return route_of(line.fields)
-    if kind == "message":
-        return line.text("ws.message_type") or ""
-    if kind == "connection":
-        labels = line.fields.get("labels")
-        return ",".join(map(str, labels)) if isinstance(labels, list) else ""
-    return line.text(f"{kind}.name") or ""
 
 
 def _percentile(values: Sequence[float], share: float) -> float | None:

@@ -8,16 +8,17 @@ from typing import Any
 __all__ = ["place_of", "route_of"]
 
 # Numbers, UUIDs and what else is long and hexadecimal, with or without a format suffix.
-_ID = re.compile(r"(?:\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{16,})(?=\.\w+$|$)")
+_ID = re.compile(r"^(?:\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{16,})(?=\.\w+$|$)")
 
 
 def route_of(fields: Mapping[str, Any]) -> str:
     """Return a request's method and route: the pattern that matched where the event has it, else its path without ids."""
-    method = fields.get("http.method") or fields.get("http.request.method") or ""
-    path, route = fields.get("url.path"), fields.get("http.route") or ""
-    if path is None:
-        route = _without_ids(str(route))
-    return f"{method} {route or _without_ids(str(path or ''))}".strip()
+    get = fields.get
+    method, route, path = get("http.method"), get("http.route"), get("url.path")
+    try:
+        return _route(method if method is not None else get("http.request.method"), route, path)
+    except TypeError:  # something else than text, which an application may log
+        return _route(str(method), str(route), str(path))
 
 
 def place_of(fields: Mapping[str, Any]) -> str:
@@ -29,5 +30,9 @@ def place_of(fields: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _without_ids(path: str) -> str:
-    return "/".join([_ID.sub("{id}", segment) if _ID.match(segment) else segment for segment in path.split("/")])
+def _route(method: object, route: object, path: object) -> str:
+    if path is not None and route:
+        named = str(route)
+    else:
+        named = "/".join([_ID.sub("{id}", part) for part in str(path or route or "").split("/")])
+    return f"{method} {named}" if method else named

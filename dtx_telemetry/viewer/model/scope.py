@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..reading.line import Line
-from .events import CLOSINGS, Closing, Kind
+from .events import CLOSINGS, FAILURES, Closing, Kind
 
-__all__ = ["Scope", "has_failed", "request_name", "status_of"]
+__all__ = ["Scope", "request_name", "status_of"]
 
 _OPEN = Closing("", "running")
 # Without ``log_messages`` nothing tells the end of a message.
@@ -97,16 +97,14 @@ class Scope:
     @property
     def failed(self) -> bool:
         """Whether it ended in a failure; an exception that a task declares is none."""
-        return self.closing is not None and has_failed(self.closing, self._ending)
+        return self.closing is not None and self.closing.level in FAILURES
 
     @property
     def notable(self) -> bool:
         """Whether it ended neither well nor in a failure: cancelled, retried, refused."""
-        return (
-            not self.failed
-            and self.closing is not None
-            and (self.outcome not in _QUIET_OUTCOMES or (self.http_status or 0) >= 400)
-        )
+        if self.closing is None or self.failed:
+            return False
+        return self.closing.level == "warning" or self.outcome not in _QUIET_OUTCOMES
 
     @property
     def http_status(self) -> int | None:
@@ -153,13 +151,6 @@ class Scope:
         if self.closing is not None:
             return CLOSINGS[self.closing.event]
         return _OPEN_MESSAGE if self.kind == "message" else _OPEN
-
-
-def has_failed(line: Line, closing: Closing) -> bool:
-    """Whether *line*, which says *closing*, tells of a failure; an exception that a task declares is logged as info."""
-    if closing.failed:
-        return line.level != "info"
-    return closing.kind == "request" and (status_of(line) or 0) >= 500
 
 
 def request_name(closing: Line) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..reading.line import Line
-from .events import CLOSINGS, Kind
-from .scope import has_failed, request_name, status_of
+from .events import CLOSINGS, FAILURES, Kind
+from .scope import request_name, status_of
 
 __all__ = ["Summary", "summarize"]
 
@@ -72,7 +72,7 @@ class Summary:
             self.user = fields.get("user.id")
         if not self.labels and isinstance(labels := fields.get("labels"), list):
             self.labels = [str(label) for label in labels]
-        if line.level in ("error", "critical"):
+        if line.level in FAILURES:
             self.errors += 1
         self.tasks += event == "task_published"
         self.messages += event == "ws_handled"
@@ -104,7 +104,7 @@ class Summary:
         closing, status = CLOSINGS[line.event], status_of(line)
         self.status = closing.outcome if status is None else str(status)
         self.duration = line.duration
-        self.failed = has_failed(line, closing)
+        self.failed = line.level in FAILURES
 
     @staticmethod
     def _key(line: Line, kind: Kind) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -38,11 +38,11 @@ class Filters:
     """
 
     level: str | None = None
-    loggers: Sequence[str] = ()
-    events: Sequence[str] = ()
+    loggers: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     since: float | None = None
     until: float | None = None
-    pairs: Sequence[tuple[str, str]] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def any(self) -> bool:
@@ -56,6 +56,10 @@ class Filters:
         if self.since is not None or self.until is not None:
             tests.append(self.in_time)
         return (lambda line: all(test(line) for test in tests)) if tests else _always
+
+    def of(self, lines: Iterable[Line]) -> Iterable[Line]:
+        """Return those of *lines* that are wanted."""
+        return filter(self.match, lines) if self.any else lines
 
     def in_time(self, line: Line) -> bool:
         """Return whether a line is of the time that is asked for."""

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["OWN_NAMES", "Line", "parse_time"]
+__all__ = ["OURS", "OWN_NAMES", "Line", "parse_time"]
 
 #: The fields that every line has.
 OWN_NAMES = ("timestamp", "level", "logger", "event")
-_OURS = "dtx_telemetry"
+#: The first part of the names of the library's own loggers.
+OURS = "dtx_telemetry"
 _NUMBERS = (float, int)
 
 
@@ -17,19 +18,25 @@ class Line:
 
     Attributes:
         fields: everything that it says.
-        time: when it was logged, in seconds since the epoch.
         raw: its JSON, without what a container runtime or collector put around it.
     """
 
-    __slots__ = ("fields", "raw", "time")
+    __slots__ = ("_time", "fields", "raw")
 
-    def __init__(self, fields: Mapping[str, Any], time: float, raw: bytes) -> None:
+    def __init__(self, fields: Mapping[str, Any], raw: bytes) -> None:
         self.fields = fields
-        self.time = time
         self.raw = raw
+        self._time: float | None = None
 
     def __repr__(self) -> str:
         return f"<Line {self.fields['timestamp']} {self.event}>"
+
+    @property
+    def time(self) -> float:
+        """When it was logged, in seconds since the epoch; read when it is asked for, since most lines are only counted."""
+        if self._time is None:
+            self._time = parse_time(self.fields["timestamp"]) or 0.0
+        return self._time
 
     @property
     def event(self) -> str:
@@ -45,7 +52,7 @@ class Line:
     def own_event(self) -> str:
         """The event where the library logged it, else an empty string: an application may use the same names."""
         fields = self.fields
-        event: str = fields["event"] if fields["logger"].startswith(_OURS) else ""
+        event: str = fields["event"] if fields["logger"].startswith(OURS) else ""
         return event
 
     def text(self, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from .line import Line
-from .unwrap import Unwrapper, has_pieces
+from .unwrap import Unwrapper, has_pieces, parse
 
 __all__ = ["find_lines", "lines_with"]
 
@@ -19,12 +19,22 @@ def find_lines(pieces: Iterable[bytes], texts: Sequence[bytes], unwrapper: Unwra
     for piece in pieces:
         if unwrapper.holds_pieces or has_pieces(piece):
             yield from unwrapper.read(piece.split(b"\n"))
-        else:
-            yield from unwrapper.read(lines_with(piece, texts))
+            continue
+        for raw in lines_with(piece, texts):
+            line = parse(raw)
+            unwrapper.lines += 1
+            if line is not None:
+                yield line
+            else:
+                unwrapper.foreign += 1
 
 
 def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
     """Return the lines of *piece* that have one of *texts* in them."""
+    return _lines_with_one(piece, texts[0]) if len(texts) == 1 else _lines_with_any(piece, texts)
+
+
+def _lines_with_any(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
     found = {text: piece.find(text) for text in texts}
     while positions := [position for position in found.values() if position >= 0]:
         position = min(positions)
@@ -35,3 +45,14 @@ def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
         for text, position in found.items():
             if 0 <= position < end:
                 found[text] = piece.find(text, end)
+
+
+def _lines_with_one(piece: bytes, text: bytes) -> Iterator[bytes]:
+    find, rfind = piece.find, piece.rfind
+    position = find(text)
+    while position >= 0:
+        end = find(b"\n", position)
+        if end < 0:
+            end = len(piece)
+        yield piece[rfind(b"\n", 0, position) + 1 : end]
+        position = find(text, end)

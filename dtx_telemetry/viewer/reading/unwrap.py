@@ -5,12 +5,12 @@ that ``kubectl logs --prefix``, ``stern`` and ``docker compose logs`` print.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
-from .line import Line, parse_time
+from .line import Line
 
 __all__ = ["Unwrapper", "has_pieces", "parse"]
 
@@ -97,19 +97,28 @@ def has_pieces(text: bytes) -> bool:
 
 def parse(raw: bytes) -> Line | None:
     """Return the line that is in *raw*, whatever is around it; ``None`` where there is none."""
-    start = raw.find(b"{")
-    if start < 0:
+    if not raw.startswith(b"{"):
+        start = raw.find(b"{")
+        if start < 0:
+            return None
+        raw = raw[start:]
+    # Written out: this is done for every line that is read.
+    try:
+        value = orjson.loads(raw)
+        timestamp = value["timestamp"]
+        if type(timestamp) is type(value["level"]) is type(value["logger"]) is type(value["event"]) is str:
+            return Line(value, raw) if timestamp[4:5] == timestamp[7:8] == "-" else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    else:
         return None
-    inner = raw[start:] if start else raw
-    value = _loads(inner)
-    return _line(value, inner) or _wrapped_line(value)
+    return _wrapped_line(raw)
 
 
-def _wrapped_line(wrapper: Mapping[str, Any]) -> Line | None:
-    name = next((name for name in _INNER if name in wrapper), None)
-    text = _bytes(wrapper[name]) if name is not None else b""
-    inner = text[text.find(b"{") :].strip() if b"{" in text else b""
-    return _line(_loads(inner), inner) if inner else None
+def _wrapped_line(raw: bytes) -> Line | None:
+    wrapper = _loads(raw)
+    text = next((_bytes(wrapper[name]) for name in _INNER if name in wrapper), b"")
+    return parse(text.strip())
 
 
 def _bytes(value: object) -> bytes:
@@ -119,16 +128,6 @@ def _bytes(value: object) -> bytes:
         return bytes(value) if isinstance(value, list) else b""
     except (TypeError, ValueError):
         return b""
-
-
-def _line(value: dict[str, Any], raw: bytes) -> Line | None:
-    get = value.get
-    timestamp = get("timestamp")
-    # Written out: this is done for every line that is read.
-    if not (type(timestamp) is type(get("level")) is type(get("logger")) is type(get("event")) is str):
-        return None
-    time = parse_time(timestamp)
-    return None if time is None else Line(value, time, raw)
 
 
 def _loads(raw: bytes) -> dict[str, Any]:
