@@ -67,11 +67,14 @@ def _link_task(groups: Groups, key: tuple[str, str], published: list[Publication
     if not executions and first is not None:
         waiting.append(Scope("task", published=first.line))
     family = [*executions, *waiting]
+    if not family:
+        return []
     parent = _publisher(groups, key, family[0], first)
     if first is not None:
         _give(first, parent or family[0], family[0])
-    for retry in retries:
-        waiting += _link_retry(executions, retry)
+    base = min((execution.attempt or 0 for execution in executions), default=0)
+    for number, retry in enumerate(retries):
+        waiting += _link_retry(executions, retry, base + number)
     for scope in [*executions, *waiting]:
         scope.hang_under(parent)
     return waiting
@@ -84,19 +87,23 @@ def _sorted_out(executions: list[Scope], published: list[Publication]) -> tuple[
     return (published[0], published[1:]) if is_there else (None, published)
 
 
-def _link_retry(executions: list[Scope], retry: Publication) -> list[Scope]:
-    """Give a retry to the execution that asked for it; return it as a scope where it has not begun."""
-    asker = Timeline(executions).nearest(retry.line.time)
-    attempt = 1 + ((asker.attempt if asker is not None else None) or 0)
-    begun = [execution for execution in executions if execution.attempt == attempt]
-    scope = begun[0] if begun else Scope("task", published=retry.line, attempt=attempt)
+def _link_retry(executions: list[Scope], retry: Publication, attempt: int) -> list[Scope]:
+    """Give a retry to *attempt*, which asked for it; return it as a scope where it has not begun.
+
+    Its time says less: the next attempt may begin before the line about its publication is logged.
+    """
+    asker = next((execution for execution in reversed(executions) if (execution.attempt or 0) == attempt), None)
+    begun = [execution for execution in executions if execution.attempt == attempt + 1]
+    scope = begun[0] if begun else Scope("task", published=retry.line, attempt=attempt + 1)
     _give(retry, asker or scope, scope)
     return [] if begun else [scope]
 
 
 def _give(publication: Publication, asker: Scope, task: Scope) -> None:
     task.published = publication.line
-    if asker is not task:
+    if asker is task:  # where it was published nothing ran that is known
+        task.lines.append(publication.line)
+    else:
         task.asker = asker
         asker.add(publication.line)
 

@@ -87,7 +87,7 @@ class Scope:
     @property
     def outcome(self) -> str:
         """How it ended, in a word; ``running`` where it has not, ``queued`` where it has not begun either."""
-        return self._ending.outcome if self.lines else "queued"
+        return "queued" if all(line is self.published for line in self.lines) else self._ending.outcome
 
     @property
     def running(self) -> bool:

@@ -139,16 +139,15 @@ def _member() -> "zlib._Decompress":
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Return *pieces* cut anew, so that each ends where a line ends."""
-    rest = b""
+    begun: list[bytes] = []
+    length = 0
     for piece in pieces:
         end = piece.rfind(b"\n") + 1
-        if end:
-            yield rest + piece[:end] if rest or end < len(piece) else piece
-            rest = piece[end:]
-        else:
-            rest += piece
-        if len(rest) > _MAX_LENGTH:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
+        if end or length > _MAX_LENGTH:
+            yield b"".join([*begun, piece[:end]])
+            begun, length = [], 0
+        if end < len(piece):
+            begun.append(piece[end:])
+            length += len(piece) - end
+    if begun:
+        yield b"".join(begun)
