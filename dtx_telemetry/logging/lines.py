@@ -21,7 +21,6 @@ __all__ = [
     "Line",
     "LineBuilder",
     "bare_line",
-    "local_time",
     "message_text",
     "set_span_source",
     "utc_clock",
@@ -65,11 +64,6 @@ def utc_clock() -> Callable[[float], str]:
         return f"{text}{_DIGITS[micros // 1000]}{_DIGITS[micros % 1000]}Z"
 
     return utc_time
-
-
-def local_time(created: float) -> str:
-    """Return seconds since the epoch as ``2024-01-15 10:23:45``, in the process's own zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created))
 
 
 class LineBuilder:
