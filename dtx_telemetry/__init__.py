@@ -11,28 +11,33 @@ if TYPE_CHECKING:
     from .config import extract_labels
     from .context import bind_fields, carry_context, get_request_id
     from .http.outgoing import outgoing_headers
-    from .logging import get_logger
+    from .logging import ContextFilter, get_logger
+    from .operations import operation
     from .startup import init_telemetry
     from .websocket import telemetry_consumer
 
 __all__ = [
+    "ContextFilter",
     "bind_fields",
     "carry_context",
     "extract_labels",
     "get_logger",
     "get_request_id",
     "init_telemetry",
+    "operation",
     "outgoing_headers",
     "telemetry_consumer",
 ]
 
 _HOMES = {
+    "ContextFilter": "logging",
     "bind_fields": "context",
     "carry_context": "context",
     "extract_labels": "config",
     "get_logger": "logging",
     "get_request_id": "context",
     "init_telemetry": "startup",
+    "operation": "operations",
     "outgoing_headers": "http.outgoing",
     "telemetry_consumer": "websocket",
 }

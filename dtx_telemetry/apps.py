@@ -1,9 +1,13 @@
 """The Django app: being in ``INSTALLED_APPS`` is all the set-up that a project needs besides its middleware."""
 
+from collections.abc import Callable
+
 from django.apps import AppConfig
 from django.core.signals import setting_changed
 
 from . import config, startup
+from .errors import NotInstalledError
+from .guard import report
 
 __all__ = ["TelemetryConfig"]
 
@@ -15,20 +19,34 @@ class TelemetryConfig(AppConfig):
     verbose_name = "Telemetry"
 
     def ready(self) -> None:
-        """Set up logging, management commands, and, where they are installed, Celery's signals and the channel layers."""
-        from . import commands
+        """Set up logging, commands, Django's Tasks, and, where they are installed, Celery's signals and channel layers."""
+        from . import checks, commands, django_tasks
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
         config.reset()  # whoever asked for them before Django's settings were there got none of them
         startup.init_telemetry(stream=commands.default_stream())
-        try:
-            from . import celery  # noqa: F401 - imported for its signals
-        except ImportError:  # Celery is not installed
-            pass
-        try:
-            from .websocket import layer
-
-            layer.install()
-        except ImportError:  # Channels is not installed
-            pass
+        _where_installed(_connect_celery)
+        _where_installed(_wrap_channel_layers)
         commands.install()
+        checks.install()
+        django_tasks.install()
+
+
+def _where_installed(install: Callable[[], None]) -> None:
+    """Call *install*, unless its package is not installed. One that is there and cannot be imported is reported."""
+    try:
+        install()
+    except NotInstalledError:
+        pass
+    except Exception as error:
+        report(install.__name__.strip("_"), error)
+
+
+def _connect_celery() -> None:
+    from . import celery  # noqa: F401 - imported for its signals
+
+
+def _wrap_channel_layers() -> None:
+    from .websocket import layer
+
+    layer.install()

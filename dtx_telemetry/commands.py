@@ -4,6 +4,7 @@ Django has no signal for a command, so ``BaseCommand.execute`` is wrapped, once.
 those below, and any whose class says ``telemetry = False``.
 """
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from .config import get_settings
 from .errors import error_text
 from .guard import never_raises, wrap_method
 from .logging import configure, get_logger
+from .tracing import TRACING
 
 __all__ = ["default_stream", "install"]
 
@@ -23,6 +25,7 @@ _SERVERS = frozenset(
     {
         "celery",
         "daphne",
+        "db_worker",
         "dbshell",
         "gunicorn",
         "runserver",
@@ -58,10 +61,10 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
             _log_start()
             result = execute(self, *args, **options)
         except BaseException as error:
-            _log_end(scope, error)
+            _log_end(self, scope, error)
             raise
         else:
-            _log_end(scope, None)
+            _log_end(self, scope, None)
         finally:
             context.leave(scope)
         return result
@@ -81,9 +84,13 @@ def _begin(command: BaseCommand) -> context.Scope | None:
         return None
     fields = {"request.id": context.new_request_id(), "command.name": name}
     if context.current_scope() is None:
-        return context.enter_root(fields, own=settings.own_keys)
-    fields["request.id"] = context.get_request_id() or fields["request.id"]
-    return context.enter(fields)
+        scope = context.enter_root(fields, own=settings.own_keys)
+    else:
+        fields["request.id"] = context.get_request_id() or fields["request.id"]
+        scope = context.enter(fields)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.work.begin(f"command {name}")
+    return scope
 
 
 def _write_to(stream: str) -> None:
@@ -94,12 +101,23 @@ def _write_to(stream: str) -> None:
 
 @never_raises
 def _log_start() -> None:
-    _log.info("command_started")
+    _log.debug("command_started")
 
 
 @never_raises
-def _log_end(scope: context.Scope, error: BaseException | None) -> None:
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        _log.info("command_completed", duration_ms=scope.duration_ms)
+def _log_end(command: BaseCommand, scope: context.Scope, error: BaseException | None) -> None:
+    if not scope.close():
+        return
+    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
+    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    if error is None or not failed:
+        _log.emit(logging.DEBUG if _is_djangos(command) else logging.INFO, "command_completed", fields)
     else:
-        _log.error("command_failed", duration_ms=scope.duration_ms, error=error_text(error))
+        _log.emit(logging.ERROR, "command_failed", {**fields, "error": error_text(error)})
+    if TRACING.on is not None:
+        TRACING.on.work.end(scope.span, error if failed else None)
+
+
+def _is_djangos(command: BaseCommand) -> bool:
+    """Whether *command* is one of Django itself: whoever runs ``check`` or ``migrate`` sees how it went."""
+    return type(command).__module__.startswith("django.")

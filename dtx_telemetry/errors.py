@@ -1,6 +1,49 @@
-"""Exceptions: as text, and those that are not ours to catch."""
+"""Exceptions: as text, those that are not ours to catch, and the one for a package that is not installed."""
 
-__all__ = ["error_text", "is_interruption"]
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+__all__ = ["NotInstalledError", "error_text", "is_interruption", "needs_extra"]
+
+
+class NotInstalledError(ImportError):
+    """A package of one of the extras is not installed; the message has the command that installs it."""
+
+
+@contextmanager
+def needs_extra(extra: str, package: str, *, what: str) -> Generator[None]:
+    """Say which extra to install where the block cannot import *package*.
+
+    An installed package that fails to import is an error of another kind, and its own exception goes on.
+
+    Args:
+        extra: the extra of this library that has *package*.
+        package: the name that is imported.
+        what: what needs it.
+
+    Raises:
+        NotInstalledError: *package* is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        command = f"pip install {_requirements(extra) or package}"
+        raise NotInstalledError(f"{what} needs the extra [{extra}]: {command}", name=package) from error
+
+
+def _requirements(extra: str) -> str:
+    """Return what *extra* stands for, quoted for a shell: the library itself need not be on an index."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        declared = requires("dtx_telemetry") or ()
+    except PackageNotFoundError:
+        return ""
+    marker = re.compile(rf"\s*;\s*extra\s*==\s*[\"']{re.escape(extra)}[\"']\s*")
+    return " ".join(f"'{marker.sub('', line)}'" for line in declared if marker.search(line))
 
 
 def error_text(error: object) -> str:

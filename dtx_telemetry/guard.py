@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["never_raises", "report", "wrap_method"]
+__all__ = ["is_wrapped", "never_raises", "report", "wrap_method"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -48,9 +48,14 @@ def wrap_method(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]
     *wrap* gets what stands in the class, which may be a descriptor: a synchronous consumer's ``dispatch`` hops to a thread, and
     does so for an instance alone.
     """
-    method = inspect.getattr_static(owner, name)
-    if getattr(method, _MARK, False):
+    if is_wrapped(owner, name):
         return
+    method = inspect.getattr_static(owner, name)
     wrapper = functools.wraps(method, updated=())(wrap(method))
     setattr(wrapper, _MARK, True)
     setattr(owner, name, wrapper)
+
+
+def is_wrapped(owner: type, name: str) -> bool:
+    """Return True where `wrap_method` replaced the method *name* of *owner*, or of the base that it comes from."""
+    return getattr(inspect.getattr_static(owner, name), _MARK, False) is True

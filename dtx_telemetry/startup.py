@@ -1,13 +1,15 @@
-"""Setting up telemetry: settings, then logging."""
+"""Setting up telemetry: settings, then logging, then tracing."""
 
+from . import logging, tracing
 from .config import get_settings
-from .logging import configure
 
-__all__ = ["init_telemetry"]
+__all__ = ["init_telemetry", "init_without_app"]
+
+_log = logging.get_logger(__name__)
 
 
 def init_telemetry(*, stream: str | None = None) -> None:
-    """Read the settings and set up logging by them, or undo it where they switch telemetry off.
+    """Read the settings and set up logging and tracing by them, or undo it where they switch telemetry off.
 
     Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
     May be called any number of times; the last call's settings hold.
@@ -16,6 +18,18 @@ def init_telemetry(*, stream: str | None = None) -> None:
         stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
 
     Raises:
-        ImproperlyConfigured: a value is wrong or a key unknown.
+        ImproperlyConfigured: a value is wrong or a key unknown, or one of OpenTelemetry's names something that is not there.
+        NotInstalledError: OpenTelemetry is to be on, and its extra is not installed.
+
+    .. versionadded:: 0.1.0
     """
-    configure(get_settings(), stream=stream)
+    settings = get_settings()
+    logging.configure(settings, stream=stream)
+    tracing.configure(settings)
+
+
+def init_without_app() -> None:
+    """Set up telemetry where nobody did, since the app is missing from ``INSTALLED_APPS``, and say so once."""
+    if get_settings().enabled and not logging.is_configured():
+        init_telemetry()
+        _log.warning("app_not_installed", hint="Put 'dtx_telemetry' into INSTALLED_APPS.")

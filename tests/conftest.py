@@ -23,6 +23,7 @@ from .support.lines import Line, one_event, parse_lines, with_event
 from .support.processes import Processes
 from .support.state import logging_as_found
 from .support.table import pytest_terminal_summary  # noqa: F401 - a hook
+from .support.tracing import Traced, opentelemetry_on
 
 # The same examples at every run, and no clock in what passes.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -131,6 +132,13 @@ def log_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     config.reset()
     startup.init_telemetry()
     return LogOutput(capsys)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
+    """OpenTelemetry on in this process: everything sampled, all of it sent to a collector of the test's own."""
+    with opentelemetry_on(monkeypatch) as traced:
+        yield traced
 
 
 @pytest.fixture(scope="session")

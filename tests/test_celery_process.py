@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import VERSION, Celery
 
 from dtx_telemetry import bind_fields
 
 from .support.brokers import Broker
 from .support.celery_app import make_app
 from .support.lines import parse_lines, with_event, with_fields
-from .support.processes import Process, Processes
+from .support.processes import Process, Processes, run_python
 
 IDS = {"request.id": "req-1", "user.id": 7}
 TASKS = "tests.plain_app.tasks."
@@ -49,7 +49,7 @@ def worker(processes: Processes, *args: str, **options: Any) -> Process:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_every_line_of_a_worker_is_json_and_there_once(plain: Processes, app: Celery, pool: str) -> None:
-    """From the banner to the end: the worker's own, Celery's about each task, and what a task prints, with its ids."""
+    """From the banner to the end: the worker's own, our events about each task, and what a task prints, with its ids."""
     process = worker(plain, pool=pool)
     banner = len(process.other)
     task_id = publish(app, "say", "hello there")
@@ -60,7 +60,7 @@ def test_every_line_of_a_worker_is_json_and_there_once(plain: Processes, app: Ce
         ("warning", "celery.redirected", "req-1", task_id)
     ]
     assert [text for text in process.other[banner:] if text.strip()] == ["worker: Warm shutdown (MainProcess)"]
-    for start in ("celery@", f"Task {TASKS}say[{task_id}] received", f"Task {TASKS}say[{task_id}] succeeded", "task_started"):
+    for start in ("celery@", "task_started", "task_completed"):
         assert len([line for line in process.lines if line["event"].startswith(start)]) == 1, start
     assert with_fields(process.lines, event="task_started", task_id=task_id)[0]["service" if pool == "prefork" else "event"]
 
@@ -79,7 +79,7 @@ def test_without_one_the_setting_holds(plain: Processes, app: Celery) -> None:
     process = worker(plain)
     publish(app, "echo")
     process.wait_for_event("task_completed")
-    assert [line for line in process.lines if line["event"].startswith("Task ") and line["level"] == "info"]
+    assert [line for line in process.lines if line["event"].endswith(" ready.") and line["level"] == "info"]
 
 
 def test_a_quiet_level_is_quiet(plain: Processes, app: Celery) -> None:
@@ -129,6 +129,64 @@ def test_a_wrong_setting_stops_the_start(plain: Processes) -> None:
     process = plain.python("-m", "celery", "-A", "tests.plain_app", "worker", env={"LOG_LEVEL": "LOUD"})
     assert process.wait() != 0
     assert "LOG_LEVEL is 'LOUD'; accepted: " in process.text
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_a_logfile_that_cannot_be_opened_stops_the_start(plain: Processes, tmp_path: Path, command: str) -> None:
+    """A worker, or beat, whose lines would go nowhere does not start."""
+    path = tmp_path / "nowhere" / "celery.log"
+    process = plain.python("-m", "celery", "-A", "tests.plain_app", command, "--logfile", str(path))
+    assert process.wait() != 0
+    assert str(path) in process.text
+
+
+def test_a_single_name_in_imports_is_one_module(plain: Processes, app: Celery) -> None:
+    """``imports`` may be a string for Celery; also a child that is a fresh interpreter then imports that module, and us."""
+    plain.environ["DTX_TEST_CELERY"] = json.dumps({"imports": "tests.plain_app.tasks", "worker_pool_start_method": "spawn"})
+    process = worker(plain, pool="prefork", concurrency=1)
+    task_id = publish(app, "echo")
+    assert process.wait_for_event("task_completed", task_id=task_id)["request.id"] == "req-1"
+
+
+LEFT_ALONE = """
+import logging, sys
+from celery import VERSION, Celery
+from celery.contrib.testing.worker import start_worker
+import dtx_telemetry.celery
+from dtx_telemetry import bind_fields, init_telemetry
+
+app = Celery("plain", broker="memory://", backend="cache+memory://")
+app.conf.worker_hijack_root_logger = False
+app.log.loglevel = 0
+
+@app.task
+def work():
+    logging.getLogger("app").warning("worked")
+
+root = logging.getLogger()
+root.addHandler(logging.StreamHandler(sys.stdout))
+root.handlers[0].setFormatter(logging.Formatter("mine %(name)s %(message)s"))
+if {calls_init}:
+    init_telemetry()
+before = root.level, list(root.handlers)
+with start_worker(app, perform_ping_check=False, loglevel=0), bind_fields(**{{"request.id": "req-1"}}):
+    work.delay().get(timeout=30)
+    print("same" if (root.level, list(root.handlers)) == before else "changed")
+"""
+
+
+@pytest.mark.parametrize("calls_init", [False, True])
+def test_without_hijacking_logging_is_the_applications(calls_init: bool) -> None:
+    """With ``worker_hijack_root_logger = False`` and no Django the worker's logging is ours only after `init_telemetry`."""
+    output = run_python(LEFT_ALONE.format(calls_init=calls_init), LOG_FORMAT="json").splitlines()
+    if calls_init:
+        lines = [json.loads(text) for text in output if text.startswith("{")]
+        assert with_event(lines, "worked", request_id="req-1")
+        assert not [text for text in output if text.startswith("mine")]
+    else:
+        assert "same" in output
+        assert "mine app worked" in output
+        assert not [text for text in output if text.startswith("{")]
 
 
 def test_beat_logs_json_and_its_tasks_join_up(plain: Processes, tmp_path: Path) -> None:
@@ -203,6 +261,7 @@ def test_children_that_are_not_forked_log_the_same(plain: Processes, app: Celery
     assert [text for text in process.other[banner:] if text.strip()] == ["worker: Warm shutdown (MainProcess)"]
 
 
+@pytest.mark.skipif(VERSION < (5, 7), reason="Celery has it from 5.7 on")
 def test_retrying_a_lost_task_is_told_by_the_worker(plain: Processes, app: Celery) -> None:
     """With ``retry_on_worker_lost`` the worker publishes the task again: a ``task_retried``, and the same id."""
     plain.environ["DTX_TEST_CELERY"] = json.dumps({"worker_lost_wait": 0.5})

@@ -16,6 +16,7 @@ from .support.database import Database
 from .support.processes import Processes
 
 log = get_logger(__name__)
+DEBUG = {"LOG_LEVEL": "DEBUG"}
 
 
 class Speak(BaseCommand):
@@ -37,6 +38,10 @@ class Speak(BaseCommand):
 
 class Quiet(Speak):
     telemetry = False
+
+
+class Djangos(Speak):
+    __module__ = "django.core.management.commands.speak"
 
 
 class Unwritten(Speak):
@@ -98,6 +103,26 @@ def test_an_exit_without_error_is_a_completion(log_output: LogOutput, code: int 
     assert events(log_output)[-1] == "command_completed"
 
 
+def test_levels_are_those_of_who_wrote_the_command(log_output: LogOutput) -> None:
+    """The end of an application's command is worth a line, that of one of Django's is for debugging; a failure is an error."""
+    outer = Speak()
+    outer.inner = Djangos()
+    call_command(outer)
+    with pytest.raises(CommandError):
+        call_command("loaddata", "no_such_fixture")
+    levels = [
+        (line["command.name"], line["event"], line["level"]) for line in log_output.lines if line["logger"].startswith("dtx")
+    ]
+    assert levels == [
+        ("test_commands", "command_started", "debug"),
+        ("speak", "command_started", "debug"),
+        ("speak", "command_completed", "debug"),
+        ("test_commands", "command_completed", "info"),
+        ("loaddata", "command_started", "debug"),
+        ("loaddata", "command_failed", "error"),
+    ]
+
+
 def test_a_command_inside_another_keeps_its_id(log_output: LogOutput) -> None:
     """Each has its events; after the inner one the outer's fields are as they were."""
     outer = Speak()
@@ -130,6 +155,7 @@ def test_switched_off_a_command_has_none(log_output: LogOutput, settings: Any) -
     assert called(Speak()) == {}
 
 
+@pytest.mark.telemetry_fails
 def test_a_command_that_is_odd_runs(log_output: LogOutput) -> None:
     """What goes wrong with telemetry does not keep a command from running."""
     assert called(Unwritten()) == {}
@@ -171,28 +197,41 @@ class TestProcesses:
 
     def test_what_a_command_prints_stays_valid_data(self, processes: Processes, database: Database) -> None:
         """``dumpdata`` writes JSON to stdout and its lines to stderr."""
-        process = processes.manage("dumpdata", "auth.user", "--indent", "1", env=database.environ)
+        process = processes.manage("dumpdata", "auth.user", "--indent", "1", env={**database.environ, **DEBUG})
         assert process.wait() == 0
         assert [entry["fields"]["username"] for entry in json.loads("\n".join(written(process)))] == ["invoker"]
         lines = [json.loads(line) for line in process.errors]
-        assert [line["event"] for line in lines] == ["command_started", "command_completed"]
+        assert [(line["event"], line["level"]) for line in lines] == [
+            ("command_started", "debug"),
+            ("command_completed", "debug"),
+        ]
         assert {line["command.name"] for line in lines} == {"dumpdata"}
         assert len({line["request.id"] for line in lines}) == 1
 
     def test_a_command_called_by_another_program_writes_to_stderr_too(self, processes: Processes, database: Database) -> None:
         """``execute_from_command_line`` under another name is known once the command runs."""
         code = "from django.core.management import execute_from_command_line as run; run(['own', 'check'])"
-        process = processes.python("-c", code, env=database.environ)
+        process = processes.python("-c", code, env={**database.environ, **DEBUG})
         assert process.wait() == 0
         assert not process.lines
         assert [json.loads(line)["event"] for line in process.errors] == ["command_started", "command_completed"]
 
     def test_log_stream_wins(self, processes: Processes, database: Database) -> None:
         """Whoever sets LOG_STREAM gets it."""
-        process = processes.manage("check", env={**database.environ, "LOG_STREAM": "stdout"})
+        process = processes.manage("check", env={**database.environ, **DEBUG, "LOG_STREAM": "stdout"})
         assert process.wait() == 0
         assert [line["event"] for line in process.lines] == ["command_started", "command_completed"]
         assert not process.errors
+
+    @pytest.mark.parametrize("command", [("check",), ("migrate", "--run-syncdb"), ("test", "tests.project"), ("diffsettings",)])
+    def test_a_command_of_django_itself_logs_nothing(
+        self, processes: Processes, database: Database, command: tuple[str, ...]
+    ) -> None:
+        """At the level that holds by default; nor do the commands that it calls."""
+        process = processes.manage(*command, env=database.environ)
+        assert process.wait() == 0, process.text
+        assert not process.lines
+        assert "dtx_telemetry" not in "\n".join(process.errors)
 
     def test_a_shell_has_no_scope(self, processes: Processes, database: Database) -> None:
         """Nor has what it publishes."""
@@ -215,7 +254,7 @@ class TestProcesses:
         """The id goes along to the worker."""
         code = "from tests.project.tasks import echo; echo.delay()"
         script = f"from django.core.management import BaseCommand, call_command\nimport django; django.setup()\n{COMMAND}{code}"
-        processes.environ |= {**filesystem.environ, **database.environ}
+        processes.environ |= {**filesystem.environ, **database.environ, **DEBUG}
         process = processes.python("-c", f"{script}\ncall_command(Publish())")
         assert process.wait() == 0, process.text
         published = process.wait_for_event("task_published")

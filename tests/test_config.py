@@ -15,7 +15,7 @@ from dtx_telemetry.context import OWN_KEYS, bind
 
 from .support.processes import run_python
 
-LEVELS = "CRITICAL, ERROR, WARNING, INFO, DEBUG"
+LEVELS = "CRITICAL, FATAL, ERROR, WARNING, WARN, INFO, DEBUG"
 BOOLEANS = "true/false, 1/0, yes/no, on/off, in any case"
 TEXTS = "a list of strings"
 
@@ -36,8 +36,12 @@ DEFAULTS = {
     "EXCLUDE_PATHS": (),
     "PROPAGATE": None,
     "REDACT_KEYS": (),
+    "TASKS_CACHE": None,
     "TASK_SPANS": "child",
+    "MESSAGE_SPANS": "child",
     "TRUST_TRACEPARENT": True,
+    "CARRY_MESSAGES": True,
+    "FRAMEWORK_LINES": False,
 }
 
 # The environment's name, another value than the default as text, what the dict has, and what each means.
@@ -63,8 +67,12 @@ DICT_ONLY = [
     ("PROPAGATE", [], set()),
     ("REDACT_KEYS", ["hash", "-key"], ("hash", "-key")),
     ("QUIET_LOGGERS", ["boto"], ("boto",)),
+    ("TASKS_CACHE", "redis", "redis"),
+    ("FRAMEWORK_LINES", "yes", True),
     ("TASK_SPANS", "LINK", "link"),
+    ("MESSAGE_SPANS", "Off", "off"),
     ("TRUST_TRACEPARENT", "False", False),
+    ("CARRY_MESSAGES", False, False),
 ]
 
 WRONG = [
@@ -111,8 +119,13 @@ WRONG = [
     ("PROPAGATE", {"tenant": 1}, TEXTS),
     ("REDACT_KEYS", 5, TEXTS),
     ("QUIET_LOGGERS", [None], TEXTS),
+    ("TASKS_CACHE", "", "an alias of CACHES, or None"),
+    ("TASKS_CACHE", 5, "an alias of CACHES, or None"),
+    ("FRAMEWORK_LINES", "some", BOOLEANS),
     ("TASK_SPANS", "both", "child, link"),
+    ("MESSAGE_SPANS", "both", "child, link, off"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
+    ("CARRY_MESSAGES", "later", BOOLEANS),
 ]
 
 
@@ -127,7 +140,7 @@ def test_every_key_has_its_default():
     assert found == DEFAULTS
     declared = {name.upper() for name, spec in config.Settings.__dataclass_fields__.items() if spec.metadata}
     assert declared == {*DEFAULTS, "QUIET_LOGGERS"}
-    assert {"django.server", "uvicorn.access", "gunicorn.access"} < set(value_of("QUIET_LOGGERS"))
+    assert {"urllib3", "kombu", "redis"} < set(value_of("QUIET_LOGGERS"))
 
 
 @pytest.mark.parametrize(("name", "key", "text", "from_text", "given", "from_dict"), BOTH)
@@ -220,6 +233,16 @@ def test_a_wrong_environment_variable_stops_the_start(monkeypatch, name, given, 
         startup.init_telemetry()
 
     assert re.fullmatch(f"the environment variable {name} is '{given}'; accepted: .*{re.escape(accepted)}.*", str(caught.value))
+
+
+@pytest.mark.parametrize(("given", "level"), [("warn", 30), ("WARN", 30), ("fatal", 50), ("FATAL", 50), ("Critical", 50)])
+def test_the_short_forms_of_the_standard_library_are_levels(monkeypatch, given, level):
+    """``logging.WARN`` and ``logging.FATAL`` are names that people use, for all lines and for single loggers."""
+    monkeypatch.setenv("LOG_LEVEL", given)
+    monkeypatch.setenv("LOG_LEVELS", f"celery={given}")
+
+    assert config.get_settings().log_level == level
+    assert config.get_settings().log_levels == {"celery": level}
 
 
 def test_a_wrong_switch_stops_the_start(monkeypatch):
@@ -381,7 +404,7 @@ def test_a_start_with_a_loud_level_fails(processes):
 
     assert process.wait() != 0
     assert process.errors[-1].endswith(
-        "ImproperlyConfigured: the environment variable LOG_LEVEL is 'LOUD'; accepted: CRITICAL, ERROR, WARNING, INFO, DEBUG."
+        f"ImproperlyConfigured: the environment variable LOG_LEVEL is 'LOUD'; accepted: {LEVELS}."
     )
     assert "no issues" not in process.text
 

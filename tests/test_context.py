@@ -706,3 +706,72 @@ def test_a_variable_that_lost_its_place_is_not_what_is_bound() -> None:
 
     Context().run(bind_contextvars, **{f"made_up_{number}": number for number in range(500)})
     assert Context().run(lose) == {}
+
+
+@pytest.mark.parametrize("keep_fields", [True, False])
+def test_work_can_be_started_outside_any_scope(keep_fields: bool) -> None:
+    """What outlives the scope does not hold it; it has what the process bound alone, or its fields as well."""
+    bind_contextvars(service="dtx")
+    scope = context.enter_root({"request.id": "r1"})
+    bind_contextvars(hero="Invoker")
+
+    with context.outside_scopes(keep_fields=keep_fields):
+        assert context.current_scope() is None
+        fields = {"service": "dtx", "request.id": "r1", "hero": "Invoker"}
+        assert context.bound() == (fields if keep_fields else {"service": "dtx"})
+
+    assert context.current_scope() is scope
+    assert context.bound() == fields
+    context.leave(scope)
+
+
+def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothing() -> None:
+    """It ends in another context, where nothing of it is to be put back."""
+    block = Context().run(context.outside_scopes)
+    Context().run(block.__enter__)
+    scope = context.enter({"request.id": "another"})
+
+    block.__exit__(None, None, None)
+
+    assert context.current_scope() is scope
+    assert context.bound() == {"request.id": "another"}
+
+
+def test_a_message_can_be_handled_inside_anothers() -> None:
+    """It starts from its receiver: nothing of the message around holds inside, and that one's fields are back after it."""
+    receiver = context.enter_root({"request.id": "r", "user.id": 1, "labels": ["draft"], "draft.id": 5, "ws.conn_id": "c"})
+    bind_contextvars(hero="Invoker")
+    first = context.Parcel("s1", {"user.id": 7, "labels": ["team"], "team.id": 3, "tenant": "x"})
+    around = context.enter_senders(first, receiver=receiver)
+    bind_contextvars(handler="bound")
+    before = context.bound()
+
+    inner = context.enter_senders(context.Parcel("s2", {"labels": ["match"], "match.id": 9}), receiver=receiver)
+    assert context.bound() == {
+        "request.id": "s2",
+        "labels": ["match", "draft"],
+        "match.id": 9,
+        "draft.id": 5,
+        "ws.conn_id": "c",
+        "hero": "Invoker",
+    }
+    context.leave(inner)
+
+    assert context.bound() == before
+    context.leave(around)
+    context.leave(receiver)
+
+
+def test_a_scope_is_freed_with_its_last_reference() -> None:
+    """Without the garbage collector."""
+    scope = context.enter_root({"request.id": "r1"})
+    context.leave(context.enter({"task.id": "t"}))
+    context.leave(scope)
+    gone = weakref.ref(scope)
+
+    gc.disable()
+    try:
+        del scope
+        assert gone() is None
+    finally:
+        gc.enable()

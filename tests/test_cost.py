@@ -36,7 +36,7 @@ os.write(stdout, str(count).encode())
         (("http", "wsgi", "dtx_telemetry"), 45),
         (("http", "asgi", "dtx_telemetry"), 50),
         (("celery", "publisher", "dtx_telemetry"), 27),
-        (("celery", "executor", "dtx_telemetry"), 60),
+        (("celery", "executor", "dtx_telemetry"), 62),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else None,
 )

@@ -26,17 +26,21 @@ MAY_IMPORT = {
     # A decorated HTTP consumer has the same events as a view.
     "websocket": {"errors", "guard", "context", "config", "rendering", "logging", "tracing", "http"},
     "commands": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
+    "operations": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
+    "django_tasks": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
     "startup": {"config", "logging", "tracing"},
     "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
-    "apps": {"guard", "config", "startup", "commands", "celery", "websocket", "checks"},
+    "checks": {"errors", "guard", "context", "config", "logging"},
+    "pytest_plugin": {"errors", "guard", "context", "config", "rendering", "logging"},
+    "apps": {"errors", "guard", "config", "startup", "commands", "celery", "django_tasks", "websocket", "checks"},
     "viewer": {"rendering"},
     "__main__": {"viewer"},
-    "": {"config", "context", "http", "logging", "startup", "websocket"},
+    "": {"config", "context", "http", "logging", "operations", "startup", "websocket"},
 }
 #: The same for frameworks. The demo is an application.
 FRAMEWORKS = {
-    "django": {"config", "http", "websocket", "commands", "middleware", "apps"},
+    "django": {"config", "http", "websocket", "commands", "django_tasks", "middleware", "apps", "checks"},
     "asgiref": {"http", "middleware"},
     "celery": {"celery"},
     "kombu": {"celery"},

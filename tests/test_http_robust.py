@@ -15,8 +15,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from structlog.contextvars import get_contextvars
 
-from dtx_telemetry import config, context, middleware
-from dtx_telemetry.http import bodies, events, users
+from dtx_telemetry import config, context
+from dtx_telemetry.http import bodies, events, requests, users
 from dtx_telemetry.logging.handler import TelemetryHandler
 from dtx_telemetry.middleware import TelemetryMiddleware
 
@@ -130,14 +130,16 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (middleware, "get_settings"),
-        (middleware.context, "enter_root"),
-        (users, "found"),
-        (users.Glance, "look"),
+        (requests, "get_settings"),
+        (requests.context, "enter_root"),
+        (users, "find"),
+        (users.LookUp, "user"),
+        (requests, "give_request_id"),
         (context, "user_id"),
         (bodies, "watch"),
         (events.RequestEvents, "_fields"),
-        (events, "release_traceback"),
+        (events, "log_closing_event"),
+        (events, "release"),
         (events, "error_text"),
     ],
 )
@@ -173,7 +175,9 @@ def test_a_request_can_be_copied_and_pickled(log_output: LogOutput) -> None:
     made = []
 
     def view(request: Any) -> HttpResponse:
-        made.extend([copy.copy(request), copy.deepcopy(request.__dict__["_dtx_exchange"]), pickle.loads(pickle.dumps(request))])
+        made.extend(
+            [copy.copy(request), copy.deepcopy(request.__dict__[requests.ATTRIBUTE]), pickle.loads(pickle.dumps(request))]
+        )
         return HttpResponse()
 
     TelemetryMiddleware(view)(RequestFactory().get("/x/"))

@@ -227,6 +227,106 @@ def test_a_body_closed_twice_or_read_after_its_end_has_one_event(log_output: Log
     assert get_contextvars() == {}
 
 
+def block(number: int) -> Iterator[str]:
+    """Bind a field around a piece that is yielded."""
+    log = logging.getLogger("letters")
+    with context.bind_fields(step=number):
+        log.info("before")
+        yield f"{number};"
+        log.info("after")
+    log.info("outside")
+
+
+def steps() -> Iterator[str]:
+    for number in (1, 2):
+        yield from block(number)
+
+
+async def asteps() -> AsyncIterator[str]:
+    for number in (1, 2):
+        for part in block(number):
+            yield part
+
+
+def watched(is_async: bool) -> Any:
+    return answered(StreamingHttpResponse(asteps() if is_async else steps()))
+
+
+async def next_of(body: Any, is_async: bool) -> bytes:
+    return (await anext(body)) if is_async else next(body)  # type: ignore[no-any-return]
+
+
+@BOTH
+async def test_a_field_bound_around_a_yield_holds_for_its_block(log_output: LogOutput, is_async: bool) -> None:
+    """It is on the lines of the block, however many pieces that takes, and on no later one."""
+    response = watched(is_async)
+    body = aiter(response) if is_async else iter(response)
+    assert [await next_of(body, is_async), await next_of(body, is_async)] == [b"1;", b"2;"]
+    assert get_contextvars() == {}
+    assert ([part async for part in body] if is_async else list(body)) == []
+    response.close()
+    expected = [("before", 1), ("after", 1), ("outside", None), ("before", 2), ("after", 2), ("outside", None)]
+    lines = [line for line in log_output.lines if line["logger"] == "letters"]
+    assert [(line["event"], line.get("step")) for line in lines] == expected
+    assert {line["request.id"] for line in lines} == {response["X-Request-ID"]}
+    assert "step" not in closing(log_output.lines)
+    assert (get_contextvars(), context.current_scope()) == ({}, None)
+
+
+@BOTH
+async def test_a_field_bound_around_a_yield_ends_with_a_body_left_half_way(log_output: LogOutput, is_async: bool) -> None:
+    """The generator ends where it stood, in its block; the closing event has nothing of it."""
+
+    def left() -> Iterator[str]:
+        with context.bind_fields(step=1):
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                logging.getLogger("letters").info("letters_closed")
+
+    async def aleft() -> AsyncIterator[str]:
+        with context.bind_fields(step=1):
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                logging.getLogger("letters").info("letters_closed")
+
+    response = answered(StreamingHttpResponse(aleft() if is_async else left()))
+    assert await next_of(response._iterator, is_async) == "a"
+    response.close()
+    await eventually(lambda: log_output.events("letters_closed"))
+    assert log_output.one("letters_closed")["step"] == 1
+    line = closing(log_output.lines)
+    assert line["event"] == "request_cancelled"
+    assert "step" not in line
+    assert {line["request.id"] for line in log_output.lines} == {response["X-Request-ID"]}
+    assert (get_contextvars(), context.current_scope()) == ({}, None)
+
+
+@BOTH
+async def test_bodies_that_are_read_by_turns_keep_their_own(log_output: LogOutput, is_async: bool) -> None:
+    """Two requests' pieces made by turns in one thread, each with a block open in between: no line has the other's fields."""
+    responses = [watched(is_async), watched(is_async)]
+    bodies = [aiter(response) if is_async else iter(response) for response in responses]
+    for _ in range(2):
+        for body in bodies:
+            await next_of(body, is_async)
+            assert (get_contextvars(), context.current_scope()) == ({}, None)
+    for response in responses:
+        response.close()
+    for response in responses:
+        lines = [line for line in log_output.lines if line["request.id"] == response["X-Request-ID"]]
+        assert [(line["event"], line.get("step")) for line in lines] == [
+            ("before", 1),
+            ("after", 1),
+            ("outside", None),
+            ("before", 2),
+            ("request_cancelled", None),
+        ]
+
+
 class OddIterator:
     """An iterator that goes on after its end, and has no close."""
 
@@ -320,3 +420,29 @@ async def test_a_client_that_leaves_while_the_view_works_cancels_its_request(log
     assert (line["event"], line["request.id"]) == ("request_cancelled", log_output.one("waiting")["request.id"])
     assert not tracebacks(log_output.lines)
     assert get_contextvars() == {}
+
+
+@BOTH
+async def test_what_a_body_logs_that_is_thrown_away_bears_the_context(log_output: LogOutput, is_async: bool) -> None:
+    """Its generator ends in the request's scope, before the request's event."""
+
+    def letters() -> Iterator[str]:
+        try:
+            yield "a"
+        finally:
+            logging.getLogger("letters").info("letters_closed")
+
+    async def aletters() -> AsyncIterator[str]:
+        try:
+            yield "a"
+        finally:
+            logging.getLogger("letters").info("letters_closed")
+
+    response = answered(StreamingHttpResponse(aletters() if is_async else letters()))
+    sent_id = response["X-Request-ID"]
+    await next_of(response._iterator, is_async)
+    del response
+    gc.collect()
+    await eventually(lambda: log_output.events("letters_closed"))
+    assert closing(log_output.lines)["event"] == "request_cancelled"
+    assert {line["request.id"] for line in log_output.lines} == {sent_id}

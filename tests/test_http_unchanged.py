@@ -43,6 +43,8 @@ STATES = (
     "other backend",
     "old secret",
 )
+#: Django's look-up writes something in these: the view's own is made anew, so that what it does is Django's doing.
+WRITING = ("expired", "unknown", "unverified", "no hash", "old secret")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +119,7 @@ def asked(path: str, **options: Any) -> tuple[Answer, list[str]]:
 def test_every_view_answers_as_without_us(
     log_output: LogOutput, sessions: dict[str, str | None], is_async: bool, state: str
 ) -> None:
-    """Status, headers, cookies and body are the same; with no cookie or a look at the user the queries are as many."""
+    """Status, headers, cookies and body are the same. Session and user are looked up once; twice where a look-up writes."""
     for path in [*PATHS, *PROJECT]:
         bare, bare_queries = asked(path, is_async=is_async, session=sessions[state], middleware=WITHOUT_US)
         ours, our_queries = asked(path, is_async=is_async, session=sessions[state], middleware=WITH_US)
@@ -125,7 +127,8 @@ def test_every_view_answers_as_without_us(
         assert ours.without("X-Request-ID") == bare, path
         looks, others = looked_up(our_queries)
         # Who logs in and asks again (Django 5.2's auser) looks at another session than the one that came.
-        assert len(looks) == len(set(looks)) or "log_in" in path, (path, looks)
+        most = max(map(looks.count, looks), default=0)
+        assert most <= (2 if state in WRITING else 1) or "log_in" in path, (path, looks)
         assert others == looked_up(bare_queries)[1], (path, others)
         assert state != "anonymous" or len(our_queries) == len(bare_queries), path
 

@@ -14,10 +14,10 @@ import pytest
 import structlog
 
 from dtx_telemetry.config import NOISY_LOGGERS, Settings
-from dtx_telemetry.logging import configure, get_logger
+from dtx_telemetry.logging import configure, get_logger, restore
 from dtx_telemetry.logging.handler import TelemetryHandler
 
-from .support.pipeline import only_ours, print_lines
+from .support.pipeline import only_ours, our_handler, print_lines
 from .support.waiting import wait_until
 
 log = get_logger()
@@ -27,6 +27,10 @@ log = get_logger()
 def _switched_off() -> Iterator[None]:
     yield
     configure(Settings(enabled=False))
+    for logger in (logging.getLogger(), logging.getLogger("mysite")):
+        for handler in logger.handlers:
+            if type(handler) is logging.FileHandler:
+                handler.close()
 
 
 def ours() -> list[logging.Handler]:
@@ -76,7 +80,7 @@ def test_console_handlers_of_frameworks_go(tmp_path: Path, how: str) -> None:
 
 
 def test_other_handlers_stay(tmp_path: Path) -> None:
-    """Files, streams in memory, other kinds of handlers and the application's own loggers are left alone."""
+    """Files, streams in memory, other kinds of handlers and loggers without a console handler are left alone."""
     kept = [
         logging.FileHandler(tmp_path / "app.log"),
         logging.StreamHandler(io.StringIO()),
@@ -85,18 +89,94 @@ def test_other_handlers_stay(tmp_path: Path) -> None:
     for handler in kept:
         logging.getLogger().addHandler(handler)
         logging.getLogger("django.request").addHandler(handler)
-    own = logging.getLogger("shop")
-    own.addHandler(logging.StreamHandler(sys.stdout))
-    own.propagate = False
     silent = logging.getLogger("django.security")
     silent.propagate = False
     print_lines(tmp_path)
     assert set(kept) <= set(logging.getLogger().handlers)
     assert logging.getLogger("django.request").handlers == kept
-    assert len(own.handlers) == 1
-    assert not own.propagate
     assert not silent.propagate
     kept[0].close()
+
+
+def logging_setting(folder: Path, **loggers: Any) -> dict[str, Any]:
+    """A LOGGING as projects have it, with console and file handlers to choose from."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(levelname)s %(message)s"}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+            "file": {"class": "logging.FileHandler", "filename": str(folder / "app.log"), "delay": True},
+        },
+        "root": loggers.pop("root", {}),
+        "loggers": loggers,
+    }
+
+
+def test_console_handlers_of_the_application_go(tmp_path: Path) -> None:
+    """An application's own console handler gives way to ours, on whatever logger; levels and its other handlers stay."""
+    own = {"handlers": ["console", "file"], "level": "WARNING", "propagate": False}
+    logging.config.dictConfig(logging_setting(tmp_path, mysite=own, **{"mysite.shop": {"handlers": ["console"]}}))
+    printed = print_lines(tmp_path)
+    for name in ("mysite", "mysite.shop"):
+        logging.getLogger(name).info("quiet")
+        logging.getLogger(name).warning(f"of {name}")
+    mysite = logging.getLogger("mysite")
+    assert [(line["logger"], line["event"]) for line in printed.lines] == [
+        ("mysite", "of mysite"),
+        ("mysite.shop", "of mysite.shop"),
+    ]
+    assert [type(handler) for handler in mysite.handlers] == [logging.FileHandler]
+    configure(Settings(enabled=False))
+    assert {type(handler) for handler in mysite.handlers} == {logging.FileHandler, logging.StreamHandler}
+    assert not mysite.propagate
+
+
+LOGGINGS: dict[str, dict[str, Any]] = {
+    "files alone": {"root": {"handlers": ["file"], "level": "ERROR"}},
+    "a console handler of a logger": {"mysite": {"handlers": ["console"], "propagate": False}},
+    "a console handler of the root": {"root": {"handlers": ["console"], "level": "INFO"}},
+}
+
+
+@pytest.mark.parametrize("loggers", LOGGINGS.values(), ids=LOGGINGS)
+@pytest.mark.parametrize("disable", [False, True])
+def test_logging_configured_again(tmp_path: Path, loggers: dict[str, Any], disable: bool) -> None:
+    """LOGGING applied a second time, as get_wsgi_application does, takes nothing away for good, and no line comes twice."""
+    setting = {**logging_setting(tmp_path, **loggers), "disable_existing_loggers": disable}
+    logging.config.dictConfig(setting)
+    printed = print_lines(tmp_path, log_levels={"mysite": logging.INFO})
+    handler = our_handler()
+    logging.config.dictConfig(setting)
+    restore()
+    assert ours() == [handler]
+    for name in ("mysite", "dtx_telemetry", "other"):
+        logging.getLogger(name).disabled &= name == "dtx_telemetry"
+        logging.getLogger(name).info("x")
+    assert [line["logger"] for line in printed.lines] == ["mysite", "dtx_telemetry", "other"]
+    for logger in (logging.getLogger(), logging.getLogger("mysite")):
+        assert not [other for other in logger.handlers if type(other) is logging.StreamHandler]
+
+
+def test_a_second_restore_changes_nothing(tmp_path: Path) -> None:
+    """Where nobody configured logging over us, levels that were set since stay: pytest's caplog, a debugging session."""
+    print_lines(tmp_path)
+    logging.getLogger().setLevel(logging.DEBUG)
+    restore()
+    assert logging.getLogger().level == logging.DEBUG
+
+
+def test_switched_off_after_logging_was_configured_again(tmp_path: Path) -> None:
+    """What LOGGING asks for stands as if we had never been there, each console handler once."""
+    setting = logging_setting(tmp_path, mysite={"handlers": ["console"], "propagate": False})
+    logging.config.dictConfig(setting)
+    print_lines(tmp_path)
+    logging.config.dictConfig(setting)
+    restore()
+    configure(Settings(enabled=False))
+    mysite = logging.getLogger("mysite")
+    assert [type(handler) for handler in mysite.handlers] == [logging.StreamHandler]
+    assert not mysite.propagate
 
 
 def test_levels(tmp_path: Path) -> None:
@@ -161,13 +241,13 @@ def test_level_that_somebody_set_since_stays(tmp_path: Path) -> None:
 
 
 def test_access_lines_of_runserver(tmp_path: Path) -> None:
-    """The development server's access lines are dropped while it is quiet, also those of errors; its other lines are not."""
+    """The development server's access lines are left out, also those of errors; its other lines are not."""
     printed = print_lines(tmp_path)
     server = logging.getLogger("django.server")
     server.error('"GET /?token=x HTTP/1.1" 500', extra={"status_code": 500, "request": None})
     server.error("Broken pipe from 127.0.0.1")
     assert [line["event"] for line in printed.lines] == ["Broken pipe from 127.0.0.1"]
-    printed = print_lines(tmp_path, quiet_loggers=())
+    printed = print_lines(tmp_path, framework_lines=True)
     server.error('"GET / HTTP/1.1" 500', extra={"status_code": 500, "request": None})
     assert printed.lines[-1]["status_code"] == 500
 
@@ -235,11 +315,14 @@ def test_processors_of_the_application(tmp_path: Path) -> None:
         log.info("x", a=1)
         processors.append(structlog.processors.KeyValueRenderer(key_order=["event"]))
         log.info("y")
+        processors.append(lambda logger, name, event: f"rendered {sorted(event)}")
+        log.info("z")
     finally:
         processors.clear()
     assert (printed.lines[0]["event"], printed.lines[0]["added"]) == ("x", "info")
-    assert printed.lines[1]["event"] == "event='y' added='info'"
-    assert len(printed.lines) == 2
+    assert (printed.lines[1]["event"], printed.lines[1]["added"]) == ("y", "info")
+    assert printed.lines[2]["event"] == "rendered ['added', 'event']"
+    assert len(printed.lines) == 3
 
 
 def test_stream_chosen(capfd: pytest.CaptureFixture[str]) -> None:

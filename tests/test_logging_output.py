@@ -1,5 +1,6 @@
 """Writing lines: one write each, to where the stream is now, going on whatever happens to it."""
 
+import contextlib
 import errno
 import io
 import json
@@ -18,9 +19,9 @@ from typing import Any
 import pytest
 
 from dtx_telemetry.config import Settings
-from dtx_telemetry.logging import configure, get_logger
-from dtx_telemetry.logging import output as output_module
-from dtx_telemetry.logging.output import FileTarget, Output, StreamTarget
+from dtx_telemetry.logging import configure, get_logger, targets
+from dtx_telemetry.logging.output import Output
+from dtx_telemetry.logging.targets import FileTarget, StreamTarget, TornLineError
 
 from .support.lines import parse_line, parse_lines
 from .support.pipeline import only_ours, print_lines
@@ -65,7 +66,7 @@ def test_one_write_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
             written.append(bytes(data))
         return system_write(descriptor, data)
 
-    monkeypatch.setattr(output_module.os, "write", count)
+    monkeypatch.setattr(targets.os, "write", count)
     with os.fdopen(write, "w") as stream, stdout_is(stream):
         for form in ("json", "pretty", "logfmt"):
             configure(Settings(log_format=form))
@@ -90,26 +91,89 @@ def test_order_with_print() -> None:
     ]
 
 
-def test_stream_is_looked_up_at_each_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """A replaced sys.stdout gets the lines from then on, a stream without a file descriptor too."""
-    configure(Settings(log_format="json"))
-    log.info("captured")
-    with stdout_is(io.StringIO()) as _:
-        log.info("in memory")
-        text = sys.stdout.getvalue()  # type: ignore[attr-defined]
-    assert parse_line(text)["event"] == "in memory"
-    assert parse_line(capsys.readouterr().out)["event"] == "captured"
-
-
-def test_celerys_proxy_is_passed_by() -> None:
-    """Where Celery's worker replaced stdout by a proxy that logs, lines go to the real one, and what is printed is a line."""
+def test_what_the_application_captures_has_no_lines() -> None:
+    """Lines go where the process's output went at the set-up: what captures sys.stdout later gets the application's alone."""
     result = run("""
-        from celery.utils.log import LoggingProxy
+        import contextlib, io
         configure(Settings(log_format="json"))
-        sys.stdout = sys.stderr = LoggingProxy(logging.getLogger("celery.redirected"), logging.WARNING)
+        with contextlib.redirect_stdout(io.StringIO()) as captured:
+            print("mine"); log.info("x"); logging.getLogger("lib").warning("y")
+            thread = threading.Thread(target=log.info, args=("of another request",)); thread.start(); thread.join()
+        log.info("captured", text=captured.getvalue())
+    """)
+    lines = parse_lines(result.stdout)
+    assert [line["event"] for line in lines] == ["x", "y", "of another request", "captured"]
+    assert lines[-1]["text"] == "mine\n"
+
+
+def test_stream_replaced_before_the_set_up() -> None:
+    """A stream that was put in the place of sys.stdout before the set-up is where the process's output goes."""
+    result = run("""
+        import io
+        good, sys.stdout = sys.stdout, io.StringIO()
+        configure(Settings(log_format="json"))
+        log.info("in memory")
+        log_file, sys.stdout = sys.stdout, good
+        log.info("still there")
+        print(log_file.getvalue(), end="")
+    """)
+    assert [line["event"] for line in parse_lines(result.stdout)] == ["in memory", "still there"]
+
+
+@pytest.mark.parametrize("how", ["sys.stdout.close()", "sys.stdout.detach()", "sys.stdout = None; configure(Settings())"])
+def test_a_stream_that_is_gone_is_replaced(how: str) -> None:
+    """Where the first stream was closed or taken apart, or there was none, lines go to the one of now."""
+    result = run(f"""
+        saved = os.dup(1)
+        configure(Settings(log_format="json"))
+        {how}
+        sys.stdout = open(saved, "w")
+        log.info("x")
+    """)
+    assert [line["event"] for line in parse_lines(result.stdout)] == ["x"]
+
+
+@pytest.mark.parametrize("capture", ["capsys", "capfd"])
+def test_pytests_capture_has_the_lines(capture: str, request: pytest.FixtureRequest) -> None:
+    """What was set up before a test prints into the capture that the test asks for, and is not captured by redirect_stdout."""
+    configure(Settings(log_format="json"))
+    captured = request.getfixturevalue(capture)
+    log.info("captured")
+    with contextlib.redirect_stdout(io.StringIO()) as applications:
+        log.info("redirected")
+    assert parse_line(captured.readouterr().out)["event"] == "captured"
+    assert applications.getvalue() == ""
+
+
+@pytest.mark.parametrize("proxy_first", [False, True])
+def test_celerys_proxy_is_passed_by(proxy_first: bool) -> None:
+    """Where Celery's worker replaced stdout by a proxy that logs, lines go to the real one, and what is printed is a line."""
+    set_up = ["configure(Settings(log_format='json'))", "sys.stdout = sys.stderr = LoggingProxy(redirected, logging.WARNING)"]
+    result = run(f"""
+        from celery.utils.log import LoggingProxy
+        redirected = logging.getLogger("celery.redirected")
+        {"; ".join(reversed(set_up) if proxy_first else set_up)}
         log.info("x"); print("printed"); log.info("y")
     """)
     assert [line["event"] for line in parse_lines(result.stdout)] == ["x", "printed", "y"]
+
+
+def test_a_line_in_the_midst_of_a_print() -> None:
+    """A signal handler that logs while the application is inside print, which holds the stream, loses no line."""
+    result = run("""
+        import io, signal
+        class Slow(io.RawIOBase):
+            def writable(self): return True
+            def fileno(self): return 1
+            def write(self, data): signal.raise_signal(signal.SIGUSR1); return os.write(1, data)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Slow()), write_through=True)
+        configure(Settings(log_format="json"))
+        signal.signal(signal.SIGUSR1, lambda *_: log.info("from the handler"))
+        print("printed", flush=True)
+    """)
+    lines = result.stdout.splitlines()
+    assert "printed" in lines
+    assert {parse_line(line)["event"] for line in lines if line and line != "printed"} == {"from the handler"}
 
 
 def test_stream_that_logs() -> None:
@@ -118,8 +182,8 @@ def test_stream_that_logs() -> None:
         class Logging:
             def write(self, text): logging.getLogger("looped").warning(text.strip())
             def flush(self): pass
-        configure(Settings(log_format="json"))
         sys.stdout = Logging()
+        configure(Settings(log_format="json"))
         log.info("x")
     """)
     lines = parse_lines(result.stdout)
@@ -128,13 +192,13 @@ def test_stream_that_logs() -> None:
     assert result.returncode == 0
 
 
+#: What breaks the stream, and what mends it.
 BROKEN = {
-    "full": "sys.stdout = open('/dev/full', 'w')",
-    "closed": "sys.stdout = open(os.devnull, 'w'); sys.stdout.close()",
-    "none": "sys.stdout = None",
-    "pipe": "r, w = os.pipe(); os.close(r); sys.stdout = open(w, 'w')",
-    "descriptor": "sys.stdout = open(os.dup(1), 'w'); os.close(sys.stdout.fileno())",
-    "odd": "sys.stdout = object()",
+    "full": ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", "os.dup2(saved, 1)"),
+    "closed": ("sys.stdout.close()", "sys.stdout = open(saved, 'w')"),
+    "pipe": ("r, w = os.pipe(); os.close(r); os.dup2(w, 1)", "os.dup2(saved, 1)"),
+    "descriptor": ("os.close(1)", "os.dup2(saved, 1)"),
+    "odd": ("del Odd.write", "Odd.write = write"),
 }
 
 
@@ -142,13 +206,19 @@ BROKEN = {
 @pytest.mark.parametrize("form", ["json", "pretty", "logfmt"])
 def test_faults_of_the_stream(fault: str, form: str) -> None:
     """The application goes on, and when output works again one line tells how many were lost."""
+    break_it, mend_it = BROKEN[fault]
     result = run(f"""
+        saved = os.dup(1)
+        class Odd:
+            def write(self, text): os.write(1, text.encode())
+            def flush(self): pass
+        write = Odd.write
+        if {fault == "odd"}: sys.stdout = Odd()
         configure(Settings(log_format="{form}"))
         log.info("before")
-        good = sys.stdout
-        {BROKEN[fault]}
+        {break_it}
         for _ in range(3): log.info("lost")
-        bad, sys.stdout = sys.stdout, good
+        {mend_it}
         log.info("after"); log.info("later")
         os._exit(0)
     """)
@@ -168,12 +238,15 @@ class Failing:
         self.room = 10**9
         self.data = b""
 
+    def flush(self) -> None:
+        pass
+
     def write(self, data: bytes, _nested: bool, /) -> None:
         part = data[: self.room]
         self.data += part
         self.room -= len(part)
         if len(part) < len(data):
-            raise output_module._TornLineError if part else OSError(errno.ENOSPC, "full")
+            raise TornLineError if part else OSError(errno.ENOSPC, "full")
 
     def is_terminal(self) -> bool:
         return False
@@ -199,7 +272,7 @@ def test_short_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that takes only a part of a line at a time gets the rest."""
     read, write = os.pipe()
     system_write = os.write
-    monkeypatch.setattr(output_module.os, "write", lambda descriptor, data: system_write(descriptor, data[:3]))
+    monkeypatch.setattr(targets.os, "write", lambda descriptor, data: system_write(descriptor, data[:3]))
     with os.fdopen(write, "w") as stream, stdout_is(stream):
         StreamTarget("stdout").write(b"0123456789\n", False)
     assert os.read(read, 100) == b"0123456789\n"
@@ -214,7 +287,7 @@ def test_threads_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
         time.sleep(0)  # let another thread go on
         return system_write(descriptor, data[:5])
 
-    monkeypatch.setattr(output_module.os, "write", some)
+    monkeypatch.setattr(targets.os, "write", some)
     path = tmp_path / "out"
     output = Output(FileTarget(str(path)), lambda count: b"lost\n")
     lines = [bytes([letter]) * 200 + b"\n" for letter in b"abcdefgh"]
@@ -235,7 +308,7 @@ def test_reader_of_a_non_blocking_pipe_is_waited_for() -> None:
         target = StreamTarget("stdout")
         reader = threading.Thread(target=lambda: [os.read(read, 4096) for _ in range(20)])
         reader.start()
-        with pytest.raises(output_module._TornLineError):
+        with pytest.raises(TornLineError):
             target.write(line, False)
         reader.join()
         os.set_blocking(read, False)
@@ -269,9 +342,15 @@ def test_a_soft_time_limit_is_the_tasks_own() -> None:
         try:
             get_logger("app").info("waits")
         except SoftTimeLimitExceeded:
-            print("interrupted", file=stdout)
-        sys.stdout = stdout
+            print("interrupted", file=stdout, flush=True)
+        os.set_blocking(reading, False)
+        try:
+            while os.read(reading, 65536):
+                pass
+        except BlockingIOError:
+            pass
         get_logger("app").info("goes on")
+        stdout.write(os.read(reading, 65536).decode())
     """)
     first, *lines = out.splitlines()
     assert first == "interrupted"
@@ -360,6 +439,43 @@ def test_threads_and_forks_do_not_interleave(tmp_path: Path) -> None:
     assert len({(line["process"], line["thread"], line["index"]) for line in lines}) == len(lines)
 
 
+def test_processes_that_share_a_full_pipe_do_not_tear_long_lines() -> None:
+    """Lines longer than what a pipe takes in one piece come out whole, though the reader is slower than four writers."""
+    script = """
+        configure(Settings(log_format="json"))
+        for _ in range(4):
+            if not os.fork():
+                for index in range(150): log.info("x", process=os.getpid(), index=index, pad="y" * 9000)
+                os._exit(0)
+        for _ in range(4): os.wait()
+    """
+    args = [sys.executable, "-c", PREPARE + textwrap.dedent(script)]
+    with subprocess.Popen(args, env=clean_environ(), cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        text = b"".join(iter(lambda: os.read(process.stdout.fileno(), 8192), b"")).decode()  # type: ignore[union-attr]
+    lines = parse_lines(text)
+    assert len({(line["process"], line["index"]) for line in lines}) == len(lines) == 4 * 150
+
+
+def test_a_stopped_process_holds_nobody_up_for_long() -> None:
+    """A long line waits for another process's lock on the pipe for a second, then it is written all the same."""
+    read, write = os.pipe()
+    script = f"import fcntl, time; fcntl.lockf({write}, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    stopped = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, pass_fds=[write])
+    assert stopped.stdout is not None
+    stopped.stdout.readline()
+    line = b"x" * 5000 + b"\n"
+    try:
+        with os.fdopen(write, "w") as stream, stdout_is(stream):
+            StreamTarget("stdout").write(line, False)
+            assert stopped.poll() is None
+        assert os.read(read, 10_000) == line
+    finally:
+        stopped.kill()
+        stopped.communicate()
+        os.close(read)
+
+
 def test_fork_while_a_line_is_written() -> None:
     """A child that was forked while another thread was writing logs on, and does not report its parent's losses."""
     result = run("""
@@ -367,12 +483,12 @@ def test_fork_while_a_line_is_written() -> None:
         entered, go = threading.Event(), threading.Event()
         class Slow(io.StringIO):
             def write(self, text): entered.set(); go.wait(30); raise OSError
-        configure(Settings(log_format="json"))
         good, sys.stdout = sys.stdout, Slow()
+        configure(Settings(log_format="json"))
         thread = threading.Thread(target=log.info, args=("slow",)); thread.start(); entered.wait(30)
         pid = os.fork()
         if not pid:
-            sys.stdout = good
+            Slow.write, Slow.flush = lambda self, text: good.write(text), lambda self: good.flush()
             log.info("child")
             os._exit(0)
         print(os.waitpid(pid, 0)[1], file=sys.stderr)

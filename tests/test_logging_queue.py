@@ -76,8 +76,8 @@ def test_dropped_lines_are_counted() -> None:
     """What does not fit into the queue is dropped, and told when there is room again."""
     result = run("""
         read, write = os.pipe()
-        configure(Settings(log_format="json", log_queue=True))
         good, sys.stdout = sys.stdout, open(write, "w")
+        configure(Settings(log_format="json", log_queue=True))
         for _ in range(12_000): log.info("x", pad="y" * 100)
         reader = open(read)
         lines = []

@@ -3,16 +3,20 @@
 import ast
 import configparser
 import importlib
+import inspect
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import dtx_telemetry
 
+from .support.lines import parse_lines, with_event
 from .support.processes import ROOT, run_python
 
 # Makes the named packages as absent as if they had never been installed.
@@ -27,7 +31,18 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 """
 EXTRAS = ("celery", "kombu", "channels", "opentelemetry")
-PUBLIC = ["extract_labels", "get_logger", "init_telemetry", "telemetry_consumer"]
+PUBLIC = [
+    "ContextFilter",
+    "bind_fields",
+    "carry_context",
+    "extract_labels",
+    "get_logger",
+    "get_request_id",
+    "init_telemetry",
+    "operation",
+    "outgoing_headers",
+    "telemetry_consumer",
+]
 TEXT = {"", ".py", ".cfg", ".ini", ".toml", ".txt", ".rst", ".md", ".html", ".js", ".json"}
 
 
@@ -58,7 +73,7 @@ def sources():
 
 def test_the_public_names_are_there():
     """Those of the design can be imported from the package, and `dir` tells them."""
-    assert set(PUBLIC) <= set(dtx_telemetry.__all__) <= set(dir(dtx_telemetry))
+    assert set(PUBLIC) == set(dtx_telemetry.__all__) <= set(dir(dtx_telemetry))
     for name in dtx_telemetry.__all__:
         assert getattr(dtx_telemetry, name).__module__.startswith("dtx_telemetry."), name
 
@@ -69,6 +84,39 @@ def test_the_public_names_are_there():
 def test_the_public_modules_are_there(module, name):
     """Settings name them by their dotted path."""
     assert hasattr(importlib.import_module(f"dtx_telemetry.{module}"), name)
+
+
+#: Every public name, with where it is imported from.
+PUBLIC_OBJECTS = {name: getattr(dtx_telemetry, name) for name in dtx_telemetry.__all__} | {
+    "TelemetryMiddleware": importlib.import_module("dtx_telemetry.middleware").TelemetryMiddleware,
+    "TelemetryChannelLayer": importlib.import_module("dtx_telemetry.layers").TelemetryChannelLayer,
+    "TelemetryEvents": importlib.import_module("dtx_telemetry.pytest_plugin").TelemetryEvents,
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_OBJECTS)
+def test_a_public_name_has_a_whole_docstring(name):
+    """The effect in one line, each argument, what it raises itself, and since when it is there."""
+    public = PUBLIC_OBJECTS[name]
+    text = inspect.getdoc(public)
+    effect, blank = text.split("\n")[:2]
+    assert effect.endswith((".", ":"))
+    assert not blank
+    assert ".. versionadded:: " in text
+
+    called = public if inspect.isfunction(public) else vars(public).get("__init__")
+    arguments = [] if called is None else list(inspect.signature(called).parameters)
+    for argument in arguments:
+        assert argument == "self" or re.search(rf"^    {argument}: \S", text, re.MULTILINE), f"{argument} is not explained"
+    raises = [node for node in ast.walk(ast.parse(inspect.getsource(public).strip())) if isinstance(node, ast.Raise)]
+    assert not raises or "Raises:\n    " in text or not inspect.isfunction(public)
+
+
+def test_a_typed_project_uses_every_public_name():
+    """What type checkers read is all that is public: the signals of Celery and the paths in settings too."""
+    text = "\n".join(path.read_text() for path in (ROOT / "tests" / "typed_project").glob("*.py"))
+    names = {*PUBLIC_OBJECTS, "context_publishing", "context_restored"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -110,14 +158,43 @@ print(Client().get("/api/teams/5/").headers["X-Request-ID"])
     ],
 )
 def test_what_needs_an_extra_says_which(absent, statement, extra):
-    """The error is an `ImportError` with the command that installs it."""
+    """The error is an `ImportError` that names the extra, with a command that pip can follow: the library is on no index."""
     code = f"""
 try:
     {statement}
 except ImportError as error:
     print(error)
 """
-    assert f"pip install 'dtx_telemetry[{extra}]'" in without(absent, code)
+    output = without(absent, code)
+    assert f"needs the extra [{extra}]: pip install " in output
+    wanted = list(map(Requirement, shlex.split(output.partition("pip install ")[2])))
+    assert wanted == list(map(Requirement, extra_requirements(extra)))
+
+
+def extra_requirements(extra):
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    return metadata["options.extras_require"][extra].split()
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [("billiard", "connect_celery"), ("kombu.utils", "connect_celery"), ("channels.layers", "wrap_channel_layers")],
+)
+def test_an_installed_package_that_cannot_be_imported_is_reported(broken, where):
+    """Django starts, and an error tells what is not observed and why, for an installed Celery or Channels that is broken."""
+    code = f"""
+import sys
+sys.modules[{broken!r}] = None
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["dtx_telemetry"])
+django.setup()
+"""
+    lines = parse_lines(run_python(code, LOG_FORMAT="json"))
+    (line,) = with_event(lines, "telemetry_failed")
+    assert line["where"] == where
+    assert broken in line["error"]
 
 
 def test_the_metadata_is_complete():
@@ -129,6 +206,7 @@ def test_the_metadata_is_complete():
     assert metadata["options"]["python_requires"] == ">=3.11"
     assert set(metadata["options.extras_require"]) == {"celery", "channels", "otel", "viewer", "all", "demo", "test"}
     assert metadata["options.extras_require"]["all"].strip() == "dtx_telemetry[celery,channels,otel,viewer]"
+    assert metadata["options.entry_points"]["pytest11"].strip() == "dtx_telemetry = dtx_telemetry.pytest_plugin"
     base = metadata["options"]["install_requires"]
     assert not any(name in base for name in EXTRAS)
 
@@ -177,3 +255,13 @@ def test_modules_and_functions_stay_small():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 40, f"{path}: {node.name}"
+
+
+def test_the_oldest_versions_that_are_stated_are_those_that_are_tested():
+    """What the environment ``oldest`` pins is each minimum of the metadata, and nothing else."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    stated = [metadata["options"]["install_requires"], *metadata["options.extras_require"].values()]
+    minimums = re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(stated), re.MULTILINE)
+    pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    assert pinned == sorted({f"{name}=={version}" for name, version in minimums})

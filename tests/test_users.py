@@ -4,6 +4,8 @@ import copy
 import pickle
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,14 @@ from asgiref.sync import async_to_sync
 from django.contrib import auth
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends import file
+from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
 from dtx_telemetry import config
@@ -49,23 +55,23 @@ def made_session(user: Any) -> SessionStore:
     return store
 
 
-def arrived(session: str | None) -> Any:
+def arrived(session: str | None, store: type[SessionBase] = SessionStore) -> Any:
     """Return a request as it is when the view is about to run."""
     request = RequestFactory().get("/x/")
-    request.session = SessionStore(session)
+    request.session = store(session)
     AuthenticationMiddleware(lambda request: HttpResponse()).process_request(request)
     return request
 
 
 def look(request: Any) -> Any:
     """Return the user that the middleware finds."""
-    found = users.found(request)
-    return found.look() if type(found) is users.Glance else found
+    user, look_up = users.find(request)
+    return user if look_up is None else look_up.user()
 
 
 async def alook(request: Any) -> Any:
-    found = users.found(request)
-    return await found.alook() if type(found) is users.Glance else found
+    user, look_up = users.find(request)
+    return user if look_up is None else await look_up.auser()
 
 
 class Odd:
@@ -304,6 +310,62 @@ class TestLooking:
         else:
             getattr(request.session, change)()
         assert request.user == (other if change == "user" else AnonymousUser())
+
+    def test_an_expired_file_session_is_left_to_the_view(
+        self, user: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Django deletes its file, and makes another, as it loads; our look does neither."""
+        monkeypatch.setattr(file.SessionStore, "_storage_path", str(tmp_path), raising=False)
+        store = file.SessionStore()
+        store.update(made_session(user)._session)
+        store.set_expiry(timezone.now() - timedelta(days=1))
+        store.save()
+        request = arrived(store.session_key, file.SessionStore)
+        before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+        assert not look(request).is_authenticated
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+        assert not request.user.is_authenticated
+        assert {path.name for path in tmp_path.iterdir()}.isdisjoint(before)
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_loading_the_session_by_hand_is_no_access(
+        self, user: Any, session: str, is_async: bool, django_assert_num_queries: Any
+    ) -> None:
+        """``session.load()`` adds no ``Vary: Cookie``, as without us, and needs not ask the store again."""
+        request = arrived(session)
+        look(request)
+        with django_assert_num_queries(0):
+            data = async_to_sync(request.session.aload)() if is_async else request.session.load()
+        assert data[auth.SESSION_KEY] == str(user.pk)
+        assert not request.session.accessed
+        assert not request.session.modified
+
+    def test_a_session_made_anew_by_hand_is_empty(self, user: Any, session: str) -> None:
+        """What our look has loaded does not get into it: ``create()`` reads nothing without us either."""
+        request = arrived(session)
+        look(request)
+        request.session.create()
+        assert request.session.session_key != session
+        assert dict(request.session.items()) == {}
+        assert dict(SessionStore(request.session.session_key).items()) == {}
+
+    def test_a_look_that_would_write_is_made_once_by_us(self, log_output: LogOutput, user: Any, session: str) -> None:
+        """A session that does not verify costs two queries for us, and two where the view looks, as without us."""
+        user.password = "changed"
+        user.save()
+        with CaptureQueriesContext(connection) as queries:
+            serve("/http/ok/", session=session)
+        assert len(queries) == 2
+
+    def test_a_session_that_somebody_has_read_is_not_changed_by_a_look(self, user: Any, session: str, settings: Any) -> None:
+        """A middleware that has read it holds what Django's look-up would write to."""
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new one", [settings.SECRET_KEY]
+        request = arrived(session)
+        before = dict(request.session.items())
+        assert look(request) == user
+        assert dict(request.session.items()) == before
+        assert request.session.session_key == session
+        assert not request.session.modified
 
     def test_a_look_that_fails_leaves_the_views_own_alone(self, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The view meets the error itself, if it looks."""

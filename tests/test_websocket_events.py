@@ -12,7 +12,7 @@ from channels.generic.websocket import (
 )
 from structlog.contextvars import bind_contextvars
 
-from dtx_telemetry import get_logger, telemetry_consumer
+from dtx_telemetry import bind_fields, get_logger, telemetry_consumer
 
 from .support.asgi import Call, calling, connected, scope_of, until
 
@@ -270,7 +270,7 @@ class TestRejected:
         assert ends(log_output) == [("ws_rejected", 1000)]
 
     async def test_rejected_with_a_response(self, log_output):
-        """A denial as an HTTP response (ASGI's extension) is a rejection too."""
+        """A denial as an HTTP response (ASGI's extension) is a rejection with that status, and has no close code."""
 
         @telemetry_consumer
         class Responds(AsyncWebsocketConsumer):
@@ -283,7 +283,54 @@ class TestRejected:
             await socket.next("websocket.http.response.start")
             await socket.leave(1006)
 
-        assert ends(log_output) == [("ws_rejected", 1000)]
+        line = log_output.one("ws_rejected")
+        assert line["http.status_code"] == 401
+        assert "close_code" not in line
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_an_exception_after_the_rejection(self, log_output, base):
+        """One closing event, which has the exception as well as the code."""
+
+        class Refuses(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    await self.close(4003)
+                    raise RuntimeError("no mana")
+            else:
+
+                def connect(self):
+                    self.close(4003)
+                    raise RuntimeError("no mana")
+
+        async with calling(telemetry_consumer(Refuses).as_asgi()) as socket:
+            await socket.give("websocket.connect")
+            await socket.next("websocket.close")
+            with pytest.raises(RuntimeError):
+                await socket.end()
+
+        assert ends(log_output) == [("ws_failed", 4003)]
+        line = log_output.one("ws_failed")
+        assert line["error"] == "RuntimeError: no mana"
+        assert "exception" in line
+
+    async def test_a_rejection_outside_any_handler(self, log_output):
+        """By a task that goes on after ``connect()``: it is said at once as well."""
+
+        @telemetry_consumer
+        class Later(AsyncWebsocketConsumer):
+            async def connect(self):
+                self.task = asyncio.create_task(self.refuse())
+
+            async def refuse(self):
+                await self.close(4003)
+
+        async with calling(Later.as_asgi()) as socket:
+            await socket.give("websocket.connect")
+            await until(lambda: ends(log_output))
+            assert not socket.task.done()
+
+        assert ends(log_output) == [("ws_rejected", 4003)]
 
     async def test_a_client_that_left_before_it_was_accepted(self, log_output):
         """The connection ended before accept, so it was never connected."""
@@ -533,3 +580,224 @@ async def test_what_channels_still_waits_for_does_not_delay_the_closing_event(lo
         held.set()
         await socket.end()
     assert ends(log_output) == [("ws_disconnected", 1001)]
+
+
+class TestWhatConnectBound:
+    """It is on every later event of the connection, wherever that is logged."""
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    @pytest.mark.parametrize("accepts", [True, False])
+    async def test_in_a_block_of_bound_fields(self, log_output, base, accepts):
+        """Both what stands before the block and the block's own are on the line about what happens in it."""
+
+        class Binds(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    with bind_fields(step="lobby"):
+                        await (self.accept() if accepts else self.close(4003))
+            else:
+
+                def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    with bind_fields(step="lobby"):
+                        self.accept() if accepts else self.close(4003)
+
+        async with calling(telemetry_consumer(Binds).as_asgi()) as socket:
+            await socket.give("websocket.connect")
+            await socket.next()
+            await socket.leave()
+
+        line = log_output.one("ws_connected" if accepts else "ws_rejected")
+        assert (line["hero"], line["step"]) == ("Invoker", "lobby")
+        assert line["draft.id"] == 5
+        if accepts:
+            assert log_output.one("ws_disconnected")["hero"] == "Invoker"
+            assert "step" not in log_output.one("ws_disconnected")
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    @pytest.mark.parametrize("accepts", [True, False])
+    async def test_in_a_layers_handler(self, log_output, base, accepts):
+        """The sender's fields are not on it, nor what the handler binds."""
+
+        class Waits(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    log.info("channel", name=self.channel_name)
+
+                async def decide(self, message):
+                    bind_contextvars(handler="bound")
+                    await (self.accept() if accepts else self.close(4003))
+            else:
+
+                def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    log.info("channel", name=self.channel_name)
+
+                def decide(self, message):
+                    bind_contextvars(handler="bound")
+                    self.accept() if accepts else self.close(4003)
+
+        headers = [("X-Request-ID", "connection")]
+        async with calling(telemetry_consumer(Waits).as_asgi(), scope_of(headers=headers)) as socket:
+            await socket.give("websocket.connect")
+            await until(lambda: log_output.events("channel"))
+            bind_contextvars(**{"request.id": "sender", "user.id": 7, "tenant": "x"})
+            await send_to(log_output.one("channel")["name"], "decide")
+            await socket.next()
+            await socket.leave()
+
+        for event in ("ws_connected", "ws_disconnected") if accepts else ("ws_rejected",):
+            line = log_output.one(event)
+            assert (line["request.id"], line["hero"], line["draft.id"]) == ("connection", "Invoker", 5)
+            assert {"handler", "tenant", "user.id"}.isdisjoint(line)
+
+    async def test_in_a_task_that_a_layers_handler_started(self, log_output):
+        """It goes on after the handler, and still the connection's events are the connection's."""
+
+        @telemetry_consumer
+        class Waits(AsyncWebsocketConsumer):
+            async def connect(self):
+                bind_contextvars(hero="Invoker")
+                log.info("channel", name=self.channel_name)
+
+            async def decide(self, message):
+                self.task = asyncio.create_task(self.accept_later())
+
+            async def accept_later(self):
+                await asyncio.sleep(0.01)
+                await self.accept()
+
+        async with calling(Waits.as_asgi(), scope_of(headers=[("X-Request-ID", "connection")])) as socket:
+            await socket.give("websocket.connect")
+            await until(lambda: log_output.events("channel"))
+            bind_contextvars(**{"request.id": "sender"})
+            await send_to(log_output.one("channel")["name"], "decide")
+            await socket.next("websocket.accept")
+            await socket.leave()
+
+        line = log_output.one("ws_connected")
+        assert (line["request.id"], line["hero"]) == ("connection", "Invoker")
+
+
+class TestLoggedMessages:
+    """``@telemetry_consumer(log_messages=True)``."""
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_each_message_has_a_line(self, log_output, base):
+        """Type and size at level debug, and nothing of the content; what a layer's handler sends bears the sender's id."""
+
+        class Talks(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def receive(self, text_data=None, bytes_data=None):
+                    await self.send(self.channel_name)
+
+                async def told_by_other(self, message):
+                    await self.send(bytes_data=b"secret")
+            else:
+
+                def receive(self, text_data=None, bytes_data=None):
+                    self.send(self.channel_name)
+
+                def told_by_other(self, message):
+                    self.send(bytes_data=b"secret")
+
+        consumer = telemetry_consumer(log_messages=True)(Talks)
+        async with connected(consumer.as_asgi(), scope_of(headers=[("X-Request-ID", "connection")])) as socket:
+            await socket.say("ä secret")
+            channel = await socket.text()
+            await socket.give("websocket.receive", bytes=b"secret")
+            await socket.text()
+            bind_contextvars(**{"request.id": "sender"})
+            await send_to(channel, "told.by.other", text="secret")
+            await socket.next("websocket.send")
+            await socket.leave()
+
+        received = log_output.events("ws_received")
+        assert [(line["ws.message_type"], line["ws.message_size"]) for line in received] == [("text", 8), ("binary", 6)]
+        sent = log_output.events("ws_sent")
+        assert [(line["ws.message_type"], line["ws.message_size"]) for line in sent] == [
+            ("text", len(channel)),
+            ("text", len(channel)),
+            ("binary", 6),
+        ]
+        handled = log_output.one("ws_handled")
+        assert handled["ws.message_type"] == "told.by.other"
+        assert handled["duration_ms"] > 0
+        assert "ws.message_size" not in handled
+        assert {line["level"] for line in (*received, *sent, handled)} == {"debug"}
+        assert {line["request.id"] for line in (*received, *sent[:2])} == {"connection"}
+        assert (sent[2]["request.id"], handled["request.id"]) == ("sender", "sender")
+        assert len({line["ws.conn_id"] for line in (*received, *sent, handled)}) == 1
+        assert "secret" not in log_output.text
+
+    @pytest.mark.parametrize(
+        "decorate",
+        [telemetry_consumer, telemetry_consumer(), telemetry_consumer(log_messages=False)],
+        ids=["bare", "called", "off"],
+    )
+    async def test_no_line_unless_asked_for(self, log_output, decorate):
+        """With and without parentheses the decorator is the same."""
+
+        @decorate
+        class Talks(AsyncWebsocketConsumer):
+            async def receive(self, text_data=None, bytes_data=None):
+                await self.send(text_data)
+
+        async with connected(Talks.as_asgi()) as socket:
+            await socket.say("hi")
+            await socket.text()
+            await socket.leave()
+
+        assert [line["event"] for line in log_output.lines] == ["ws_connected", "ws_disconnected"]
+
+    async def test_a_subclass_is_as_its_base_unless_it_says_otherwise(self, log_output):
+        """Decorated again or not."""
+
+        @telemetry_consumer(log_messages=True)
+        class Base(AsyncWebsocketConsumer):
+            pass
+
+        class Heir(Base):
+            pass
+
+        @telemetry_consumer
+        class Again(Base):
+            pass
+
+        @telemetry_consumer(log_messages=False)
+        class Quiet(Base):
+            pass
+
+        counts = []
+        for consumer in (Base, Heir, Again, Quiet):
+            log_output.clear()
+            async with connected(consumer.as_asgi()) as socket:
+                await socket.say("hi")
+                await socket.leave()
+            counts.append(len(log_output.events("ws_received")))
+        assert counts == [1, 1, 1, 0]
+
+    async def test_a_message_whose_handler_fails_was_handled_too(self, log_output):
+        """How long it took is worth knowing then as well; the failure is the connection's."""
+
+        @telemetry_consumer(log_messages=True)
+        class Fails(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                await self.send(self.channel_name)
+
+            async def message(self, message):
+                raise RuntimeError("no mana")
+
+        async with connected(Fails.as_asgi()) as socket:
+            await send_to(await socket.text(), "message")
+            with pytest.raises(RuntimeError):
+                await socket.end()
+
+        log_output.one("ws_handled")
+        log_output.one("ws_failed")

@@ -221,7 +221,7 @@ async def test_messages_of_a_channel_layer(log_output):
             await call.end()
 
     told, end = log_output.one("told"), the_end(log_output)
-    assert (told["request.id"], "user.id" in told, "labels" in told) == ("sender", False, False)
+    assert (told["request.id"], "user.id" in told, told["labels"]) == ("sender", False, ["tournament"])
     assert (end["event"], end["request.id"], end["user.id"]) == ("request_failed", "mine", 42)
 
 

@@ -12,9 +12,13 @@ import pytest
 from asgiref.sync import async_to_sync
 from channels.auth import login, logout
 from channels.consumer import AsyncConsumer
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import get_channel_layer
-from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
+from django.core.exceptions import SynchronousOnlyOperation
+from django.utils.functional import SimpleLazyObject
+from django.views import View
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
 
 from dtx_telemetry import config, context, get_logger, get_request_id, startup, telemetry_consumer
 
@@ -119,6 +123,7 @@ class TestBareScopes:
         assert not log_output.events("telemetry_failed")
         assert "client.address" not in log_output.one("ws_connected")
 
+    @pytest.mark.telemetry_fails
     @pytest.mark.parametrize(
         "given", [{"headers": [("x-request-id", "text")]}, {"headers": [1]}, {"headers": 5}, {"client": 5}]
     )
@@ -128,6 +133,7 @@ class TestBareScopes:
 
         assert log_output.one("ws_disconnected")["draft.id"] == 5
 
+    @pytest.mark.telemetry_fails
     async def test_a_user_that_raises_costs_only_its_id(self, log_output):
         """An unresolved lazy user, say: the connection has every other field."""
 
@@ -193,6 +199,62 @@ class TestUser:
         await ids_of(scope_of(user=user), log_output)
 
         assert log_output.one("received")["user.id"] == 9
+
+    @BOTH
+    async def test_a_lazy_one_is_not_looked_up_by_us(self, log_output, echo):
+        """Nobody asked for that query."""
+        looks = []
+        await ids_of(scope_of(user=SimpleLazyObject(lambda: looks.append(1) or User(9))), log_output, echo)
+
+        assert looks == []
+        assert not any("user.id" in line for line in log_output.lines)
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    @pytest.mark.django_db(transaction=True)
+    async def test_a_lazy_one_over_the_database_is_known_once_the_consumer_looked(self, log_output, django_user_model, base):
+        """One query, which is the consumer's own, and no line about what an event loop may not do."""
+        user = await django_user_model.objects.acreate_user("invoker")
+        looks = []
+
+        def look():
+            looks.append(1)
+            return django_user_model.objects.get(pk=user.pk)
+
+        class Looks(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    await database_sync_to_async(lambda: self.scope["user"].is_authenticated)()
+                    await self.accept()
+            else:
+
+                def connect(self):
+                    assert self.scope["user"].is_authenticated
+                    self.accept()
+
+        async with connected(telemetry_consumer(Looks).as_asgi(), scope_of(user=SimpleLazyObject(look))) as socket:
+            await socket.leave()
+
+        assert looks == [1]
+        assert [(line["event"], line["user.id"]) for line in log_output.lines] == [
+            ("ws_connected", user.pk),
+            ("ws_disconnected", user.pk),
+        ]
+
+    async def test_one_whose_id_needs_the_database(self, log_output):
+        """It is not asked in the event loop, and there is no line about it."""
+
+        class Asks(User):
+            def __init__(self):
+                self.is_authenticated = True
+
+            @property
+            def pk(self):
+                raise SynchronousOnlyOperation
+
+        await ids_of(scope_of(user=Asks()), log_output)
+
+        assert not any("user.id" in line for line in log_output.lines)
 
     @pytest.mark.django_db(transaction=True)
     async def test_login_and_logout_in_a_consumer(self, log_output, django_user_model):
@@ -287,6 +349,89 @@ class TestWhatTheApplicationBinds:
             "2": None,
             "other": None,
         }
+
+
+class TestClearedContext:
+    """``clear_contextvars()``, which structlog's guide tells applications to call, takes away what the application bound."""
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_the_connections_fields_stay(self, log_output, base):
+        """On later lines, on its events, and on what it sends."""
+
+        class Clears(base):
+            if base is AsyncWebsocketConsumer:
+
+                async def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    clear_contextvars()
+                    await self.accept()
+
+                async def receive(self, text_data=None, bytes_data=None):
+                    clear_contextvars()
+                    log.info("received")
+                    await self.channel_layer.send(self.channel_name, {"type": "told"})
+
+                async def told(self, message):
+                    clear_contextvars()
+                    log.info("told")
+                    await self.send("told")
+            else:
+
+                def connect(self):
+                    bind_contextvars(hero="Invoker")
+                    clear_contextvars()
+                    self.accept()
+
+                def receive(self, text_data=None, bytes_data=None):
+                    clear_contextvars()
+                    log.info("received")
+                    async_to_sync(self.channel_layer.send)(self.channel_name, {"type": "told"})
+
+                def told(self, message):
+                    clear_contextvars()
+                    log.info("told")
+                    self.send("told")
+
+        scope = scope_of(user=User(7), headers=[("X-Request-ID", "mine")])
+        async with connected(telemetry_consumer(Clears).as_asgi(), scope) as socket:
+            await socket.say("x")
+            await socket.text()
+            await socket.leave()
+
+        assert [line["event"] for line in log_output.lines] == ["ws_connected", "received", "told", "ws_disconnected"]
+        for line in log_output.lines:
+            assert (line["request.id"], line["user.id"], line["labels"], line["draft.id"]) == ("mine", 7, ["draft"], 5), line
+            assert "hero" not in line
+        assert len({line["ws.conn_id"] for line in log_output.lines}) == 1
+
+    async def test_the_senders_fields_stay_in_a_layers_handler(self, log_output):
+        """And are gone after it."""
+
+        @telemetry_consumer
+        class Clears(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                await self.send(self.channel_name)
+
+            async def told(self, message):
+                clear_contextvars()
+                log.info("told")
+                await self.send("told")
+
+        scope = scope_of(user=User(7), headers=[("X-Request-ID", "mine")])
+        async with connected(Clears.as_asgi(), scope) as socket:
+            channel = await socket.text()
+            sender = context.enter_root({"request.id": "sender", "labels": ["team"], "team.id": 3})
+            await get_channel_layer().send(channel, {"type": "told"})
+            context.leave(sender)
+            await socket.text()
+            await socket.leave()
+
+        told, end = log_output.one("told"), log_output.one("ws_disconnected")
+        assert (told["request.id"], told["labels"], told["team.id"]) == ("sender", ["team", "draft"], 3)
+        assert "user.id" not in told
+        assert (end["request.id"], end["user.id"], end["labels"]) == ("mine", 7, ["draft"])
+        assert "team.id" not in end
 
 
 class TestWhatIsLeft:
@@ -514,11 +659,17 @@ class TestDecorating:
 
         assert log_output.lines == []
 
-    @pytest.mark.parametrize("other", [object, print, Echo.as_asgi(), 5])
+    @pytest.mark.parametrize("other", [object, print, Echo.as_asgi(), Echo(), View, View.as_view(), None, 5])
     def test_what_is_no_consumer_class_is_refused(self, other):
-        """At once and by name: the decorator belongs on the class, not on what ``as_asgi()`` returns."""
-        with pytest.raises(TypeError, match=f"not {re.escape(repr(other))}"):
-            telemetry_consumer(other)
+        """At once and by name: a view of Django's, which has a ``dispatch`` too, is none either."""
+        for decorate in (telemetry_consumer, telemetry_consumer(), telemetry_consumer(log_messages=True)):
+            with pytest.raises(TypeError, match=f"not {re.escape(repr(other))}"):
+                decorate(other)
+
+    def test_what_as_asgi_returns_is_refused_with_what_to_write_instead(self):
+        """The decorator belongs on the class."""
+        with pytest.raises(TypeError, match=re.escape("write telemetry_consumer(Echo).as_asgi()")):
+            telemetry_consumer(Echo.as_asgi())
 
     async def test_a_consumer_that_keeps_no_scope(self, log_output):
         """One that overrides ``__call__`` and dispatches by itself works as it did."""
@@ -592,6 +743,7 @@ class TestSwitchedOff:
         assert sends == [("websocket.accept", {}, None)]
         assert log_output.text == ""
 
+    @pytest.mark.telemetry_fails
     async def test_wrong_settings_do_not_break_a_connection(self, log_output, settings):
         """Changed under a running server: the consumer works, without telemetry, and that is said."""
         settings.DTX_TELEMETRY = {"NONSENSE": 1}

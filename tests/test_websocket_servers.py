@@ -1,4 +1,4 @@
-"""Consumers under the real uvicorn and Daphne, with real clients that close, vanish and are thrown out."""
+"""Consumers under the real uvicorn, Daphne and granian, with real clients that close, vanish and are thrown out."""
 
 import signal
 import socket as sockets
@@ -18,6 +18,7 @@ from .support.processes import Processes
 from .support.waiting import wait_until
 
 APP = "tests.project.sockets:application"
+SERVERS = ["uvicorn", "daphne", "granian"]
 ENDS = {"ws_rejected", "ws_disconnected", "ws_failed"}
 REQUEST_ENDS = {"request_completed", "request_failed", "request_cancelled"}
 
@@ -26,10 +27,8 @@ class Server:
     """A server of the project, and what one click of a test did there."""
 
     def __init__(self, processes, kind, *args, **options):
-        if kind == "uvicorn":
-            self.process = processes.uvicorn(*args, app=APP, **options)
-        else:
-            self.process = processes.daphne("-v", "0", *args, app=APP, **options)
+        starts = {"uvicorn": processes.uvicorn, "daphne": partial(processes.daphne, "-v", "0"), "granian": processes.granian}
+        self.process = starts[kind](*args, app=APP, **options)
         self.kind = kind
         self.port = self.process.wait_for_port()
 
@@ -109,6 +108,21 @@ def test_the_client_closes(server, request_id, name, code):
     assert lines[0]["client.address"] == "127.0.0.1"
 
 
+def close_without_a_code(socket):
+    """Send a close frame with nothing in it, as browsers do for ``socket.close()``."""
+    socket.protocol.send_close()
+    socket.socket.sendall(b"".join(socket.protocol.data_to_send()))
+
+
+def test_the_client_closes_without_a_code(server, request_id):
+    """1005, which stands for none."""
+    with server.connect("async", request_id) as socket:
+        close_without_a_code(socket)
+        server.process.wait_for_event("disconnecting", request_id=request_id)
+
+    assert server.end_of(request_id)["close_code"] == 1005
+
+
 @BOTH
 def test_the_server_closes(server, request_id, name):
     """With the consumer's code."""
@@ -170,6 +184,18 @@ def test_an_exception(server, request_id, name, how):
     assert (end["event"], end["close_code"], end["error"]) == ("ws_failed", 1011, "RuntimeError: no mana")
     assert "no mana" in end["exception"]
     assert len([line for line in server.lines(request_id) if "exception" in line]) == 1
+
+
+def test_denied_with_a_response(server, request_id):
+    """The status that the client gets is on the line."""
+    if server.kind == "daphne":
+        pytest.skip("Daphne knows no denial by a response, ASGI's extension websocket.http.response")
+    with pytest.raises(InvalidStatus) as refused, server.connect("denies", request_id):
+        pass
+    assert refused.value.response.status_code == 401
+
+    end = server.end_of(request_id)
+    assert (end["event"], end["http.status_code"]) == ("ws_rejected", 401)
 
 
 def test_an_exception_before_accept(server, request_id):
@@ -267,7 +293,21 @@ def test_every_line_is_json(server):
     assert server.process.other == []
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+@pytest.mark.parametrize("code", [None, 1000, 4001])
+def test_the_client_closes_under_granian(processes, tmp_path, request_id, code):
+    """The code is the one that its consumer is told: 1005 for none."""
+    processes.environ["DTX_TEST_DB"] = str(tmp_path / "empty.sqlite3")
+    server = Server(processes, "granian")
+    with server.connect("async", request_id) as socket:
+        close_without_a_code(socket) if code is None else socket.close(code)
+        told = server.process.wait_for_event("disconnecting", request_id=request_id)
+
+    end = server.process.wait_for_event("ws_disconnected", request_id=request_id)
+    assert end["close_code"] == told["code"] == (code or 1005)
+    assert end["hero"] == "Invoker"
+
+
+@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
     """Asked to stop, a server leaves no connection without its closing event, and none with two."""
@@ -288,10 +328,15 @@ def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
     for request_id in [*(f"{name}-{index}" for name in ("async", "sync") for index in range(3)), "closed-before"]:
         ends = [line for line in server.lines(request_id) if line["event"] in ENDS]
         assert [line["event"] for line in ends] == ["ws_disconnected"], server.process.text
-        code = 4001 if request_id == "closed-before" else {"uvicorn": 1012, "daphne": 1006}[kind]
-        assert (ends[0]["close_code"], ends[0]["ws.messages_received"]) == (code, 0 if request_id == "closed-before" else 1)
-        assert ends[0]["draft.id"] == 5
-    assert server.process.other == []
+        # granian may still tell its consumers of the end, or not.
+        codes = (
+            {4001} if request_id == "closed-before" else {"uvicorn": {1012}, "daphne": {1006}, "granian": {1005, 1006}}[kind]
+        )
+        assert ends[0]["close_code"] in codes
+        assert ends[0]["ws.messages_received"] == (0 if request_id == "closed-before" else 1)
+        assert (ends[0]["draft.id"], ends[0]["hero"]) == (5, "Invoker")
+    if kind != "granian":  # its own lines are in a format of its own
+        assert server.process.other == []
 
 
 def test_a_worker_on_a_channel(processes, valkey_url, tmp_path):

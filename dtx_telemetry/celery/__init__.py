@@ -6,7 +6,9 @@ The context of whoever publishes goes along in the message's headers (``request.
 Importing it connects the signals, once in a process, however often it is imported. It reads no settings and touches no logging.
 """
 
-try:
+from ..errors import needs_extra
+
+with needs_extra("celery", "celery", what=__name__):
     from celery.signals import (
         after_task_publish,
         beat_init,
@@ -21,11 +23,10 @@ try:
         task_retry,
         task_revoked,
         task_unknown,
+        worker_process_shutdown,
     )
-except ImportError as error:
-    raise ImportError("dtx_telemetry.celery needs Celery: pip install 'dtx_telemetry[celery]'") from error
 
-from . import execution, process, publishing, reports
+from . import execution, process, publishing, repeats, reports  # noqa: F401 - repeats is imported for its effect
 from .headers import context_restored
 from .publishing import context_publishing
 
@@ -39,12 +40,14 @@ _RECEIVERS = (
     (task_failure, execution.fail),
     (task_retry, execution.retry),
     (task_postrun, execution.end),
+    (task_postrun, execution.leave),
     (task_revoked, reports.revoked),
     (task_rejected, reports.rejected),
     (task_unknown, reports.unknown),
     (setup_logging, process.set_up_logging),
     (celeryd_after_setup, process.prepare_worker),
     (beat_init, process.prepare_beat),
+    (worker_process_shutdown, process.end_child),
 )
 
 for _signal, _receiver in _RECEIVERS:

@@ -1,147 +1,189 @@
 """The scope of one execution of a task, in the process that runs it, and its closing event."""
 
 import logging
+import signal
 import sys
 import time
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from billiard.process import current_process
-from celery import states
+from celery import VERSION, states
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry
+from celery.signals import task_postrun
 
 from .. import context
-from ..config import Settings, get_settings
+from ..config import get_settings
 from ..context import Scope
-from ..guard import never_raises, report
+from ..guard import never_raises
+from ..logging import release
+from ..tracing import TRACING
 from . import reports
-from .closing import close_failed, close_refused, close_retried, log
+from .closing import AnyTask, close_completed, close_failed, close_refused, close_retried, end_span, log
 from .headers import OurHeaders, read_headers, restored_fields
 
-__all__ = ["end", "fail", "retry", "start"]
+__all__ = ["end", "fail", "leave", "retry", "start"]
 
+_WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
+#: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
+_CODES_OF_TERMINATION = frozenset(number - 256 for number in signal.valid_signals())
 # The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
 # has to be looked up, and nothing can be left behind.
 _ATTRIBUTE = "_dtx_execution"
-# An exception that escapes (its result cannot be stored, say) is reported once more by Celery, after the scope was left.
-_left: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_left", default=None)
+# The last execution here whose exception left Celery's tracer (its result cannot be stored, say): Celery reports that once
+# more, when there is no scope any more.
+_escaped: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_escaped", default=None)
 
 
-class _Execution(tuple[Scope, BaseException | None]):
-    """A scope, and the exception that its caller, an eager task's, was handling. No header of a message can be one."""
+class _Execution(NamedTuple):
+    """What is kept of an execution while it lasts; no header of a message can be one.
 
-    __slots__ = ()
+    Attributes:
+        scope: the task's.
+        handled: the exception that its caller, an eager task's, was handling.
+    """
 
-
-def start(task_id: str | None = None, task: Any = None, **_: Any) -> None:
-    """Enter the scope of an execution and log ``task_started``; a receiver of ``task_prerun``."""
-    try:
-        settings = get_settings()
-        if settings.enabled:
-            _start(settings, task, task_id)
-    except Exception as error:
-        report("start", error)
-
-
-def _start(settings: Settings, task: Any, task_id: str | None) -> None:
-    if _left.get() is not None:
-        _left.set(None)
-    request = task.request
-    found, eager = read_headers(request), request.is_eager
-    fields = _eager_fields(task, found, request) if eager else restored_fields(task, found, request, task_id)
-    fields["task.id"] = task_id
-    fields["task.name"] = task.name
-    scope = context.enter(fields) if eager else context.enter_root(fields, own=settings.own_keys)
-    request.__dict__[_ATTRIBUTE] = _Execution((scope, sys.exc_info()[1]))
-    log.emit(logging.INFO, "task_started", _started_fields(request, found))
+    scope: Scope
+    handled: BaseException | None
 
 
 @never_raises
-def fail(sender: Any = None, task_id: str | None = None, exception: Any = None, **_: Any) -> None:
+def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
+    """Enter the scope of an execution and log ``task_started``; a receiver of ``task_prerun``."""
+    settings = get_settings()
+    if not settings.enabled:
+        return
+    if task_postrun.receivers[-1][1] is not leave:
+        _leave_after_all_others()
+    if _escaped.get() == (task_id, task.name):
+        _escaped.set(None)
+    request = task.request
+    found, parent_id = read_headers(request), request.parent_id
+    if request.is_eager:
+        parent_id = parent_id or _task_around()
+        scope = context.enter({**_eager_fields(task, found, request), "task.id": task_id, "task.name": task.name})
+    else:
+        fields = restored_fields(task, found, request, task_id)
+        scope = context.enter_root({**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
+    request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
+    started = _started_fields(request, found, parent_id)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.tasks.start(task, waited_ms=started.get("task.queue_ms"))
+    log.emit(logging.INFO, "task_started", started)
+
+
+@never_raises
+def fail(sender: AnyTask, task_id: str | None = None, exception: Any = None, **_: Any) -> None:
     """Log ``task_failed``; a receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
-    scope = _scope_of(sender.request, task_id)
-    if scope is not None:
-        close_failed(scope, sender, exception)
-    elif _left.get() != (task_id, sender.name):
+    execution = _execution_of(sender.request) if sender.request.id == task_id else None
+    if execution is not None:
+        close_failed(execution.scope, sender, exception)
+    elif _escaped.get() != (task_id, sender.name) and not _is_exit_that_only_the_child_reports(exception):
         reports.failed(sender, task_id, exception)
 
 
 @never_raises
-def retry(sender: Any = None, request: Any = None, reason: Any = None, **_: Any) -> None:
+def retry(sender: AnyTask, request: Any = None, reason: Any = None, **_: Any) -> None:
     """Log ``task_retried``; a receiver of ``task_retry``."""
     if not get_settings().enabled:
         return
-    scope = _scope_of(request, getattr(request, "id", None))
-    if scope is not None:
-        close_retried(scope, request, reason)
+    execution = _execution_of(request)
+    if execution is not None:
+        close_retried(execution.scope, sender, request, reason)
     else:
         reports.retried(sender, request, reason)
 
 
-def end(task_id: str | None = None, task: Any = None, state: str | None = None, retval: Any = None, **_: Any) -> None:
-    """Log the closing event, where none was yet, and leave the scope; a receiver of ``task_postrun``."""
-    try:
-        request = task.request
-        execution = request.__dict__.pop(_ATTRIBUTE, None)
-        if type(execution) is _Execution:
-            _end(*execution, task, request, task_id, state, retval)
-    except Exception as error:
-        report("end", error)
-
-
-def _end(
-    scope: Scope, handled: BaseException | None, task: Any, request: Any, task_id: str | None, state: str | None, retval: Any
-) -> None:
+@never_raises
+def end(task: AnyTask, task_id: str | None = None, state: str | None = None, retval: Any = None, **_: Any) -> None:
+    """Log the closing event, where none was yet; a receiver of ``task_postrun``, before those of the application."""
+    execution = _execution_of(task.request)
+    if execution is None:
+        return
     error = sys.exc_info()[1]
     # Without a state it is the body's exception that leaves the tracer; with one, something after the body may have failed.
-    escaping = error if state is None or error is not handled else None
+    escaping = error if state is None or error is not execution.handled else None
+    if escaping is not None:
+        _escaped.set((task_id, task.name))
     try:
-        _close(scope, task, request, state, retval, escaping)
+        _close(execution.scope, task, state, retval, escaping)
     finally:
-        context.leave(scope)
-        if escaping is not None:
-            _left.set((task_id, task.name))
+        release(execution.scope)  # where no event came about
+    if execution.scope.span is not None:  # where nobody here says how it ended
+        end_span(execution.scope, task, "killed", error=escaping)
 
 
-def _close(scope: Scope, task: Any, request: Any, state: str | None, retval: Any, escaping: BaseException | None) -> None:
+@never_raises
+def leave(task: AnyTask, **_: Any) -> None:
+    """Leave the scope; a receiver of ``task_postrun``, after those of the application."""
+    execution = task.request.__dict__.pop(_ATTRIBUTE, None)
+    if isinstance(execution, _Execution):
+        context.leave(execution.scope)
+
+
+def _leave_after_all_others() -> None:
+    """Move `leave` behind the receivers that were connected after it, so that what they log and publish is the task's too.
+
+    It is connected again before it is disconnected: another thread whose task ends just now must not miss it.
+    """
+    found = [key for key, receiver in task_postrun.receivers if receiver is leave]
+    task_postrun.connect(leave, weak=False, dispatch_uid=f"dtx_telemetry.leave.{context.new_request_id()}")
+    for uid, _ in found:
+        task_postrun.disconnect(dispatch_uid=uid)
+
+
+def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:
     if state is None or escaping is not None:
-        _close_raised(scope, task, request, escaping)
+        _close_raised(scope, task, escaping)
     elif state == states.SUCCESS:
-        if scope.close():
-            log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
+        close_completed(scope, task)
     elif state == states.RETRY:
-        close_retried(scope, request, retval)
+        close_retried(scope, task, task.request, retval)
     elif state in {states.IGNORED, states.REJECTED}:
-        close_refused(scope, rejected=state == states.REJECTED)
+        close_refused(scope, task, rejected=state == states.REJECTED)
     else:
         close_failed(scope, task, retval)
 
 
-def _close_raised(scope: Scope, task: Any, request: Any, error: BaseException | None) -> None:
+def _close_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> None:
     """Close an execution whose exception leaves the tracer: an eager one's that propagates, or one that ends its process."""
     if isinstance(error, Retry):
-        close_retried(scope, request, error)
+        close_retried(scope, task, task.request, error)
     elif isinstance(error, Ignore | Reject):
-        close_refused(scope, rejected=isinstance(error, Reject))
-    elif isinstance(error, Exception) or request.is_eager or not _worker_reports(error):
+        close_refused(scope, task, rejected=isinstance(error, Reject))
+    elif isinstance(error, Exception) or task.request.is_eager or not _worker_reports(error):
         close_failed(scope, task, error)
 
 
 def _worker_reports(error: BaseException | None) -> bool:
     """Whether the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
-    return bool(current_process().daemon) or type(error).__name__ == "GreenletExit"
+    if type(error).__name__ == "GreenletExit":
+        return True
+    return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
 
 
-def _scope_of(request: Any, task_id: str | None) -> Scope | None:
-    if getattr(request, "id", None) != task_id:
-        return None
-    execution = getattr(request, "__dict__", {}).get(_ATTRIBUTE)
-    return execution[0] if type(execution) is _Execution else None
+def _is_exit_that_only_the_child_reports(error: Any) -> bool:
+    """Whether *error* is a task's own exit under a Celery whose worker trips over it: its signal comes at best sometimes."""
+    if not _WORKER_TRIPS_OVER_EXITS or not isinstance(error, SystemExit | KeyboardInterrupt):
+        return False
+    return getattr(error, "code", None) not in _CODES_OF_TERMINATION
 
 
-def _eager_fields(task: Any, found: OurHeaders, request: Any) -> dict[str, Any]:
+def _execution_of(request: Context | None) -> _Execution | None:
+    execution = None if request is None else request.__dict__.get(_ATTRIBUTE)
+    return execution if isinstance(execution, _Execution) else None
+
+
+def _task_around() -> str | None:
+    """Return the id of the task that this eager one is run in, which Celery 5.5 does not name."""
+    scope = context.current_scope()
+    return None if scope is None else scope.own.get("task.id")
+
+
+def _eager_fields(task: AnyTask, found: OurHeaders, request: Context) -> dict[str, Any]:
     """Return what an eager task binds besides its own: nothing, where its caller has an id and none was given for it."""
     request_id = context.get_request_id()
     if found.request_id is None and found.fields is None:
@@ -152,14 +194,14 @@ def _eager_fields(task: Any, found: OurHeaders, request: Any) -> dict[str, Any]:
     return restored_fields(task, found, request, request.id)
 
 
-def _started_fields(request: Any, found: OurHeaders) -> dict[str, Any]:
-    fields = {"task.retries": request.retries}
+def _started_fields(request: Context, found: OurHeaders, parent_id: str | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {"task.retries": request.retries}
     delivery = request.delivery_info
     if delivery and (queue := delivery.get("routing_key") or delivery.get("exchange")):
         fields["task.queue"] = queue
     waited = found.seconds_since(time.time())
     if waited is not None:
         fields["task.queue_ms"] = context.milliseconds(waited)
-    if request.parent_id is not None:
-        fields["task.parent_id"] = request.parent_id
+    if parent_id is not None:
+        fields["task.parent_id"] = parent_id
     return fields

@@ -5,17 +5,23 @@ import os
 from typing import Any
 
 import click
-from celery import current_app
+from celery import VERSION, current_app
 from celery.signals import setup_logging
 from celery.utils.log import get_multiprocessing_logger
+from kombu.utils.functional import maybe_list
 
-from ..config import get_settings
+from ..config import Settings, get_settings
+from ..errors import error_text
 from ..guard import never_raises
-from ..logging import configure
+from ..logging import configure, is_configured
+from ..tracing import TRACING
+from ..tracing import configure as configure_tracing
 
-__all__ = ["prepare_beat", "prepare_worker", "set_up_logging"]
+__all__ = ["end_child", "prepare_beat", "prepare_worker", "set_up_logging"]
 
 _OURSELVES = "dtx_telemetry.celery"
+#: From this version on Celery raises what a receiver of ``setup_logging`` raised.
+_STOPS_BY_ITSELF = (5, 7)
 _UID = "dtx_telemetry.set_up_logging"
 #: For a pool's child that is a fresh interpreter and has no command line: the level that the worker's had.
 _LEVEL_OF_WORKER = "DTX_TELEMETRY_WORKER_LEVEL"
@@ -25,16 +31,28 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
     """Take the place of Celery's own logging; a receiver of ``setup_logging``, whose being there tells Celery not to do it.
 
     A ``--loglevel`` that was given wins over ``LOG_LEVEL``; Celery's own default does not. With ``--logfile`` the lines go
-    there.
+    there. With ``worker_hijack_root_logger = False`` it is left to Celery, unless `init_telemetry` was called before.
 
     Raises:
         ImproperlyConfigured: a setting is wrong; Celery stops its start.
+        OSError: the file cannot be opened; likewise.
+        SystemExit: in place of these two, with their message, under a Celery that passes over exceptions of receivers.
     """
-    settings = get_settings()
-    if not settings.enabled:
-        _leave_it_to_celery(loglevel, logfile, **options)
-        return
+    try:
+        settings = get_settings()
+        if settings.enabled and (current_app.conf.worker_hijack_root_logger or is_configured()):
+            _take_over(settings, loglevel, logfile)
+        else:
+            _leave_it_to_celery(loglevel, logfile, **options)
+    except Exception as error:
+        if VERSION >= _STOPS_BY_ITSELF:
+            raise
+        raise SystemExit(error_text(error)) from error
+
+
+def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
     configure(settings, level=_given_level(loglevel), path=logfile if isinstance(logfile, str) else None)
+    configure_tracing(settings)
     # billiard's logger keeps its lines to itself, and without a handler would print them past everything.
     pool_logger: Any = get_multiprocessing_logger()
     pool_logger.setLevel(logging.ERROR)
@@ -48,9 +66,10 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
 def prepare_worker(instance: Any = None, **_: Any) -> None:
     """Make log lines of what tasks print, as Celery does where it sets up logging; a receiver of ``celeryd_after_setup``."""
     conf = instance.app.conf
-    if _OURSELVES not in conf.imports:
+    imports = maybe_list(conf.imports) or ()  # Celery takes a single name too
+    if _OURSELVES not in imports:
         # A pool's child that is a fresh interpreter imports what is listed here, and not the module that makes the app.
-        conf.imports = (*conf.imports, _OURSELVES)
+        conf.imports = (*imports, _OURSELVES)
     if getattr(instance, "redirect_stdouts", False) and _is_ours_to_redirect():
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
 
@@ -63,9 +82,16 @@ def prepare_beat(sender: Any = None, **_: Any) -> None:
         sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
 
 
+@never_raises
+def end_child(**_: Any) -> None:
+    """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
+    if TRACING.on is not None:
+        TRACING.on.end_child()
+
+
 def _is_ours_to_redirect() -> bool:
     """Whether Celery leaves it undone because of our receiver of ``setup_logging``, and not of somebody else's."""
-    return get_settings().enabled or len(setup_logging.receivers) == 1
+    return is_configured() or len(setup_logging.receivers) == 1
 
 
 def _leave_it_to_celery(loglevel: Any, logfile: Any, format: Any = None, colorize: Any = None, **_: Any) -> None:

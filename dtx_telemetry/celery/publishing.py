@@ -9,7 +9,8 @@ from celery.utils.dispatch import Signal
 
 from .. import context
 from ..config import get_settings
-from ..guard import report
+from ..guard import never_raises
+from ..tracing import TRACING
 from . import reports
 from .closing import log
 from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID
@@ -21,52 +22,51 @@ __all__ = ["add_context", "context_publishing", "log_published"]
 context_publishing = Signal(name="context_publishing", providing_args=["context"])
 
 
-def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **_: Any) -> None:
+@never_raises
+def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **options: Any) -> None:
     """Put the bound context into *headers*; a receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
     tenth attempt has the context, and the size, of its first.
     """
-    try:
-        settings = get_settings()
-        # Asking an abstract class for what everybody passes takes longer than it takes to see.
-        if not settings.enabled or not (type(headers) is dict or isinstance(headers, MutableMapping)):
-            return
-        fields = context.outgoing_fields(settings.propagate)
-        if context_publishing.receivers:
-            context_publishing.send(sender, context=fields)
-        parcel = context.carry_out(fields)
-        given, kept = headers.get(REQUEST_ID), headers.get(CONTEXT)
-        if given is None or not context.valid_request_id(given):
-            given, kept = parcel.request_id, None
-            if given is None:
-                given, kept = _lost(headers)
-        headers[REQUEST_ID] = given or _workflow_id(sender, headers, body)
-        headers[CONTEXT] = kept if isinstance(kept, dict) else parcel.fields
-        headers[PUBLISHED_AT] = time.time()
-        if parcel.problems:
-            log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
-    except Exception as error:
-        report("add_context", error)
+    settings = get_settings()
+    if not settings.enabled or not isinstance(headers, MutableMapping):
+        return
+    fields = context.outgoing_fields(settings.propagate)
+    if context_publishing.receivers:
+        context_publishing.send(sender, context=fields)
+    parcel = context.carry_out(fields)
+    given, kept = headers.get(REQUEST_ID), headers.get(CONTEXT)
+    if not context.valid_request_id(given):
+        given, kept = parcel.request_id, None
+        if given is None:
+            given, kept = _lost(headers)
+    headers[REQUEST_ID] = given or _workflow_id(sender, headers, body)
+    headers[CONTEXT] = kept if isinstance(kept, dict) else parcel.fields
+    headers[PUBLISHED_AT] = time.time()
+    if TRACING.on is not None:
+        TRACING.on.tasks.publish(sender, headers, body, options)
+    if parcel.problems:
+        log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
 
 
+@never_raises
 def log_published(
     sender: str | None = None, headers: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, **_: Any
 ) -> None:
     """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent where publishing failed."""
-    try:
-        if not get_settings().enabled:
-            return
-        headers = headers if type(headers) is dict or isinstance(headers, Mapping) else {}
-        fields = {"task.id": headers.get("id") or _in_body(body, "id"), "task.name": sender}
-        request_id, queue = headers.get(REQUEST_ID), routing_key or getattr(exchange, "name", exchange)
-        if request_id is not None and request_id != context.get_request_id():
-            fields["request.id"] = request_id
-        if queue:
-            fields["task.queue"] = queue
-        log.emit(logging.INFO, "task_published", fields)
-    except Exception as error:
-        report("log_published", error)
+    if not get_settings().enabled:
+        return
+    if TRACING.on is not None:
+        TRACING.on.tasks.published(headers)
+    headers = headers if isinstance(headers, Mapping) else {}
+    fields = {"task.id": headers.get("id") or _in_body(body, "id"), "task.name": sender}
+    request_id, queue = headers.get(REQUEST_ID), routing_key or getattr(exchange, "name", exchange)
+    if request_id is not None and request_id != context.get_request_id():
+        fields["request.id"] = request_id
+    if queue:
+        fields["task.queue"] = queue
+    log.emit(logging.INFO, "task_published", fields)
 
 
 def _lost(headers: Mapping[str, Any]) -> tuple[str | None, Any]:

@@ -29,6 +29,8 @@ DEFAULT_PREFIXES: Sequence[str] = ("/api/", "/ws/")
 # 20 digits hold every unsigned 64 bit key; a longer run of digits is not an id that a database gave out.
 _MAX_DIGITS = 20
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", re.ASCII)
+# What REST frameworks let a path end with: /api/tournaments/5.json.
+_FORMAT_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]*", re.ASCII)
 
 
 class LabelTable:
@@ -63,7 +65,8 @@ class LabelTable:
     def extract(self, path: str) -> dict[str, Any]:
         """Return ``labels`` and the ``{resource}.id`` fields that *path* names, in the path's order.
 
-        An id is the segment after a resource where it is an integer or a UUID (RFC 9562, kept as it is written).
+        An id is the segment after a resource where it is an integer or a UUID (RFC 9562, kept as it is written), a format
+        suffix (``5.json``) aside.
         A path outside the prefixes or without a resource gives an empty dict.
         """
         if not path.startswith(self._prefixes):
@@ -86,6 +89,9 @@ class LabelTable:
 
 
 def _as_id(segment: str) -> int | str | None:
+    name, dot, _ = segment.partition(".")
+    if dot and _FORMAT_SUFFIX.fullmatch(segment, len(name)):
+        segment = name
     if segment.isdecimal() and segment.isascii():
         return int(segment) if len(segment) <= _MAX_DIGITS else None
     return segment if _UUID.fullmatch(segment) else None

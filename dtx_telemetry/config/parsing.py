@@ -19,7 +19,8 @@ __all__ = ["NOTHING", "ImproperlyConfigured", "parse"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+# Those of the standard library, its two short forms included.
+_LEVELS = ("CRITICAL", "FATAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG")
 # RFC 9110, section 5.6.2: a field name is a token.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
@@ -106,6 +107,12 @@ def attribute_path(given: Any) -> str | None:
         return None
     if not isinstance(given, str) or not given.isidentifier():
         raise _NotAccepted("the name of an attribute of the user, or None")
+    return given
+
+
+def cache_alias(given: Any) -> str | None:
+    if given is not None and (not isinstance(given, str) or not given):
+        raise _NotAccepted("an alias of CACHES, or None")
     return given
 
 

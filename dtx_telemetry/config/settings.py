@@ -18,14 +18,12 @@ from .parsing import ImproperlyConfigured
 
 __all__ = ["NOISY_LOGGERS", "Settings", "extract_labels", "get_settings", "reset"]
 
-#: Loggers that say much and mean little, and the access logs that ``request_completed`` replaces.
+#: Loggers that say much and mean little.
 NOISY_LOGGERS = (
     "amqp",
     "asyncio",
     "botocore",
     "channels_redis",
-    "django.server",
-    "gunicorn.access",
     "httpcore",
     "httpx",
     "kombu",
@@ -33,7 +31,6 @@ NOISY_LOGGERS = (
     "redis",
     "requests",
     "urllib3",
-    "uvicorn.access",
 )
 
 
@@ -64,9 +61,16 @@ class Settings:
     label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.texts)
     exclude_paths: tuple[Any, ...] = _setting((), parsing.patterns)
     propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
+    #: Whether channel layer messages take the context along. One that comes with a context gives it up in either case.
+    carry_messages: bool = _setting(True, parsing.boolean)
     redact_keys: tuple[str, ...] = _setting((), parsing.texts)
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
+    #: An alias of ``CACHES``: the context of Django's own Tasks goes along in it.
+    tasks_cache: str | None = _setting(None, parsing.cache_alias)
+    #: Also print the lines of frameworks that repeat what an event of ours says.
+    framework_lines: bool = _setting(False, parsing.boolean)
     task_spans: str = _setting("child", parsing.choice("child", "link"))
+    message_spans: str = _setting("child", parsing.choice("child", "link", "off"))
     trust_traceparent: bool = _setting(True, parsing.boolean)
     #: Which names HTTP fields have: ``old`` (the design's), ``http`` (stable), ``http/dup`` (both).
     semconv: str = field(default="old", metadata={})
@@ -122,6 +126,11 @@ def extract_labels(path: str) -> dict[str, Any]:
     """Return the labels and resource ids that *path* names, by the configured table.
 
     ``extract_labels("/api/tournaments/5/")`` gives ``{"labels": ["tournament"], "tournament.id": 5}``.
+
+    Args:
+        path: of a URL, without host and query.
+
+    .. versionadded:: 0.1.0
     """
     return get_settings().label_table.extract(path)
 

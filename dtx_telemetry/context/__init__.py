@@ -5,6 +5,7 @@ It knows nothing of Django, Celery or Channels.
 
 from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out
+from .companion import Companion
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
 from .scopes import (
     Outside,
@@ -18,6 +19,7 @@ from .scopes import (
     leave,
     milliseconds,
     outgoing_fields,
+    outside_scopes,
 )
 from .senders import enter_senders, unpack_message_context
 from .threads import carry_context
@@ -28,6 +30,7 @@ __all__ = [
     "MAX_REQUEST_ID_LENGTH",
     "MAX_SIZE",
     "OWN_KEYS",
+    "Companion",
     "Outside",
     "Parcel",
     "Scope",
@@ -47,6 +50,7 @@ __all__ = [
     "milliseconds",
     "new_request_id",
     "outgoing_fields",
+    "outside_scopes",
     "unbind",
     "unpack_message_context",
     "user_id",

@@ -4,7 +4,7 @@ A scope is one request, one connection, one execution of a task, one command, on
 """
 
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +12,7 @@ from typing import Any
 
 from . import binding
 from .binding import OWN_KEYS, replace, switch
+from .companion import Companion
 
 __all__ = [
     "Outside",
@@ -25,10 +26,11 @@ __all__ = [
     "leave",
     "milliseconds",
     "outgoing_fields",
+    "outside_scopes",
 ]
 
 #: What `Scope.pause` needs to put back.
-Outside = tuple[dict[str, Any], "Scope | None"]
+Outside = tuple[dict[str, Any], "Scope | None", object]
 
 
 class Scope:
@@ -38,20 +40,30 @@ class Scope:
         base: what the process had bound before its outermost scope; it does not travel.
         failure: the exception that ended the scope's work, where an edge learnt of it before the end.
         outer: the scope around this one, ``None`` for the outermost.
+        told: whether the scope's closing event was printed.
+        waiting: lines of frameworks that wait for it, each with whether it is printed in any case.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
+        span: what is current along with the scope, where an edge has given it a span.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_found", "_innermost", "_inside", "_started", "base", "failure", "outer", "own")
+    __slots__ = (
+        *("__weakref__", "_closed", "_found", "_innermost", "_inside", "_started"),
+        *("base", "failure", "outer", "own", "span", "told", "waiting"),
+    )
 
     def __init__(self, outer: "Scope | None", base: dict[str, Any], own: dict[str, Any], inside: dict[str, Any]) -> None:
         self.outer = outer
         self.base = base
         self.own = own
         self.failure: BaseException | None = None
+        self.span: Companion | None = None
+        self.told = False
+        self.waiting: tuple[tuple[bool, Callable[[], None]], ...] = ()
         self._closed = False
         self._found: dict[str, Any] = {}
         self._inside = inside
-        self._innermost: Scope = self
+        # None for itself: a scope that held itself would not be freed before the garbage collector comes by.
+        self._innermost: Scope | None = None
         self._started = time.perf_counter()
 
     @property
@@ -76,7 +88,7 @@ class Scope:
         if self._closed:
             return False
         self._closed = True
-        if not early:
+        if not early and _current.get() is not self:
             _leave_inner(self)
         return True
 
@@ -110,16 +122,18 @@ class Scope:
 
         Returns what `pause` needs.
         """
-        outside = replace(self._inside_now()), _current.get()
-        _current.set(self._innermost)
+        outside = replace(self._inside_now()), _current.get(), self.span and self.span.resume()
+        _current.set(self._innermost or self)
         return outside
 
     def pause(self, outside: Outside) -> None:
         """Leave the scope again. What was bound since `resume`, and inner scopes still open, are back at the next one."""
         current = _current.get()
-        self._innermost = self if current is None or _inner_scopes(self) is None else current
+        self._innermost = None if current is self or _inner_scopes(self) is None else current
         self._inside = replace(outside[0])
         _current.set(outside[1])
+        if self.span is not None:
+            self.span.pause(outside[2])
         if inner := _inner_scopes(self):
             inner[-1]._found = self._inside
 
@@ -144,11 +158,15 @@ def bound() -> dict[str, Any]:
     The own fields of the current scope are part of it even after ``structlog.contextvars.clear_contextvars()``, which
     structlog's guide tells applications to call at the start of a request.
     """
-    return _with_own(binding.bound(), _current.get())
+    fields, scope = binding.bound(), _current.get()
+    return fields if scope is None or scope.own.keys() <= fields.keys() else {**scope.own, **fields}
 
 
 def get_request_id() -> str | None:
-    """Return the ``request.id`` of here, or ``None`` where there is none."""
+    """Return the ``request.id`` of here, or ``None`` where there is none.
+
+    .. versionadded:: 0.1.0
+    """
     value = binding.bound_request_id()
     if value is None and (scope := _current.get()) is not None:
         value = scope.own.get("request.id")
@@ -176,17 +194,18 @@ def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in base or base[key] is not value}
 
 
-def enter(fields: Mapping[str, Any], *, drop: Collection[str] = ()) -> Scope:
+def enter(fields: Mapping[str, Any], *, drop: Collection[str] = (), around: Scope | None = None) -> Scope:
     """Enter a scope inside the one of here: an eager task, a message of a connection.
 
     Args:
         fields: what to bind for the scope; its own.
         drop: bound keys that do not hold inside.
+        around: the scope to start from instead of the one of here, of which nothing holds inside then.
     """
-    outer = _current.get()
+    outer = around or _current.get()
     own = {key: value for key, value in outer.own.items() if key not in drop} if outer is not None else {}
     own.update(fields)
-    return _enter_inside(own, fields, drop)
+    return _enter_inside(own, fields, drop, around)
 
 
 def enter_root(fields: dict[str, Any], *, own: AbstractSet[str] = OWN_KEYS) -> Scope:
@@ -210,12 +229,14 @@ def leave(scope: Scope) -> None:
 
     Where it was not entered nothing happens: the garbage collector ends a coroutine in whatever context it runs itself.
     """
-    if not _leave_inner(scope):
+    if _current.get() is not scope and not _leave_inner(scope):
         return
     scope._inside = inside = binding.bound()
-    scope._innermost = scope
+    scope._innermost = None
     switch(inside, scope._found)
     _current.set(scope.outer)
+    if scope.span is not None:
+        scope.span.leave()
     # A server that starts each request of a connection in the context of the one before would chain them all.
     scope.outer = None
 
@@ -225,6 +246,11 @@ def bind_fields(**fields: Any) -> Generator[None]:
     """Bind *fields* for a block: on all its lines, and in what it publishes and sends.
 
     As a decorator it is for functions that are not asynchronous.
+
+    Args:
+        fields: bound beside what is; ``**{"draft.id": 5}`` for a name with a point.
+
+    .. versionadded:: 0.1.0
     """
     outer = _current.get()
     scope = _enter_inside(outer.own if outer is not None else {}, fields, ())
@@ -234,15 +260,41 @@ def bind_fields(**fields: Any) -> Generator[None]:
         leave(scope)
 
 
+@contextmanager
+def outside_scopes(*, keep_fields: bool = False, own: AbstractSet[str] = OWN_KEYS) -> Generator[None]:
+    """Be in no scope for a block: what starts in it and outlives it, a receiver or a pooled connection, holds none for good.
+
+    Args:
+        keep_fields: what is bound here stays bound, for the lines of the block. Otherwise only what the process itself bound.
+        own: the keys that are never the process's own.
+    """
+    scope, found = _current.get(), {} if keep_fields else binding.bound()
+    if not keep_fields:
+        base = scope.base if scope is not None else found
+        switch(found, {key: value for key, value in base.items() if key not in own})
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        try:
+            _current.reset(token)
+        except ValueError:  # the garbage collector ends this in another context, which has nothing to be put back
+            pass
+        else:
+            if not keep_fields:
+                replace(found)
+
+
 def milliseconds(seconds: float) -> float:
     """Return *seconds* as milliseconds, to a hundredth. ``round`` takes four times as long."""
     return int(seconds * 100_000 + 0.5) / 100
 
 
-def _enter_inside(own: dict[str, Any], fields: Mapping[str, Any], drop: Collection[str]) -> Scope:
+def _enter_inside(own: dict[str, Any], fields: Mapping[str, Any], drop: Collection[str], around: Scope | None = None) -> Scope:
     found, outer = binding.bound(), _current.get()
     base = outer.base if outer is not None else {key: value for key, value in found.items() if key not in OWN_KEYS}
-    inside = {key: value for key, value in _with_own(found, outer).items() if key not in drop}
+    start = _with_own(found, outer) if around is None else around.inside
+    inside = {key: value for key, value in start.items() if key not in drop}
     inside.update(fields)
     return _switch_to(Scope(outer, base, own, inside), found)
 
@@ -260,21 +312,14 @@ def _switch_to(scope: Scope, found: dict[str, Any]) -> Scope:
 
 def _inner_scopes(scope: Scope) -> list[Scope] | None:
     """Return the scopes that are open inside *scope*, the innermost first; ``None`` where it is not entered here."""
-    if _current.get() is scope:
-        return []
     inner: list[Scope] = []
-    for candidate in _scopes():
+    candidate = _current.get()
+    while candidate is not None:
         if candidate is scope:
             return inner
         inner.append(candidate)
+        candidate = candidate.outer
     return None
-
-
-def _scopes() -> Iterator[Scope]:
-    scope = _current.get()
-    while scope is not None:
-        yield scope
-        scope = scope.outer
 
 
 def _leave_inner(scope: Scope) -> bool:
@@ -285,6 +330,8 @@ def _leave_inner(scope: Scope) -> bool:
     if inner:
         replace(inner[-1]._found)
         _current.set(scope)
+        for span in [left.span for left in inner if left.span is not None]:
+            span.leave()
     return True
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .binding import OWN_KEYS
 from .carrying import Parcel, carry_in
 from .request_ids import new_request_id
-from .scopes import Scope, bound, enter
+from .scopes import Scope, bound, current_scope, enter
 
 __all__ = ["enter_senders", "unpack_message_context"]
 
@@ -33,26 +33,30 @@ def unpack_message_context(carried: object, own: AbstractSet[str] = OWN_KEYS) ->
     return parcel
 
 
-def enter_senders(parcel: Parcel, own: AbstractSet[str] = OWN_KEYS) -> Scope:
+def enter_senders(parcel: Parcel, own: AbstractSet[str] = OWN_KEYS, *, receiver: Scope | None = None) -> Scope:
     """Enter the scope of a message inside its receiver's.
 
     Ids and user are the sender's; labels are the sender's followed by the receiver's; a resource's id is the sender's, else the
-    receiver's. What the receiver's own code bound stays, and so does its ``ws.conn_id``.
+    receiver's. What the receiver's own code bound stays, and so does its ``ws.conn_id``. A message that carried nothing is
+    handled with the receiver's ids.
 
     Args:
         parcel: what the message carried.
         own: our keys, the ids of resources included.
+        receiver: the receiver's scope, where another message of its may be handled here. Nothing of that one holds inside.
     """
-    receivers = bound()
+    current = current_scope()
+    around = receiver if receiver is not None and (current is None or current.own is not receiver.own) else None
+    receivers = bound() if around is None else around.inside
     if parcel.request_id is None:
-        return enter(_unless_bound(parcel.fields, receivers))
+        return enter(_unless_bound(parcel.fields, receivers), around=around)
     carried = {key: value for key, value in parcel.fields.items() if key not in _RECEIVERS_OWN}
     theirs = {key: value for key, value in carried.items() if key in own or key not in receivers}
     fields = {"request.id": parcel.request_id, **theirs}
     labels = _joined_labels(parcel.fields.get("labels"), receivers.get("labels"))
     if labels:
         fields["labels"] = labels
-    return enter(fields, drop=_SENDERS_OR_NONE - fields.keys())
+    return enter(fields, drop=_SENDERS_OR_NONE - fields.keys(), around=around)
 
 
 def _unless_bound(fields: Mapping[str, Any], receivers: Collection[str]) -> dict[str, Any]:

@@ -15,6 +15,11 @@ def carry_context(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Return *function* bound to the context of now, for a thread of a pool to call: ``pool.submit(carry_context(work), 1)``.
 
     May be called any number of times, also at the same time: each call runs in a copy of its own.
+
+    Args:
+        function: what the thread calls; its arguments and its result stay what they are.
+
+    .. versionadded:: 0.1.0
     """
     context = copy_context()
 

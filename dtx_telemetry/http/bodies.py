@@ -1,164 +1,134 @@
 """Bodies made piece by piece: each piece is made inside the request's scope, and the end of the last ends the request."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
-from ..context import Scope
+from django.http.response import HttpResponseBase
+
+from ..context import Outside
 from ..guard import never_raises
-from .events import note_failure
+from .events import RequestEvents, note_failure
 
-__all__ = ["watch"]
+__all__ = ["WatchedBody", "watch"]
+
+_Source = TypeVar("_Source", Iterator[Any], AsyncIterator[Any])
 
 
 @never_raises
-def watch(response: Any, scope: Scope, end: Callable[[int | None], None], *, wanted: bool) -> bool:
-    """Make the streaming *response* call *end* once, inside *scope*, as its body ends: with its status, ``None`` if it was cut.
+def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -> bool:
+    """Make the streaming *response* end *request* as its body ends.
 
     Its class and its attributes stay as they are, the iterator apart. Returns whether it could be done.
 
     Args:
         response: the response.
-        scope: the request's scope, which will have been left by then.
-        end: logs the closing event, if there was none.
+        request: the request, whose scope will have been left by then.
         wanted: whether there will be a body at all; ``HEAD`` has none.
     """
-    iterator = getattr(response, "_iterator", None)
+    source: Any = getattr(response, "_iterator", None)
     closers = getattr(response, "_resource_closers", None)
-    if iterator is None or not isinstance(closers, list):
+    if source is None or not isinstance(closers, list):
         return False
+    if isinstance(source, WatchedBody):  # the body of a response that is given out once more
+        source = source.source
     # A file may be handed to the server (wsgi.file_wrapper) and then never be asked for here.
     unread_is_whole = not wanted or getattr(response, "file_to_stream", None) is not None
-    watcher = _Watcher(response.status_code, scope, end, unread_is_whole=unread_is_whole)
-    body = _AsyncBody(watcher, iterator) if response.is_async else _Body(watcher, iterator)
-    response._iterator = body
-    # What a generator logs as it is closed belongs to the request too.
-    closers.insert(0, watcher.open_again)
+    kind = _AsyncBody if response.is_async else _Body  # type: ignore[attr-defined]
+    body = kind(source, request, response.status_code, unread_is_whole=unread_is_whole)
+    response._iterator = body  # type: ignore[attr-defined]
     closers.append(body.close)
     return True
 
 
-class _Watcher:
-    """What the two kinds of body share: being inside the scope for a piece, and knowing whether the end was reached."""
+class WatchedBody(Generic[_Source]):
+    """What a synchronous and an asynchronous body share: all but how the next piece is asked for."""
 
-    __slots__ = ("_end", "_outside", "_scope", "_started", "_status", "_unread_is_whole")
+    __slots__ = ("_request", "_started", "_status", "_unread_is_whole", "source")
 
-    def __init__(self, status: int, scope: Scope, end: Callable[[int | None], None], *, unread_is_whole: bool) -> None:
+    def __init__(self, source: _Source, request: RequestEvents, status: int, *, unread_is_whole: bool) -> None:
+        self.source: _Source | None = source
+        self._request = request
         self._status = status
-        self._scope = scope
-        self._end = end
         self._unread_is_whole = unread_is_whole
-        self._outside: Any = None
         self._started = False
 
-    def open_again(self) -> None:
-        """Be inside the scope while the response is closed, up to `close_again`."""
-        self._outside = self._scope.resume()
-
-    def close_again(self) -> None:
-        """End the request, if it has not ended, and be outside again."""
-        try:
-            self._end(self._status if self._unread_is_whole and not self._started else None)
-        finally:
-            self._scope.pause(self._outside)
-
-    def enter(self) -> Any:
-        """Be inside the scope for a piece, up to `leave`, which takes what this returns."""
+    def _piece(self) -> "_Piece":
         self._started = True
-        return self._scope.resume()
+        return _Piece(self._request, self._status)
 
-    def leave(self, outside: Any) -> None:
-        self._scope.pause(outside)
+    def close(self) -> None:
+        """End the request, if its body's end has not; the response's last closer, which runs inside the scope."""
+        if inspect.isasyncgen(self.source):
+            # Django does not close it. Its event loop does, in the context in which the last reference goes: this one.
+            self.source = None
+        self._request.end(self._status if self._unread_is_whole and not self._started else None)
 
-    def finish(self) -> None:
-        """End the request with its last piece."""
-        self._end(self._status)
-
-    def fail(self, error: BaseException) -> None:
-        """End the request with the exception that its body raised."""
-        self._end(self._status if note_failure(self._scope, error) else None)
-
-    def abandon(self) -> None:
-        """End a request whose body nobody will ask for again."""
-        if self._scope.closed:
-            return
+    def __del__(self) -> None:
+        # A middleware outside of ours may put another response in this one's place, and then nobody closes this one.
         try:
-            outside = self._scope.resume()
-            try:
-                self._end(None)
-            finally:
-                self._scope.pause(outside)
+            if not self._request.scope.closed:
+                self._abandon()
         except Exception:  # noqa: S110 - collected while the interpreter ends: what is needed may be gone
             pass
 
+    def _abandon(self) -> None:
+        outside = self._request.scope.resume()
+        try:
+            self.source = None  # a generator ends in the context in which its last reference goes
+            self._request.end(None)
+        finally:
+            self._request.scope.pause(outside)
 
-class _Body:
+
+class _Body(WatchedBody[Iterator[Any]]):
     """A synchronous body."""
 
-    __slots__ = ("_iterator", "_watcher")
-
-    def __init__(self, watcher: _Watcher, iterator: Iterator[Any]) -> None:
-        self._watcher = watcher
-        self._iterator = iterator
+    __slots__ = ()
 
     def __iter__(self) -> "_Body":
         return self
 
     def __next__(self) -> Any:
-        outside = self._watcher.enter()
-        try:
-            return next(self._iterator)
-        except StopIteration:
-            self._watcher.finish()
-            raise
-        except BaseException as error:
-            self._watcher.fail(error)
-            raise
-        finally:
-            self._watcher.leave(outside)
-
-    def close(self) -> None:
-        """End the request; the response's last closer."""
-        self._watcher.close_again()
-
-    def __del__(self) -> None:
-        # A middleware outside of ours may put another response in this one's place, and then nobody closes this one.
-        self._watcher.abandon()
+        if self.source is None:
+            raise StopIteration
+        with self._piece():
+            return next(self.source)
 
 
-class _AsyncBody:
+class _AsyncBody(WatchedBody[AsyncIterator[Any]]):
     """An asynchronous body."""
 
-    __slots__ = ("_iterator", "_watcher")
-
-    def __init__(self, watcher: _Watcher, iterator: AsyncIterator[Any]) -> None:
-        self._watcher = watcher
-        self._iterator: AsyncIterator[Any] | None = iterator
+    __slots__ = ()
 
     def __aiter__(self) -> "_AsyncBody":
         return self
 
     async def __anext__(self) -> Any:
-        if self._iterator is None:
+        if self.source is None:
             raise StopAsyncIteration
-        outside = self._watcher.enter()
+        with self._piece():
+            return await anext(self.source)
+
+
+class _Piece:
+    """The time in which one piece is made: spent inside the request's scope. The last one ends the request."""
+
+    __slots__ = ("_outside", "_request", "_status")
+
+    def __init__(self, request: RequestEvents, status: int) -> None:
+        self._request = request
+        self._status = status
+
+    def __enter__(self) -> None:
+        self._outside: Outside = self._request.scope.resume()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            return await anext(self._iterator)
-        except StopAsyncIteration:
-            self._watcher.finish()
-            raise
-        except BaseException as error:
-            self._watcher.fail(error)
-            raise
+            if isinstance(error, StopIteration | StopAsyncIteration):
+                self._request.end(self._status)
+            elif error is not None:
+                self._request.end(self._status if note_failure(self._request.scope, error) else None)
         finally:
-            self._watcher.leave(outside)
-
-    def close(self) -> None:
-        """End the request; the response's last closer."""
-        if inspect.isasyncgen(self._iterator):
-            # Django closes no asynchronous generator: its event loop does, in the context in which the last reference goes.
-            self._iterator = None
-        self._watcher.close_again()
-
-    def __del__(self) -> None:
-        self._watcher.abandon()
+            self._request.scope.pause(self._outside)

@@ -2,11 +2,20 @@
 
 from ..config import get_settings
 from ..context import get_request_id
+from ..tracing import TRACING
 
 __all__ = ["outgoing_headers"]
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers that carry the current request id to another service; empty where none is bound."""
+    """Return the headers that carry the current request id to another service; empty where none is bound.
+
+    With OpenTelemetry on, the current span goes along (``traceparent``).
+
+    .. versionadded:: 0.1.0
+    """
     request_id = get_request_id()
-    return {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}
+    headers = {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}
+    if TRACING.on is not None:
+        TRACING.on.inject(headers)
+    return headers

@@ -3,19 +3,31 @@
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """
 
+from .context_filter import ContextFilter
 from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
-from .tracebacks import hold_traceback, release_traceback
+from .said_once import Subject, about_scope, lines_of, log_closing_event, note_request, release
+from .state import is_configured
+from .taps import set_taps
+from .tracebacks import format_traceback
 
 __all__ = [
     "BoundLogger",
+    "ContextFilter",
+    "Subject",
+    "about_scope",
     "configure",
     "fields_of",
+    "format_traceback",
     "get_logger",
-    "hold_traceback",
-    "release_traceback",
+    "is_configured",
+    "lines_of",
+    "log_closing_event",
+    "note_request",
+    "release",
     "restore",
     "set_span_source",
+    "set_taps",
 ]

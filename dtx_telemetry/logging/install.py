@@ -1,33 +1,28 @@
 """Installing the pipeline: the handler, the levels, the console handlers that it replaces, structlog."""
 
 import logging
-import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from typing import Any
-
-import structlog
 
 from ..config import Settings
 from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets, local_time
 from ..rendering.styles import wants_colour
+from .console import any_console, every_logger, take_off_consoles
 from .handler import TelemetryHandler
 from .lines import LineBuilder, utc_clock
-from .logger import BoundLogger, stdlib_logger
-from .output import FileTarget, Output, StreamTarget
+from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
-from .state import PROCESSORS, STATE
+from .state import STATE
+from .structlog_setup import is_set_up, set_up_structlog
+from .taps import TAPS
+from .targets import FileTarget, StreamTarget
 
 __all__ = ["configure", "restore"]
 
-#: First parts of the names of loggers on which frameworks and servers put console handlers.
-_FRAMEWORKS = frozenset(
-    {"amqp", "celery", "channels", "channels_redis", "daphne", "django", "granian", "gunicorn", "hypercorn", "kombu"}
-    | {"py", "uvicorn"}
-)
 _undo: list[Callable[[], None]] = []
-#: The last `configure`, to be done again.
+#: What the last `configure` installed, to be installed again.
 _again: list[Callable[[], None]] = []
 
 
@@ -44,34 +39,60 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
         OSError: the file cannot be opened.
     """
     handler = _make_handler(settings, stream, path) if settings.enabled else None
-    while _undo:
-        _undo.pop()()
-    STATE.handler = handler
-    if handler is None:
-        return
-    root = logging.getLogger()
-    for logger in [root, *_loggers_of(_FRAMEWORKS)]:
-        _take_off_console(logger)
-    for logger in _loggers_of({"dtx_telemetry"}):
-        logger.disabled = False  # Django's LOGGING with disable_existing_loggers came after us
-    root.addHandler(handler)
-    _undo.append(handler.discard)
-    _undo.append(lambda: root.removeHandler(handler))
-    _set_levels(settings, level)
-    _capture_warnings()
-    _configure_structlog()
-    _again[:] = [partial(configure, settings, level=level, stream=stream, path=path)]
+    before, STATE.handler = STATE.handler, handler
+    STATE.sanitizer = _make_sanitizer(settings)
+    _again[:] = [partial(_install, handler, settings, level)] if handler is not None else [_uninstall]
+    _again[0]()
+    if before is not None:
+        before.discard()
 
 
 def restore() -> None:
-    """Install the pipeline again, as it was, where logging was configured over it: ``get_wsgi_application`` does so again."""
-    loggers = [logging.getLogger(), *_loggers_of(_FRAMEWORKS)]
-    if STATE.handler is not None and any(_is_console(handler) for logger in loggers for handler in logger.handlers):
+    """Install the pipeline again, as it was, where logging or structlog was configured over it.
+
+    ``get_wsgi_application`` applies LOGGING a second time; another app's ``ready()`` may configure structlog after ours.
+    """
+    handler = STATE.handler
+    if handler is None:
+        return
+    if handler not in logging.getLogger().handlers or any_console() or _any_disabled():
         _again[0]()
+    elif not is_set_up():
+        _undo.append(set_up_structlog())
+
+
+def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -> None:
+    _uninstall()
+    root = logging.getLogger()
+    _undo.extend(take_off_consoles())
+    for logger in _own_loggers():
+        logger.disabled = False  # Django's LOGGING with disable_existing_loggers came after us
+    root.addHandler(handler)
+    _undo.append(lambda: root.removeHandler(handler))
+    _set_levels(settings, level)
+    _capture_warnings()
+    _undo.append(set_up_structlog())
+
+
+def _uninstall() -> None:
+    while _undo:
+        _undo.pop()()
+
+
+def _own_loggers() -> list[logging.Logger]:
+    return [logger for logger in every_logger() if logger.name.partition(".")[0] == "dtx_telemetry"]
+
+
+def _any_disabled() -> bool:
+    return any(logger.disabled for logger in _own_loggers())
+
+
+def _make_sanitizer(settings: Settings) -> Sanitizer:
+    return Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
 
 
 def _make_handler(settings: Settings, stream: str | None, path: str | None) -> TelemetryHandler:
-    sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
+    sanitizer = _make_sanitizer(settings)
     target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
     pretty = settings.log_format == "pretty"
     renderer: Renderer
@@ -82,12 +103,12 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
     timestamp = local_time if pretty else utc_clock()
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
     sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
-    return TelemetryHandler(
-        LineBuilder(sanitizer, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers
-    )
+    return TelemetryHandler(LineBuilder(sanitizer, timestamp), sink, framework_lines=settings.framework_lines)
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
+    if TAPS.count_lost is not None:
+        TAPS.count_lost(count)
     return {
         "timestamp": timestamp(time.time()),
         "level": "warning",
@@ -101,36 +122,6 @@ def _colouring(target: StreamTarget | FileTarget) -> Callable[[], bool]:
     """Whether to colour: as the environment asks, else where the stream is a terminal."""
     wanted = wants_colour()
     return target.is_terminal if wanted is None else lambda: wanted
-
-
-def _loggers_of(packages: Collection[str]) -> list[logging.Logger]:
-    known = logging.root.manager.loggerDict.copy()
-    return [
-        logger for name, logger in known.items() if isinstance(logger, logging.Logger) and name.partition(".")[0] in packages
-    ]
-
-
-def _take_off_console(logger: logging.Logger) -> None:
-    """Take console handlers off *logger* and let its records go up to ours."""
-    console = [handler for handler in logger.handlers if _is_console(handler)]
-    for handler in console:
-        logger.removeHandler(handler)
-        _undo.append(lambda handler=handler: logger.addHandler(handler))  # type: ignore[misc]
-    if console and not logger.propagate:
-        logger.propagate = True
-        _undo.append(lambda: setattr(logger, "propagate", False))
-
-
-def _is_console(handler: logging.Handler) -> bool:
-    if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler | TelemetryHandler):
-        return False
-    stream = handler.stream
-    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        return True
-    try:
-        return stream.fileno() in (1, 2)
-    except Exception:
-        return False
 
 
 def _set_levels(settings: Settings, level: int | None) -> None:
@@ -160,17 +151,3 @@ def _capture_warnings() -> None:
     if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
         logging.captureWarnings(True)
         _undo.append(lambda: logging.captureWarnings(False))
-
-
-def _configure_structlog() -> None:
-    if structlog.is_configured():
-        _undo.append(partial(structlog.configure, **structlog.get_config()))
-    else:
-        _undo.append(structlog.reset_defaults)
-    structlog.configure(
-        processors=PROCESSORS,
-        wrapper_class=BoundLogger,
-        context_class=dict,
-        logger_factory=stdlib_logger,
-        cache_logger_on_first_use=True,
-    )

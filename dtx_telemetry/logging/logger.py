@@ -2,25 +2,15 @@
 
 import logging
 import sys
-import traceback
-from types import FrameType
 from typing import Any
 
 import structlog
 
-from ..rendering import Sanitizer, Secrets
-from ..rendering.logfmt import pairs
-from .lines import LEVEL_NAMES
-from .records import NOT_AS_THEY_ARE, STEERING, make_record
-from .sole_handler import is_sole_handler
-from .state import PROCESSORS, STATE
+from .callsite import calling_frame
+from .events import log_event
+from .processors import configured_processors, log_processed, take_over
 
-__all__ = ["BoundLogger", "get_logger", "stdlib_logger"]
-
-_as_they_are = NOT_AS_THEY_ARE.isdisjoint
-#: For lines as plain text, where there are no settings to ask.
-_sanitizer = Sanitizer(Secrets(), 16384)
-_root = logging.getLogger()
+__all__ = ["BoundLogger", "EventLogger", "event_logger", "get_logger", "stdlib_logger"]
 
 
 class BoundLogger(structlog.stdlib.BoundLogger):
@@ -28,11 +18,11 @@ class BoundLogger(structlog.stdlib.BoundLogger):
 
     def bind(self, /, **new_values: Any) -> "BoundLogger":
         """Return a logger that adds *new_values* to each of its events."""
-        return type(self)(self._logger, self._processors, {**self._context, **new_values})
+        return type(self)(self._logger, [], {**self._context, **new_values})
 
     def new(self, /, **new_values: Any) -> "BoundLogger":
         """Return a logger that adds *new_values* alone."""
-        return type(self)(self._logger, self._processors, new_values)
+        return type(self)(self._logger, [], new_values)
 
     def debug(self, event: Any = None, /, *args: Any, **fields: Any) -> None:
         """Log *event* with *fields* at level debug."""
@@ -75,15 +65,9 @@ class BoundLogger(structlog.stdlib.BoundLogger):
     def emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
         """Log *event* at *level*, one of stdlib's, with *fields* as one dict, which is the logger's from then on.
 
-        For the library's own events, so that none of them takes a way round.
+        For the library's own events.
         """
-        logger, handler = self._logger, STATE.handler
-        if not logger.isEnabledFor(level):
-            return
-        as_it_is = not self._processors and not self._context and _as_they_are(fields)
-        if as_it_is and handler is not None and is_sole_handler(handler, logger, level):
-            handler.print_event(LEVEL_NAMES[level], logger.name, event, fields)
-        else:
+        if self._logger.isEnabledFor(level):
             self._emit(level, event, (), fields)
 
     async def adebug(self, event: Any = None, /, *args: Any, **fields: Any) -> None:
@@ -132,40 +116,18 @@ class BoundLogger(structlog.stdlib.BoundLogger):
     def _emit(self, level: int, event: Any, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
         if self._context:
             fields = {**self._context, **fields}
-        if self._processors:
-            try:
-                event, fields = self._processed(level, event, args, fields)
-            except structlog.DropEvent:
-                return
-        handler = STATE.handler
-        if (
-            handler is not None
-            and not args
-            and type(event) is str
-            and level in LEVEL_NAMES
-            and _as_they_are(fields)
-            and is_sole_handler(handler, self._logger, level)
-        ):
-            handler.print_event(LEVEL_NAMES[level], self._logger.name, event, fields)
-            return
-        method = sys._getframe(1)
-        frame = method.f_back or method  # called by the interpreter itself, as at exit: no frame
-        exc_info = stack_info = None
-        if not STEERING.isdisjoint(fields):
-            frame, exc_info, stack_info = _steer(fields, frame)
-        if type(event) is not str:
-            event = _sanitizer.text(fields.pop("event", "") if event is None else event)
-        if handler not in _root.handlers:
-            event, args, fields = _as_text(event, args, fields), (), {}
-        self._logger.handle(make_record(self._logger, level, event, args, fields, frame, exc_info, stack_info))
+        chain = configured_processors()
+        if chain:
+            log_processed(chain, self._logger, level, event, args, fields)
+        else:
+            log_event(self._logger, level, event, args, fields)
 
-    def _processed(self, level: int, event: Any, args: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Run structlog's processors, where tests or an application have put some."""
-        if args:
-            fields["positional_args"] = args
-        positional, named = self._process_event(LEVEL_NAMES.get(level, "info"), event, fields)
-        named = dict(named)
-        return (positional[0] if positional else named.pop("event", None)), named
+
+class EventLogger(BoundLogger):
+    """What an application's own structlog configuration calls with the event that its processors made."""
+
+    def _emit(self, level: int, event: Any, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+        take_over(self._logger, level, event, args, fields)
 
 
 def get_logger(name: str | None = None, **initial_fields: Any) -> BoundLogger:
@@ -174,50 +136,27 @@ def get_logger(name: str | None = None, **initial_fields: Any) -> BoundLogger:
     Args:
         name: ``None`` for the name of the calling module.
         initial_fields: fields of each of its events.
+
+    .. versionadded:: 0.1.0
     """
     if name is None:
         name = sys._getframe(1).f_globals.get("__name__", "root")
-    return BoundLogger(logging.getLogger(name), PROCESSORS, initial_fields)
+    return BoundLogger(logging.getLogger(name), [], initial_fields)
 
 
 def stdlib_logger(*args: Any) -> logging.Logger:
     """Return the stdlib logger for ``structlog.get_logger(*args)``: of the name given, or of the calling module."""
     if args and isinstance(args[0], str):
         return logging.getLogger(args[0])
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "structlog":
-        frame = frame.f_back
-    return logging.getLogger(frame.f_globals.get("__name__") if frame is not None else None)
+    return logging.getLogger(calling_frame().f_globals.get("__name__"))
 
 
-def _steer(fields: dict[str, Any], frame: FrameType) -> tuple[FrameType, Any, str | None]:
-    """Take out of *fields* what is meant for the record: whose line it is, the exception, whether to print the stack."""
-    level = fields.pop("stacklevel", 1)
-    for _ in range(min(level, 1000) - 1 if isinstance(level, int) else 0):
-        frame = frame.f_back or frame
-    stack_info = "".join(traceback.format_stack(frame)).rstrip("\n") if fields.pop("stack_info", None) else None
-    exc_info = fields.pop("exc_info", None)
-    if isinstance(exc_info, BaseException):
-        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
-    elif not isinstance(exc_info, tuple):
-        if not isinstance(exc_info, int | None):
-            fields["exc_info"] = exc_info  # somebody's own field of that name
-        exc_info = sys.exc_info() if exc_info else ()
-    known = len(exc_info) == 3 and isinstance(exc_info[1], BaseException)
-    return frame, exc_info if known else None, stack_info
+def event_logger(*args: Any) -> EventLogger:
+    """Return what ``structlog.get_logger(*args)`` wraps where the application configured structlog."""
+    return EventLogger(stdlib_logger(*args), [], {})
 
 
 def _level_number(level: Any) -> int:
     if isinstance(level, int):
         return level
     return logging.getLevelNamesMapping().get(str(level).upper(), 20)
-
-
-def _as_text(event: str, args: tuple[Any, ...], fields: dict[str, Any]) -> str:
-    """Return the event and its fields as one plain text, for handlers that know no fields."""
-    if args:
-        try:
-            event = event % args
-        except Exception:
-            event = f"{event} {_sanitizer.text(args)}"
-    return f"{event} {pairs(_sanitizer.value(fields))}" if fields else event

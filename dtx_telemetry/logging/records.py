@@ -6,7 +6,16 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-__all__ = ["NOT_AS_THEY_ARE", "OWN_NAMES", "STEERING", "fields_of", "make_record", "rename_own"]
+__all__ = [
+    "NOT_AS_THEY_ARE",
+    "NO_REQUEST_ID",
+    "OWN_NAMES",
+    "STEERING",
+    "exception_of",
+    "fields_of",
+    "make_record",
+    "rename_own",
+]
 
 _SAMPLE = vars(logging.LogRecord("", 0, "", 0, "", (), None))
 _STANDARD_COUNT = len(_SAMPLE)
@@ -14,6 +23,8 @@ _COLLIDED = "_dtx_collided"
 #: What formatters add to a record (uvicorn's are coloured copies of the message), and ours.
 _ADDED_LATER = frozenset({"message", "asctime", "taskName", "color_message", "levelprefix", _COLLIDED})
 _NO_FIELDS = frozenset(_SAMPLE) | _ADDED_LATER
+#: What `ContextFilter` puts on a record as ``request.id`` where there is none.
+NO_REQUEST_ID = "-"
 #: Names on a line that always hold our values.
 OWN_NAMES = frozenset({"timestamp", "level", "logger", "event"})
 #: What frameworks hand to handlers of their own. Django's loggers: the request, or the server's socket, to make mails of.
@@ -59,12 +70,21 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
             return {}
         # Its own attributes come first, so what follows them was added.
         fields = dict(islice(attributes.items(), _STANDARD_COUNT, None))
-        if _UNUSUAL.isdisjoint(fields):
+        if _UNUSUAL.isdisjoint(fields) and fields.get("request.id") != NO_REQUEST_ID:
             return fields
     unwanted = _NO_FIELDS | _FRAMEWORKS_ONLY.get(str(record.name).partition(".")[0], frozenset())
     fields = {key: value for key, value in attributes.items() if key not in unwanted}
     fields.update(attributes.get(_COLLIDED, {}))
+    if fields.get("request.id") == NO_REQUEST_ID:
+        del fields["request.id"]
     return rename_own(fields)
+
+
+def exception_of(record: logging.LogRecord) -> BaseException | None:
+    """Return the exception of *record*, ``None`` where it has none. Some make records with the exception alone."""
+    exc_info: Any = record.exc_info
+    error = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
+    return error if isinstance(error, BaseException) else None
 
 
 def rename_own(fields: Mapping[str, Any]) -> dict[str, Any]:

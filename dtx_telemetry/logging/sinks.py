@@ -1,23 +1,19 @@
 """Where the handler puts its lines: written at once, or by a thread in the background (``LOG_QUEUE``)."""
 
+import atexit
 import os
-import queue
 import sys
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
-from ..errors import error_text
+from ..errors import is_interruption
 from ..rendering import Renderer, Sanitizer
+from .lines import Line
 from .output import Output
-from .records import OWN_NAMES
+from .worker import Worker
 
-__all__ = ["DirectSink", "QueueSink", "Sink", "bare_line"]
-
-Line = dict[str, Any]
+__all__ = ["DirectSink", "QueueSink", "Sink"]
 
 
 class Sink(Protocol):
@@ -43,7 +39,7 @@ class DirectSink:
 
     def __init__(self, renderer: Renderer, output: Output) -> None:
         self._output = output
-        # Each line goes these two ways, so nothing stands in them.
+        # Bound directly, so that the hot path makes no extra call.
         self.prepare = renderer.render
         self.take = output.write
 
@@ -63,23 +59,30 @@ class QueueSink:
         sanitizer: makes values plain before the log call returns, since they may change after it.
         renderer: makes bytes of lines.
         output: where they are written.
-        size: lines that may wait.
+        size: lines that may wait, give or take one for each thread.
         patience: seconds that `flush` waits at most.
     """
 
-    __slots__ = ("_patience", "_worker", "_workers", "prepare")
+    __slots__ = ("_output", "_patience", "_worker", "_workers", "prepare")
 
     def __init__(
         self, sanitizer: Sanitizer, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0
     ) -> None:
         self.prepare = sanitizer.line
+        self._output = output
         self._patience = patience
-        self._worker = partial(_Worker, renderer, output, size)
-        self._workers: dict[int, _Worker] = {}
+        self._worker = partial(Worker, renderer, output, size)
+        self._workers: dict[int, Worker] = {}
 
     def take(self, prepared: Line) -> None:
-        worker = self._workers.get(os.getpid()) or self._start()
-        worker.put(prepared)
+        try:
+            worker = self._workers.get(os.getpid()) or self._start()
+        except Exception as error:  # logged by a signal handler in the midst of an import that a queue or thread needs
+            self._output.lose(1)
+            if is_interruption(error):
+                raise
+        else:
+            worker.put(prepared)
 
     def flush(self) -> None:
         worker = self._workers.get(os.getpid())
@@ -87,85 +90,27 @@ class QueueSink:
             worker.wait(self._patience)
 
     def close(self) -> None:
+        atexit.unregister(self._finish)
         self.flush()
         worker = self._workers.pop(os.getpid(), None)
         if worker is not None:
             worker.stop()
 
-    def _start(self) -> "_Worker":
+    def _start(self) -> Worker:
         # No lock: another thread might hold it while this process is forked. Who comes first starts the thread.
         new = self._worker()
         worker = self._workers.setdefault(os.getpid(), new)
         if worker is new:
             worker.start()
-            _at_child_exit(self.flush)
+            # Not left to logging.shutdown: it forgets the handlers that were there before the last dictConfig.
+            atexit.register(self._finish)
+            _at_child_exit(self._finish)
         return worker
 
-
-class _Worker:
-    """One process's queue, and the thread that empties it."""
-
-    __slots__ = ("_counting", "_direct", "_dropped", "_lines", "_output", "_renderer")
-
-    def __init__(self, renderer: Renderer, output: Output, size: int) -> None:
-        self._renderer = renderer
-        self._output = output
-        self._lines: queue.Queue[Line | None] = queue.Queue(size)
-        self._dropped = 0
-        self._counting = threading.Lock()
-        self._direct = False
-
-    def start(self) -> None:
-        try:
-            threading.Thread(target=self._work, name="dtx-telemetry-log", daemon=True).start()
-        except RuntimeError:  # the interpreter is shutting down
-            self._direct = True
-
-    def put(self, line: Line) -> None:
-        if self._direct or (sys.is_finalizing() and not self._lines.unfinished_tasks):
-            self._write(line)  # no thread runs any more
-            return
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
-            with self._counting:
-                self._dropped += 1
-
-    def wait(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
-        with self._lines.all_tasks_done:
-            while self._lines.unfinished_tasks and (left := deadline - time.monotonic()) > 0:
-                self._lines.all_tasks_done.wait(left)
-
-    def stop(self) -> None:
-        """Let the thread end, and close what it writes to, after what waits is written."""
-        if self._direct:
-            self._output.close()
-            return
-        with suppress(queue.Full):  # then it is blocked, and so for as long as the process lives
-            self._lines.put_nowait(None)
-
-    def _work(self) -> None:
-        while (line := self._lines.get()) is not None:
-            with self._counting:
-                dropped, self._dropped = self._dropped, 0
-            if dropped:
-                self._output.lose(dropped)
-            self._write(line)
-            self._lines.task_done()
-        self._output.close()
-
-    def _write(self, line: Line) -> None:
-        try:
-            data = self._renderer.encode(line)
-        except Exception as error:
-            data = self._renderer.render(bare_line(line, error))
-        self._output.write(data)
-
-
-def bare_line(line: Line, error: Exception) -> Line:
-    """Return what is certain of a line that could not be rendered."""
-    return {**{name: str(line[name]) for name in OWN_NAMES & line.keys()}, "telemetry_failed": error_text(error)}
+    def _finish(self) -> None:
+        worker = self._workers.get(os.getpid())
+        if worker is not None:
+            worker.finish(self._patience)
 
 
 def _at_child_exit(flush: Callable[[], None]) -> None:

@@ -1,21 +1,29 @@
 """What `configure` did to this process: the one thing that the loggers ask at each call."""
 
-from typing import Any
-
+from ..rendering import Sanitizer, Secrets
 from .handler import TelemetryHandler
 
-__all__ = ["PROCESSORS", "STATE", "State"]
+__all__ = ["STATE", "State", "is_configured"]
 
 
 class State:
-    """The handler that prints our lines: while it stands on the root logger. Written at start-up, and where settings change."""
+    """Written at start-up, and where settings change.
 
-    __slots__ = ("handler",)
+    Attributes:
+        handler: prints our lines while it stands on the root logger; ``None`` while telemetry is off.
+        sanitizer: makes values safe that do not go through the handler.
+    """
+
+    __slots__ = ("handler", "sanitizer")
 
     def __init__(self) -> None:
         self.handler: TelemetryHandler | None = None
+        self.sanitizer = Sanitizer(Secrets(), 16384)
 
 
 STATE = State()
-#: structlog's processors, empty in production. One list for ever: ``structlog.testing.capture_logs`` changes it in place.
-PROCESSORS: list[Any] = []
+
+
+def is_configured() -> bool:
+    """Whether our handler prints this process's lines: `configure` was called, and telemetry is not switched off."""
+    return STATE.handler is not None

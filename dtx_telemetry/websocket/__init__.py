@@ -1,9 +1,9 @@
 """Channels consumers: one decorator."""
 
-try:
+from ..errors import needs_extra
+
+with needs_extra("channels", "channels", what=__name__):
     import channels  # noqa: F401 - said here, once, rather than at the first use
-except ImportError as error:
-    raise ImportError("dtx_telemetry.websocket needs Channels: pip install 'dtx_telemetry[channels]'") from error
 
 from .decorator import telemetry_consumer
 

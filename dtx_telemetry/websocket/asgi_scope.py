@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import SynchronousOnlyOperation
+from django.utils.functional import LazyObject, empty
+
 from .. import context
 from ..config import Settings
 from ..guard import never_raises
 
-__all__ = ["client_address", "fields_of", "knows_reasons", "path_of", "user_id_of"]
+__all__ = ["client_address", "fields_of", "known_user", "meta_of", "path_of", "tells_reasons", "user_id_of"]
 
-# The versions of ASGI's HTTP and WebSocket specification before a close came with its reason; the first is the default.
-_WITHOUT_REASONS = frozenset({"2.0", "2.1", "2.2"})
+# The versions of ASGI's HTTP and WebSocket specification before the client's close came with its reason; the first is the
+# default. uvicorn states 2.4 and gives reasons; granian states 2.3 and gives none.
+_WITHOUT_REASONS = frozenset({"2.0", "2.1", "2.2", "2.3"})
 
 
 def fields_of(scope: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
@@ -26,11 +30,24 @@ def path_of(scope: Mapping[str, Any]) -> str:
     return path if isinstance(path, str) else ""
 
 
+def known_user(scope: Mapping[str, Any], settings: Settings) -> Any:
+    """Return ``scope["user"]``; ``None`` where there is none, or a lazy one that the application has not looked up yet.
+
+    To look up in its place would be a query that nobody asked for, and in an event loop not even allowed.
+    """
+    user = None if settings.user_id_field is None else scope.get("user")
+    if issubclass(type(user), LazyObject) and object.__getattribute__(user, "__dict__").get("_wrapped") is empty:
+        return None
+    return user
+
+
 @never_raises
-def user_id_of(scope: Mapping[str, Any], settings: Settings) -> int | str | None:
-    """Return the id of ``scope["user"]`` where it is authenticated."""
-    user, field = scope.get("user"), settings.user_id_field
-    return None if user is None or field is None else context.user_id(user, field)
+def user_id_of(user: Any, settings: Settings) -> int | str | None:
+    """Return the id of *user* where it is authenticated."""
+    try:
+        return None if settings.user_id_field is None else context.user_id(user, settings.user_id_field)
+    except SynchronousOnlyOperation:  # an attribute that asks the database
+        return None
 
 
 @never_raises
@@ -40,9 +57,22 @@ def client_address(scope: Mapping[str, Any]) -> str | None:
     return str(client[0]) if client and client[0] else None
 
 
-def knows_reasons(scope: Mapping[str, Any]) -> bool:
-    """Whether the server tells the reason of a close with its code, an empty one included."""
+def tells_reasons(scope: Mapping[str, Any]) -> bool:
+    """Whether the server tells the reason of a client's close with its code, an empty one included."""
     return (scope.get("asgi") or {}).get("spec_version", "2.0") not in _WITHOUT_REASONS
+
+
+def meta_of(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers and the server's address as Django's ``META`` names them."""
+    meta: dict[str, Any] = {}
+    for name, value in scope.get("headers") or ():
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        meta[key] = f"{meta[key]},{text}" if key in meta else text
+    server = scope.get("server")
+    if server:
+        meta["SERVER_NAME"], meta["SERVER_PORT"] = server
+    return meta
 
 
 def _path_info(scope: Mapping[str, Any]) -> str:

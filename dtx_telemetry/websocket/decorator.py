@@ -1,58 +1,83 @@
 """``@telemetry_consumer``: a scope for each connection of a consumer class, and for each message that others send it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from channels.exceptions import StopConsumer
+from channels.consumer import AsyncConsumer
 
 from ..config import get_settings
 from ..guard import never_raises, wrap_method
+from ..tracing import TRACING
 from .connection import Connection
-from .consumer_call import Receive, Send
-from .handling import Channel, handling, is_handling
+from .consumer_call import ChannelCall, ConsumerCall, Receive, Send
+from .dispatch import dispatching
 from .http_request import ConsumerRequest
 
 __all__ = ["telemetry_consumer"]
 
-_C = TypeVar("_C", bound=type)
-_ATTRIBUTE = "_dtx_peer"
-_PEERS: Mapping[str, Callable[[Any], Connection | ConsumerRequest | Channel]] = {
-    "websocket": Connection,
-    "http": ConsumerRequest,
-    "channel": Channel,
-}
+_C = TypeVar("_C", bound=type[AsyncConsumer])
+_CALL = "_dtx_call"
+_LOG_MESSAGES = "_dtx_log_messages"
+_MISSING: Any = object()
 
 
-def telemetry_consumer(consumer: _C) -> _C:
+@overload
+def telemetry_consumer(consumer: _C, /, *, log_messages: bool | None = None) -> _C: ...
+
+
+@overload
+def telemetry_consumer(*, log_messages: bool | None = None) -> Callable[[_C], _C]: ...
+
+
+def telemetry_consumer(consumer: Any = _MISSING, /, *, log_messages: bool | None = None) -> Any:
     """Give every connection of *consumer* an id, its user and its labels, on all lines, and log how it began and ended.
 
     For any Channels consumer class, synchronous or asynchronous, of WebSockets, HTTP or channels. Returns the same class;
-    a class whose base is decorated too is one consumer, not two.
+    a class whose base is decorated too is one consumer, not two. Written ``@telemetry_consumer``, ``@telemetry_consumer()``
+    or ``@telemetry_consumer(log_messages=True)``.
+
+    Args:
+        consumer: the class.
+        log_messages: whether each message has a line at level debug: ``ws_received``, ``ws_sent``, ``ws_handled``, with its
+            type and size and never its content. ``None``: as a decorated base class has it, else no.
 
     Raises:
         TypeError: it is no consumer class; what ``as_asgi()`` returns is none.
+
+    .. versionadded:: 0.1.0
     """
-    if not isinstance(consumer, type) or not hasattr(consumer, "dispatch"):
-        raise TypeError(f"telemetry_consumer decorates a consumer class of Channels, not {consumer!r}")
+    if consumer is _MISSING:
+        return lambda decorated: telemetry_consumer(decorated, log_messages=log_messages)
+    if not isinstance(consumer, type) or not issubclass(consumer, AsyncConsumer):
+        raise TypeError(f"telemetry_consumer decorates a consumer class of Channels, not {consumer!r}{_hint(consumer)}")
     wrap_method(consumer, "__call__", _calling)
     wrap_method(consumer, "dispatch", _dispatching)
+    if log_messages is not None:
+        setattr(consumer, _LOG_MESSAGES, log_messages)
     return consumer
+
+
+def _hint(given: Any) -> str:
+    """Return what to write where *given* was made by ``as_asgi()``."""
+    name = getattr(getattr(given, "consumer_class", None), "__name__", None)
+    return "" if name is None else f". Decorate the class, or write telemetry_consumer({name}).as_asgi()"
 
 
 def _calling(call: Any) -> Any:
     async def call_in_scope(self: Any, scope: Any, receive: Receive, send: Send) -> Any:
-        peer = None if _ATTRIBUTE in self.__dict__ else _peer_of(scope)
-        if peer is None:
+        consumer_call = None if _CALL in self.__dict__ else _begin(type(self), scope)
+        if consumer_call is None:
             return await call(self, scope, receive, send)
-        self.__dict__[_ATTRIBUTE] = peer
+        self.__dict__[_CALL] = consumer_call
         try:
-            return await call(self, scope, peer.receiving(receive), peer.sending(send))
+            with consumer_call.first_delivery.entered():
+                return await call(self, scope, consumer_call.receiving(receive), consumer_call.sending(send))
         except BaseException as error:
-            peer.fail(error)
+            consumer_call.fail(error)
             raise
         finally:
-            del self.__dict__[_ATTRIBUTE]
-            peer.close()
+            del self.__dict__[_CALL]
+            consumer_call.close()
 
     return call_in_scope
 
@@ -60,26 +85,37 @@ def _calling(call: Any) -> Any:
 def _dispatching(dispatch: Any) -> Any:
     async def dispatch_in_scope(self: Any, message: Any) -> Any:
         handle = dispatch.__get__(self, type(self))
-        peer = self.__dict__.get(_ATTRIBUTE)
-        if peer is None or is_handling(peer):
+        consumer_call: ConsumerCall | None = self.__dict__.get(_CALL)
+        if consumer_call is None:
             return await handle(message)
-        # A consumer that overrides __call__ may have none.
-        peer.learn(getattr(self, "scope", None))
-        if peer.is_clients(message):
-            try:
-                return await handle(message)
-            except StopConsumer:
-                # It ends here, whatever Channels still waits for: a layer that loses its cancel never lets the consumer go.
-                peer.end()
-                raise
-        with handling(message, peer) as clean:
+        # A consumer that overrides __call__ may have no scope.
+        consumer_call.update_user(getattr(self, "scope", None))
+        with dispatching(consumer_call, message) as clean:
             return await handle(clean)
 
     return dispatch_in_scope
 
 
 @never_raises
-def _peer_of(scope: Any) -> Connection | ConsumerRequest | Channel | None:
+def _begin(consumer: type, scope: Any) -> ConsumerCall | None:
     """Enter the scope of what *scope* describes; ``None`` where telemetry is off or the kind is unknown."""
-    make = _PEERS.get(scope.get("type"))
-    return make(scope) if make is not None and get_settings().enabled else None
+    make = _CALLS.get(scope.get("type"))
+    if make is None or not get_settings().enabled:
+        return None
+    # A subclass that is not decorated may have overridden it: the outermost is the one that meets each message first.
+    wrap_method(consumer, "dispatch", _dispatching)
+    call = make(scope, getattr(consumer, _LOG_MESSAGES, False))
+    if TRACING.on is not None:
+        call.trace(consumer.__name__)
+    return call
+
+
+def _channel_call(scope: Any, log_messages: bool) -> ConsumerCall:
+    return ChannelCall(log_messages)
+
+
+_CALLS: Mapping[str, Callable[[Any, bool], ConsumerCall]] = {
+    "websocket": Connection,
+    "http": ConsumerRequest,
+    "channel": _channel_call,
+}

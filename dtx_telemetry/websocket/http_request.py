@@ -1,26 +1,43 @@
 """One HTTP request that a consumer serves: the same scope, header and events as a view's."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..guard import never_raises
 from ..http import events
 from ..logging import get_logger
-from .asgi_scope import path_of
-from .consumer_call import ConsumerCall
+from ..tracing import TRACING
+from .asgi_scope import meta_of, path_of
+from .scoped_call import ScopedCall
+
+if TYPE_CHECKING:
+    from ..tracing.requests import RequestSpan
 
 __all__ = ["ConsumerRequest"]
 
 _log = get_logger("dtx_telemetry.websocket")
 
 
-class ConsumerRequest(ConsumerCall):
+class ConsumerRequest(ScopedCall):
     """An HTTP request and its response."""
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
-        super().__init__(scope)
+    def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
+        super().__init__(scope, log_messages)
         self._status: int | None = None
         self._whole = False
+        self._span: RequestSpan | None = None
+
+    @never_raises
+    def trace(self, consumer: str) -> None:
+        """Begin the request's span."""
+        scope, path = self._asgi, path_of(self._asgi)
+        if TRACING.on is None or self._settings.excludes(path):
+            return
+        meta, scheme, method = meta_of(scope), str(scope.get("scheme", "http")), str(scope.get("method", ""))
+        url = f"{scheme}://{meta.get('HTTP_HOST', '')}{path}"
+        self._span = self._scope.span = TRACING.on.requests.begin(
+            meta, method, scheme, path, scope.get("http_version"), lambda: url
+        )
 
     def _outgoing(self, message: Any) -> Any:
         with_id = self._with_id(message)
@@ -54,7 +71,9 @@ class ConsumerRequest(ConsumerCall):
 
     def _end(self) -> None:
         method, path = str(self._asgi.get("method", "")), path_of(self._asgi)
-        events.RequestEvents(_log, self._settings, self._scope, method, path).end(self._final_status())
+        request = events.RequestEvents(_log, self._settings, self._scope, method, path)
+        request.span = self._span
+        request.end(self._final_status())
 
     def _final_status(self) -> int | None:
         """Return the status that the client got, ``None`` where the response was cut."""

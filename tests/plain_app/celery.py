@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, worker_process_shutdown, worker_shutdown
+from celery.loaders.app import AppLoader
+from celery.signals import worker_process_shutdown, worker_shutdown
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 import dtx_telemetry.celery  # noqa: F401 - for its effect
@@ -17,7 +18,15 @@ from tests.support import filesystem  # noqa: F401 - for its effect
 log = get_logger(__name__)
 bind_contextvars(service="plain")
 
-app = Celery("tests.plain_app", include=["tests.plain_app.tasks"])
+
+class Loader(AppLoader):  # type: ignore[misc]
+    """Tells what is bound when Celery has done with an execution: what was left behind."""
+
+    def on_process_cleanup(self) -> None:
+        log.info("task_left", left=get_contextvars())
+
+
+app = Celery("tests.plain_app", include=["tests.plain_app.tasks"], loader=Loader)
 app.conf.update(
     broker_url=os.environ.get("DTX_TEST_BROKER", "memory://"),
     broker_transport_options=json.loads(os.environ.get("DTX_TEST_BROKER_OPTIONS", "{}")),
@@ -28,11 +37,6 @@ app.conf.update(
     control_exchange=os.environ.get("DTX_TEST_QUEUE", "celery"),
 )
 app.conf.update(json.loads(os.environ.get("DTX_TEST_CELERY", "{}")))
-
-
-@task_postrun.connect  # connected after ours: this is what we leave behind
-def tell_what_is_left(task_id: str, **_: Any) -> None:
-    log.info("task_left", left=get_contextvars(), left_by=task_id)
 
 
 @worker_shutdown.connect

@@ -14,6 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
+from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import get_logger, telemetry_consumer
 
@@ -29,6 +30,10 @@ class Obeys(AsyncWebsocketConsumer):
     """Does what the client says."""
 
     groups = ("everyone",)
+
+    async def connect(self) -> None:
+        bind_contextvars(hero="Invoker")
+        await self.accept()
 
     async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
         log.info("received", text=text_data)
@@ -62,6 +67,10 @@ class Obeys(AsyncWebsocketConsumer):
 class SyncObeys(WebsocketConsumer):
     """The same, in threads."""
 
+    def connect(self) -> None:
+        bind_contextvars(hero="Invoker")
+        self.accept()
+
     def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
         log.info("received", text=text_data)
         if text_data == "close":
@@ -87,6 +96,15 @@ class SyncObeys(WebsocketConsumer):
 class Rejects(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         await self.close(4003)
+
+
+@telemetry_consumer
+class Denies(AsyncWebsocketConsumer):
+    """Answers the handshake with an HTTP response."""
+
+    async def connect(self) -> None:
+        await self.base_send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        await self.base_send({"type": "websocket.http.response.body", "body": b"no"})
 
 
 @telemetry_consumer
@@ -135,10 +153,19 @@ class Thumbnails(AsyncConsumer):
         log.info("made", keys=sorted(message))
 
 
+class Bare(AsyncWebsocketConsumer):
+    """Not decorated; fails at the first message."""
+
+    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+        raise RuntimeError("nobody watches")
+
+
 sockets = {
     "async": Obeys,
+    "bare": Bare,
     "sync": SyncObeys,
     "rejects": Rejects,
+    "denies": Denies,
     "fails_to_connect": FailsToConnect,
     "fails_to_disconnect": FailsToDisconnect,
 }

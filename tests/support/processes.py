@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import psutil
 
 from .lines import Line, parse_line, with_event
+from .ports import reserved_port
 from .waiting import wait_until
 
 __all__ = ["ROOT", "Process", "Processes", "clean_environ", "run_python"]
@@ -246,6 +247,10 @@ class Processes:
 
     def daphne(self, *args: str, app: str = "tests.project.asgi:application", **options: Any) -> Process:
         return self.python("-m", "daphne", "-b", "127.0.0.1", "-p", "0", *args, app, **options)
+
+    def granian(self, *args: str, app: str = "tests.project.asgi:application", **options: Any) -> Process:
+        command = ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(reserved_port()), *args, app)
+        return self.python(*command, **options)
 
     def gunicorn(self, *args: str, app: str = "tests.project.wsgi:application", **options: Any) -> Process:
         return self.python("-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", *args, app, **options)

@@ -1,0 +1,101 @@
+"""Checks of ``LOGGING`` and of Celery's settings: which lines would come twice, in another format, or not at all."""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.utils.module_loading import import_string
+
+from ..config import get_settings
+
+__all__ = ["check_celery_logging", "check_console_handlers"]
+
+_STREAMS = frozenset({"ext://sys.stdout", "ext://sys.stderr"})
+_DEVICES = frozenset(
+    {"/dev/stdout", "/dev/stderr"} | {f"/{where}/fd/{fd}" for where in ("dev", "proc/1", "proc/self") for fd in "12"}
+)
+_HIJACKING = ("WORKER_HIJACK_ROOT_LOGGER", "CELERYD_HIJACK_ROOT_LOGGER")
+
+
+def check_console_handlers() -> Iterator[checks.CheckMessage]:
+    """Yield W004 and W007 for handlers of ``LOGGING`` that print to the console."""
+    if not get_settings().enabled or not settings.LOGGING_CONFIG:
+        return
+    handlers = settings.LOGGING.get("handlers", {})
+    kinds = {name: _kind_of(spec) for name, spec in handlers.items() if isinstance(spec, Mapping)}
+    for logger, names in _loggers_with_handlers():
+        for name in names:
+            if kinds.get(name) == "printing":
+                yield _prints_beside_us(logger, name)
+            elif kinds.get(name) == "console" and logger:
+                yield _is_taken_off(logger, name)
+
+
+def check_celery_logging() -> Iterator[checks.CheckMessage]:
+    """Yield W007 for what tells Celery to leave logging to the application, whose logging we set up already."""
+    if not get_settings().enabled:
+        return
+    for name in sorted(set(dir(settings))):
+        if name.endswith(_HIJACKING) and getattr(settings, name) is False:
+            yield checks.Warning(
+                f"{name} = False has no effect: dtx_telemetry sets up the logging of Celery's processes.",
+                hint=f"Remove {name}. To have Celery print its own way set TELEMETRY_ENABLED=false.",
+                id="dtx_telemetry.W007",
+            )
+    signals = sys.modules.get("celery.signals")
+    if signals is not None and len(signals.setup_logging.receivers or ()) > 1:
+        yield checks.Warning(
+            "Another receiver of Celery's signal setup_logging configures logging over ours: a worker's lines come twice, "
+            "or not at all.",
+            hint="Remove the function with @setup_logging.connect: handlers of LOGGING are in place without it.",
+            id="dtx_telemetry.W007",
+        )
+
+
+def _loggers_with_handlers() -> Iterator[tuple[str, list[str]]]:
+    """Yield the name (empty for the root logger) and the handlers of each logger that ``LOGGING`` configures."""
+    loggers = {"": settings.LOGGING.get("root"), **settings.LOGGING.get("loggers", {})}
+    for name, spec in loggers.items():
+        if isinstance(spec, Mapping):
+            yield name, list(spec.get("handlers", ()))
+
+
+def _kind_of(spec: Mapping[str, Any]) -> str:
+    """Return ``console`` for what is taken off, ``printing`` for what prints to the console and stays, else nothing."""
+    kind = _resolved(spec.get("()", spec.get("class")))
+    if not isinstance(kind, type):
+        return ""
+    if issubclass(kind, logging.FileHandler):
+        return "printing" if str(spec.get("filename")) in _DEVICES else ""
+    if issubclass(kind, logging.StreamHandler):
+        stream = spec.get("stream", spec.get("strm"))
+        return "console" if stream is None or stream in _STREAMS or stream in (sys.stdout, sys.stderr) else ""
+    return "printing" if any(base.__module__.startswith("rich.") for base in kind.__mro__) else ""
+
+
+def _resolved(kind: Any) -> Any:
+    try:
+        return import_string(kind) if isinstance(kind, str) else kind
+    except ImportError:  # logging.config says so itself
+        return None
+
+
+def _is_taken_off(logger: str, handler: str) -> checks.Warning:
+    return checks.Warning(
+        f"The handler {handler!r} of the logger {logger!r} prints to the console: dtx_telemetry takes it off, with its level, "
+        "filters and formatter, and prints the logger's lines itself.",
+        hint=f"Remove {handler!r} from LOGGING['loggers'][{logger!r}]['handlers']. For its level: LOG_LEVELS={logger}=WARNING.",
+        id="dtx_telemetry.W004",
+    )
+
+
+def _prints_beside_us(logger: str, handler: str) -> checks.Warning:
+    place = f"LOGGING['loggers'][{logger!r}]" if logger else "LOGGING['root']"
+    return checks.Warning(
+        f"The handler {handler!r} of {place} prints to the console as well: its lines come twice.",
+        hint=f"Remove {handler!r} from {place}['handlers']; for readable lines set LOG_FORMAT=pretty.",
+        id="dtx_telemetry.W007",
+    )

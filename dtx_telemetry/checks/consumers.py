@@ -1,0 +1,80 @@
+"""The check of consumers: those that can be found in the ASGI application are decorated."""
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from ..config import get_settings
+from ..guard import is_wrapped
+from ..logging import restore
+
+__all__ = ["check_consumers"]
+
+#: Where routers, middlewares of Channels and of others keep what they hand a connection on to.
+_WAYS_IN = ("application_mapping", "routes", "callback", "inner", "application", "app", "__wrapped__")
+#: Commands that may import the ASGI application; for any other it is somebody else's business.
+_COMMANDS = frozenset({"check", "runserver"})
+
+
+def check_consumers() -> Iterator[checks.CheckMessage]:
+    """Yield W005, for each consumer class that is found and is not decorated."""
+    if not get_settings().enabled:
+        return
+    for consumer in _consumers(_asgi_application()):
+        if not is_wrapped(consumer, "__call__"):
+            name = f"{consumer.__module__}.{consumer.__qualname__}"
+            yield checks.Warning(
+                f"The consumer {name} is not decorated: its lines have no id.",
+                hint=f"Write @telemetry_consumer above {consumer.__name__} (from dtx_telemetry import telemetry_consumer).",
+                id="dtx_telemetry.W005",
+            )
+
+
+def _asgi_application() -> Any:
+    """Return the application that ``ASGI_APPLICATION`` names; ``None`` where there is none, or its import fails."""
+    module_name, _, name = (getattr(settings, "ASGI_APPLICATION", None) or "").rpartition(".")
+    if not module_name or "channels" not in sys.modules:
+        return None
+    module = sys.modules.get(module_name)
+    if module is None and _COMMANDS.isdisjoint(sys.argv[1:2]):
+        return None
+    return getattr(module or _imported(module_name), name, None)
+
+
+def _imported(module_name: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except Exception:  # the server's to tell
+        return None
+    finally:
+        restore()  # get_asgi_application() configures logging again
+
+
+def _consumers(application: Any) -> list[type]:
+    """Return the consumer classes that *application* leads to, in the order in which they are found."""
+    found: dict[type, None] = {}
+    waiting, seen = [application], set()
+    while waiting:
+        part = waiting.pop(0)
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        consumer = getattr(part, "consumer_class", part)
+        if isinstance(consumer, type):
+            if hasattr(consumer, "as_asgi") and hasattr(consumer, "dispatch"):
+                found[consumer] = None
+        else:
+            waiting += _parts(part)
+    return list(found)
+
+
+def _parts(part: Any) -> list[Any]:
+    if isinstance(part, Mapping):
+        return list(part.values())
+    if isinstance(part, list | tuple):
+        return list(part)
+    return [vars(part)[name] for name in _WAYS_IN if name in getattr(part, "__dict__", {})]

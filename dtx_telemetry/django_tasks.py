@@ -1,0 +1,176 @@
+"""Django's own Tasks (``django.tasks``, from Django 6 on): the events and scopes of Celery's tasks, by three signals.
+
+Its messages have no headers. The context goes along in the cache that ``TASKS_CACHE`` names, under the id of the task.
+"""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.conf import settings as django_settings
+from django.core.cache import caches
+from django.utils import timezone
+
+from . import context
+from .config import ImproperlyConfigured, Settings, get_settings
+from .context import Scope
+from .errors import error_text
+from .guard import never_raises
+from .logging import get_logger
+
+if TYPE_CHECKING:
+    from django.tasks.base import TaskResult
+
+    Result = TaskResult[Any, Any]
+
+__all__ = ["install"]
+
+_DAY = 24 * 60 * 60
+_REQUEST_ID = "request.id"
+_PARENT_ID = "task.parent_id"
+_log = get_logger(__name__)
+
+
+def install() -> None:
+    """Connect to the signals of ``django.tasks``, where there is such a thing; a second call does nothing.
+
+    Raises:
+        ImproperlyConfigured: ``TASKS_CACHE`` names no cache.
+    """
+    if django.VERSION < (6,):
+        return
+    alias = get_settings().tasks_cache
+    if alias is not None and alias not in django_settings.CACHES:
+        accepted = ", ".join(sorted(django_settings.CACHES))
+        raise ImproperlyConfigured(f"DTX_TELEMETRY['TASKS_CACHE'] is {alias!r}; accepted: an alias of CACHES ({accepted}).")
+    from django.tasks.signals import task_enqueued, task_finished, task_started
+
+    for signal, receiver in ((task_enqueued, _enqueued), (task_started, _started), (task_finished, _finished)):
+        signal.connect(receiver, dispatch_uid=f"dtx_telemetry{receiver.__name__}")
+
+
+@never_raises
+def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
+    """Let the context go along and log ``task_published``; a receiver of ``task_enqueued``."""
+    settings = get_settings()
+    if not settings.enabled:
+        return
+    fields = {"task.id": task_result.id, "task.name": task_result.task.module_path, "task.queue": task_result.task.queue_name}
+    if context.get_request_id() is None:
+        fields[_REQUEST_ID] = _own_id(task_result)
+    if settings.tasks_cache is not None and not _is_immediate(sender):
+        _send_context(settings, settings.tasks_cache, task_result)
+    _log.emit(logging.INFO, "task_published", fields)
+
+
+@never_raises
+def _send_context(settings: Settings, cache: str, result: "Result") -> None:
+    parcel = context.carry_out(context.outgoing_fields(settings.propagate))
+    carried = {
+        _REQUEST_ID: parcel.request_id or _own_id(result),
+        context.CONTEXT_KEY: parcel.fields,
+        _PARENT_ID: context.bound().get("task.id"),
+    }
+    caches[cache].set(_key(result), carried, _lifetime(result))
+    if parcel.problems:
+        _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
+
+
+@never_raises
+def _started(sender: Any, task_result: "Result", **_: Any) -> None:
+    """Enter the scope of a task and log ``task_started``; a receiver of that signal."""
+    settings = get_settings()
+    if not settings.enabled:
+        return
+    own = {"task.id": task_result.id, "task.name": task_result.task.module_path}
+    if _is_immediate(sender):  # its publisher is the scope around
+        parent_id = context.bound().get("task.id")
+        context.enter(own if context.get_request_id() else {_REQUEST_ID: _own_id(task_result), **own})
+    else:
+        carried = _receive_context(settings, task_result) or {}
+        parent_id = carried.get(_PARENT_ID)
+        context.enter_root({**_restored_fields(carried, task_result), **own}, own=settings.own_keys)
+    _log.emit(logging.INFO, "task_started", _started_fields(task_result, parent_id))
+
+
+@never_raises
+def _receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
+    carried = None if settings.tasks_cache is None else caches[settings.tasks_cache].get(_key(result))
+    return carried if isinstance(carried, dict) else None
+
+
+def _restored_fields(carried: dict[str, Any], result: "Result") -> dict[str, Any]:
+    """Return what a task binds of what went along, as far as it is good, and always a ``request.id``."""
+    parcel = context.carry_in(carried.get(_REQUEST_ID), carried.get(context.CONTEXT_KEY))
+    fields = {**parcel.fields, _REQUEST_ID: parcel.request_id or _own_id(result)}
+    if parcel.problems:
+        _log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
+    return fields
+
+
+def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
+    fields = {"task.retries": max(len(result.worker_ids) - 1, 0), "task.queue": result.task.queue_name}
+    started_at = result.last_attempted_at or result.started_at
+    if started_at is not None and result.enqueued_at is not None:
+        fields["task.queue_ms"] = context.milliseconds(max((started_at - result.enqueued_at).total_seconds(), 0))
+    if isinstance(parent_id, str):
+        fields[_PARENT_ID] = parent_id
+    return fields
+
+
+@never_raises
+def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
+    """Log the closing event and leave the scope; a receiver of ``task_finished``."""
+    scope = _scope_of(task_result)
+    if scope is None:
+        return
+    try:
+        _close(scope, task_result)
+    finally:
+        context.leave(scope)
+
+
+@never_raises
+def _close(scope: Scope, result: "Result") -> None:
+    if not scope.close():
+        return
+    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
+    if result.status != "FAILED":
+        _log.emit(logging.INFO, "task_completed", fields)
+    elif (error := sys.exc_info()[1]) is not None:  # Django: "Signal is sent inside exception handlers"
+        _log.error("task_failed", **fields, error=error_text(error), exc_info=error)
+    else:
+        kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
+        _log.error("task_failed", **fields, error=kinds[-1] if kinds else "unknown")
+
+
+def _scope_of(result: "Result") -> Scope | None:
+    scope = context.current_scope()
+    while scope is not None and scope.own.get("task.id") != result.id:
+        scope = scope.outer
+    return scope
+
+
+def _is_immediate(backend: Any) -> bool:
+    """Return True for the backend that runs a task where it is enqueued. Signals come from its class or an instance of it."""
+    from django.tasks.backends.immediate import ImmediateBackend
+
+    return issubclass(backend if isinstance(backend, type) else type(backend), ImmediateBackend)
+
+
+def _own_id(result: "Result") -> str:
+    return result.id if context.valid_request_id(result.id) else context.new_request_id()
+
+
+def _key(result: "Result") -> str:
+    return f"dtx_telemetry.task.{result.backend}.{result.id}"
+
+
+def _lifetime(result: "Result") -> float:
+    """Return seconds: a day, counted from when the task may start."""
+    run_after = result.task.run_after
+    if run_after is None:
+        return _DAY
+    now = timezone.now() if timezone.is_aware(run_after) else timezone.make_naive(timezone.now())
+    return _DAY + max((run_after - now).total_seconds(), 0)

@@ -1,0 +1,116 @@
+"""The thread in the background that renders and writes queued lines (``LOG_QUEUE``)."""
+
+import itertools
+import queue
+import sys
+import threading
+
+from ..rendering import Renderer
+from .lines import Line, bare_line
+from .output import Output
+
+__all__ = ["Worker"]
+
+_PAUSE = 1.0
+
+
+class Worker:
+    """One process's queue, and the thread that empties it.
+
+    Nothing here is locked, so that a signal handler or a finalizer may log in the midst of anything.
+    """
+
+    __slots__ = ("_direct", "_dropped", "_lines", "_output", "_renderer", "_size", "_writing")
+
+    def __init__(self, renderer: Renderer, output: Output, size: int) -> None:
+        self._renderer = renderer
+        self._output = output
+        self._size = size
+        # Lines; events to be set once what came before them is written; None as the end.
+        self._lines: queue.SimpleQueue[Line | threading.Event | None] = queue.SimpleQueue()
+        self._dropped = _Tally()
+        self._direct = self._writing = False
+
+    def start(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="dtx-telemetry-log", daemon=True).start()
+        except RuntimeError:  # the interpreter is shutting down
+            self._direct = True
+
+    def put(self, line: Line) -> None:
+        if self._direct or self._has_stopped():
+            self._write(line)
+        elif self._lines.qsize() < self._size:
+            self._lines.put(line)
+        else:
+            self._dropped.add()
+
+    def wait(self, patience: float) -> bool:
+        """Wait for *patience* seconds at most until all is written that was put before; return whether it is."""
+        if self._direct:
+            return True
+        written = threading.Event()
+        self._lines.put(written)
+        return written.wait(patience)
+
+    def finish(self, patience: float) -> None:
+        """Write all that waits, and whatever comes later at once: the process ends, and the thread with it."""
+        self._direct = self.wait(patience)
+
+    def stop(self) -> None:
+        """Let the thread end, and close what it writes to, after what waits is written."""
+        if self._direct:
+            self._output.close()
+        else:
+            self._lines.put(None)
+
+    def _work(self) -> None:
+        while (item := self._next()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            dropped = self._dropped.take()
+            if dropped:
+                self._output.lose(dropped)
+            self._writing = True
+            self._write(item)
+            self._writing = False
+        self._output.close()
+
+    def _next(self) -> Line | threading.Event | None:
+        while True:
+            try:
+                return self._lines.get(timeout=_PAUSE)
+            except queue.Empty:  # it may not be: gevent's wakes nobody where a signal handler puts within its hub
+                continue
+
+    def _has_stopped(self) -> bool:
+        """Whether the interpreter ends and the thread, which runs no more, has left nothing behind."""
+        return sys.is_finalizing() and self._lines.empty() and not self._writing
+
+    def _write(self, line: Line) -> None:
+        try:
+            data = self._renderer.encode(line)
+        except Exception as error:
+            data = self._renderer.render(bare_line(line, error))
+        self._output.write(data)
+
+
+class _Tally:
+    """Counts without a lock: any number of threads add, one takes."""
+
+    __slots__ = ("_calls", "_taken")
+
+    def __init__(self) -> None:
+        self._calls = itertools.count()  # its next number comes in one step, which no signal and no thread gets into
+        self._taken = 0
+
+    def add(self) -> None:
+        """Count one more."""
+        next(self._calls)
+
+    def take(self) -> int:
+        """Return how many were added since it was last asked."""
+        calls = next(self._calls)
+        added, self._taken = calls - self._taken, calls + 1
+        return added

@@ -1,0 +1,9 @@
+"""OpenTelemetry: traces, metrics and logs of what the edges do.
+
+Importing this room imports nothing of OpenTelemetry. The edges ask ``TRACING.on``, which is ``None`` while it is off.
+"""
+
+from .setup import configure
+from .state import TRACING
+
+__all__ = ["TRACING", "configure"]

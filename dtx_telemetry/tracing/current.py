@@ -1,0 +1,59 @@
+"""OpenTelemetry's context beside a scope's: a span is current where its scope is, and nowhere else."""
+
+from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
+from opentelemetry.trace import Span, set_span_in_context
+
+__all__ = ["Current", "is_in_scope"]
+
+_IN_SCOPE = create_key("dtx_telemetry")
+
+
+def is_in_scope() -> bool:
+    """Whether the current context is that of a scope of ours."""
+    return get_value(_IN_SCOPE) is not None
+
+
+class Current:
+    """Makes *context* current, until `leave`; in between it can be left and entered again, also elsewhere.
+
+    What is current afterwards is what was found. OpenTelemetry's own way, a token, must not be used in another context than the
+    one that gave it, and the pieces of a streamed response are made wherever the server asks for them.
+
+    Args:
+        context: what is current inside; ``None`` for nothing at all.
+    """
+
+    __slots__ = ("_found", "_inside")
+
+    def __init__(self, context: Context | None = None) -> None:
+        self._inside = Context() if context is None else context
+        self._found: Context | None = None
+        self.enter()
+
+    def enter(self) -> None:
+        """Make it current, once more after `leave`."""
+        self._found = get_current()
+        attach(self._inside)
+
+    def resume(self) -> object:
+        """Be inside again; return what `pause` needs."""
+        outside = get_current()
+        attach(self._inside)
+        return outside
+
+    def pause(self, outside: object) -> None:
+        """Be outside again."""
+        self._inside = get_current()
+        attach(outside if isinstance(outside, Context) else Context())
+
+    def leave(self) -> None:
+        """Put back what was found."""
+        found, self._found = self._found, None  # a context holds spans, which hold much
+        if found is not None:
+            self._inside = get_current()
+            attach(found)
+
+    @staticmethod
+    def around(span: Span, parent: Context | None) -> Context:
+        """Return the context in which *span* is current, with the baggage of *parent*."""
+        return set_value(_IN_SCOPE, True, set_span_in_context(span, parent))

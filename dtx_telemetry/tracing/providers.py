@@ -1,0 +1,190 @@
+"""The providers of traces, metrics and logs: those that are there, or our own, at first use."""
+
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.metrics import Meter, MeterProvider
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Tracer
+
+from .environment import Blueprint, make_resource
+from .exporters import OwnLogExporter, OwnMetricExporter, OwnSpanExporter
+from .fields import ScopeFields
+from .meters import ForkedMeterProvider
+from .processes import EXIT_SECONDS, Closer, PerProcess, register_end
+
+__all__ = ["Providers"]
+
+_NAME = "dtx_telemetry"
+# What the API returns while nobody has set a provider; it has no public way to ask.
+_NOBODYS = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
+
+
+class _Spans(SpanProcessor):
+    """Hands each sampled span to this process's batch processors, made with their exporters by the first one."""
+
+    def __init__(self, make: Callable[[], list[SpanProcessor]]) -> None:
+        self._processors = PerProcess(make)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if span.context is not None and span.context.trace_flags.sampled:
+            for processor in self._processors.get() or ():
+                processor.on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        made = self._processors.get() if self._processors.is_made else None
+        flushed = [processor.force_flush(timeout_millis) for processor in made or ()]
+        return all(flushed)
+
+
+class _Records(LogRecordProcessor):
+    """Hands each log record to this process's batch processors, made with their exporters by the first one."""
+
+    def __init__(self, make: Callable[[], list[LogRecordProcessor]]) -> None:
+        self._processors = PerProcess(make)
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        for processor in self._processors.get() or ():
+            processor.on_emit(log_record)
+
+    def shutdown(self) -> None:
+        """Each process's closer does it."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        made = self._processors.get() if self._processors.is_made else None
+        flushed = [processor.force_flush(timeout_millis) for processor in made or ()]
+        return all(flushed)
+
+
+class Providers:
+    """The three providers, each found or made when it is first used in a process.
+
+    Args:
+        blueprint: what ours are made of.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._resource: PerProcess[Resource] = PerProcess(make_resource)
+        self._fields = ScopeFields()
+        self._with_fields: Any = None
+        self._tracer = PerProcess(self._find_tracer)
+        self._loggers = PerProcess(self._find_loggers)
+        self._metering = PerProcess(self._find_meter_provider)
+        #: Whether log records have somewhere to go.
+        self.exports_logs = bool(blueprint.exporters["logs"])
+
+    def tracer(self) -> Tracer:
+        """Return our tracer. The first call in a process settles whose providers are used in it."""
+        return self._tracer.get() or trace.NoOpTracer()
+
+    def meter(self) -> Meter:
+        """Return our meter."""
+        provider = self._metering.get()
+        return (provider or metrics.NoOpMeterProvider()).get_meter(_NAME)
+
+    def logger(self, name: str) -> _logs.Logger | None:
+        """Return the logger of that name; ``None`` while there is no provider."""
+        provider = self._loggers.get()
+        return None if provider is None else provider.get_logger(name)
+
+    def _find_tracer(self) -> Tracer:
+        self._metering.get()
+        provider: Any = trace.get_tracer_provider()
+        if type(provider).__name__ in _NOBODYS:
+            trace.set_tracer_provider(self._make_tracer_provider())
+            provider = trace.get_tracer_provider()
+        if not isinstance(provider, _OwnTracerProvider):
+            self._adopt("traces", provider)
+            # A child inherits the provider and what was added to it.
+            if self._with_fields is not provider and hasattr(provider, "add_span_processor"):
+                self._with_fields = provider
+                provider.add_span_processor(self._fields)
+        tracer: Tracer = provider.get_tracer(_NAME)
+        return tracer
+
+    def _make_tracer_provider(self) -> TracerProvider:
+        make_sampler, make_ids = self._blueprint.make_sampler, self._blueprint.make_ids
+        provider = _OwnTracerProvider(
+            sampler=make_sampler() if make_sampler is not None else None,
+            resource=self._resource.get(),
+            id_generator=make_ids() if make_ids is not None else None,
+            shutdown_on_exit=False,
+        )
+        provider.add_span_processor(self._fields)
+        provider.add_span_processor(_Spans(self._make_span_processors))
+        return provider
+
+    def _make_span_processors(self) -> list[SpanProcessor]:
+        register_end()
+        exporters = self._blueprint.exporters["traces"]
+        processors = [BatchSpanProcessor(OwnSpanExporter(make())) for make in exporters]
+        for processor in processors:
+            Closer("traces", processor.shutdown)
+        return list(processors)
+
+    def _find_meter_provider(self) -> MeterProvider:
+        provider: Any = metrics.get_meter_provider()
+        if type(provider).__name__ in _NOBODYS:
+            metrics.set_meter_provider(ForkedMeterProvider(self._make_meter_provider))
+            provider = metrics.get_meter_provider()
+        if not isinstance(provider, ForkedMeterProvider):
+            self._adopt("metrics", provider)
+        found: MeterProvider = provider
+        return found
+
+    def _make_meter_provider(self) -> MeterProvider:
+        register_end()
+        readers = [_reader(make()) for make in self._blueprint.exporters["metrics"]]
+        resource = self._resource.get()
+        provider = SdkMeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+        Closer("metrics", provider.shutdown)
+        return provider
+
+    def _find_loggers(self) -> _logs.LoggerProvider:
+        provider: Any = _logs.get_logger_provider()
+        if type(provider).__name__ in _NOBODYS:
+            _logs.set_logger_provider(self._make_logger_provider())
+            provider = _logs.get_logger_provider()
+        if not isinstance(provider, _OwnLoggerProvider):
+            self._adopt("logs", provider)
+        found: _logs.LoggerProvider = provider
+        return found
+
+    def _make_logger_provider(self) -> LoggerProvider:
+        provider = _OwnLoggerProvider(resource=self._resource.get(), shutdown_on_exit=False)
+        provider.add_log_record_processor(_Records(self._make_record_processors))
+        return provider
+
+    def _make_record_processors(self) -> list[LogRecordProcessor]:
+        register_end()
+        exporters = self._blueprint.exporters["logs"]
+        processors = [BatchLogRecordProcessor(OwnLogExporter(make())) for make in exporters]
+        for processor in processors:
+            Closer("logs", processor.shutdown)
+        return list(processors)
+
+    def _adopt(self, signal: str, provider: Any) -> None:
+        """Flush at the end what somebody else's provider has; to shut it down is theirs."""
+        if hasattr(provider, "force_flush"):
+            register_end()
+            Closer(signal, lambda: provider.force_flush(int(EXIT_SECONDS * 1000)))
+
+
+class _OwnTracerProvider(TracerProvider):
+    """Ours, inherited by forked children: the SDK gives it a resource of its own there, and `_Spans` its processors."""
+
+
+class _OwnLoggerProvider(LoggerProvider):
+    """Ours, inherited by forked children: the SDK gives it a resource of its own there, and `_Records` its processors."""
+
+
+def _reader(exporter: Any) -> MetricReader:
+    return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(OwnMetricExporter(exporter))

@@ -1,0 +1,223 @@
+"""HTTP requests: the server's span and the metric of its duration, by the stable semantic conventions.
+
+Plain functions of begin and end, called by whatever serves the request in its own scope: no middleware, so no hop to a thread,
+and the span lasts as long as the scope does, a streamed body's end included.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+)
+from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL_VERSION
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
+from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.util.http import get_excluded_urls, sanitize_method
+
+from ..guard import never_raises
+from .current import is_in_scope
+from .failures import Failures, type_name
+from .fields import scope_fields
+from .headers import Headers
+from .measures import Measures
+from .providers import Providers
+from .spans import ScopeSpan
+
+__all__ = ["META_GETTER", "RequestSpan", "RequestSpans"]
+
+
+class _MetaGetter(Getter[Mapping[str, Any]]):
+    """Reads headers of Django's ``META``, which WSGI and ASGI requests both have."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        value = carrier.get(_meta_key(key))
+        return None if value is None else [value]
+
+    def keys(self, carrier: Mapping[str, Any]) -> list[str]:
+        return [key[5:].lower().replace("_", "-") for key in carrier if key.startswith("HTTP_")]
+
+
+META_GETTER = _MetaGetter()
+
+
+def _meta_key(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+class RequestSpans:
+    """Begins the spans of requests.
+
+    Args:
+        providers: where spans come from.
+        failures: records what they fail with.
+        measures: the metrics.
+        trusts: whether a request's ``traceparent`` is its parent; else it gets a trace of its own, with a link.
+    """
+
+    def __init__(self, providers: Providers, failures: Failures, measures: Measures, *, trusts: bool) -> None:
+        self._providers = providers
+        self._failures = failures
+        self._measures = measures
+        self._trusts = trusts
+        self._excluded = get_excluded_urls("DJANGO")
+        self._headers = Headers()
+        self._carries = frozenset(map(_meta_key, propagate.get_global_textmap().fields))
+
+    @never_raises
+    def begin(
+        self, meta: Mapping[str, Any], method: str, scheme: str, path: str, version: str | None, url: Callable[[], str]
+    ) -> RequestSpan | None:
+        """Begin the span of a request and make it current; ``None`` where its URL is excluded.
+
+        Args:
+            meta: the request's headers and variables, as Django's ``META`` has them.
+            method: its method.
+            scheme: ``http`` or ``https``.
+            path: its path, without the query.
+            version: the version of HTTP, without its name.
+            url: returns the whole URL without its query; asked only where URLs are excluded.
+        """
+        if self._excluded._excluded_urls and self._excluded.url_disabled(url()):
+            return None
+        known = sanitize_method(method)
+        attributes = _attributes(meta, method, known, scheme, path, version)
+        if (foreign := _foreign_span()) is not None:
+            foreign.set_attributes({**attributes, **scope_fields()})
+            return RequestSpan(self, foreign, None, attributes, owned=False)
+        attributes |= self._headers.of_request(meta)
+        parent, links = self._origin(meta)
+        name = "HTTP" if known == "_OTHER" else known
+        span = self._providers.tracer().start_span(name, parent, SpanKind.SERVER, attributes, links)
+        return RequestSpan(self, span, parent, attributes, owned=True)
+
+    def origin(self, meta: Mapping[str, Any]) -> tuple[Context | None, list[Link] | None]:
+        """Return the context that a request brings, or, where it is not trusted, a link to it."""
+        return self._origin(meta)
+
+    def _origin(self, meta: Mapping[str, Any]) -> tuple[Context | None, list[Link] | None]:
+        if self._carries.isdisjoint(meta):
+            return None, None
+        context = propagate.extract(meta, getter=META_GETTER)
+        if self._trusts:
+            return context, None
+        caller = trace.get_current_span(context).get_span_context()
+        return Context(), [Link(caller)] if caller.is_valid else None
+
+
+class RequestSpan(ScopeSpan):
+    """The span of one request: ours, or one that was current when it began, which is enriched and left to whoever made it."""
+
+    __slots__ = ("_attributes", "_owned", "_spans", "_started")
+
+    def __init__(
+        self, spans: RequestSpans, span: Span, parent: Context | None, attributes: dict[str, Any], *, owned: bool
+    ) -> None:
+        super().__init__(span, parent, spans._failures)
+        self._spans = spans
+        self._attributes = attributes
+        self._owned = owned
+        self._started = time.perf_counter()
+
+    @never_raises
+    def answer(self, response: Any, headers: Mapping[str, str]) -> None:
+        """Note what is known once there is a response, and let the global response propagator have its headers."""
+        if self.span.is_recording():
+            for key, value in self._spans._headers.of_response(headers).items():
+                self.span.set_attribute(key, value)
+        propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]
+        if propagator is not None:
+            propagator.inject(response)
+
+    @never_raises
+    def finish(self, status: int | None, route: str | None, error: BaseException | None) -> None:
+        """End the span with what the request came to, and measure it.
+
+        Args:
+            status: the response's status; ``None`` where there is none.
+            route: the pattern of the URL that matched, ``None`` where nothing did.
+            error: what it failed with.
+        """
+        if self._ended:
+            return
+        seconds = time.perf_counter() - self._started
+        outcome = _outcome(status, route, error)
+        if self.span.is_recording():
+            for key, value in outcome.items():
+                self.span.set_attribute(key, value)
+            if route is not None:
+                self.span.update_name(f"{self._attributes[HTTP_REQUEST_METHOD]} {route}".replace("_OTHER", "HTTP"))
+            if status is not None and status >= 500 and error is None:
+                self.span.set_status(StatusCode.ERROR)
+        if self._owned:
+            self._spans._measures.request(seconds, self._attributes, outcome)
+            self.end(error)
+        else:
+            self._ended = True
+            self.note_end(error)
+
+
+def _attributes(
+    meta: Mapping[str, Any], method: str, known: str, scheme: str, path: str, version: str | None
+) -> dict[str, Any]:
+    attributes: dict[str, Any] = {HTTP_REQUEST_METHOD: known, URL_SCHEME: scheme, URL_PATH: path}
+    if known != method:
+        attributes[HTTP_REQUEST_METHOD_ORIGINAL] = method
+    if version:
+        attributes[NETWORK_PROTOCOL_VERSION] = version
+    if agent := meta.get("HTTP_USER_AGENT"):
+        attributes[USER_AGENT_ORIGINAL] = agent
+    _add_server(attributes, meta.get("HTTP_HOST"), meta.get("SERVER_NAME"), meta.get("SERVER_PORT"))
+    return attributes
+
+
+def _add_server(attributes: dict[str, Any], host: str | None, name: str | None, port: object) -> None:
+    """Add the server's address and port as the client named them, else as the server knows them."""
+    address = host or name
+    if not address:
+        return
+    if host:
+        before, colon, after = host.rpartition(":")
+        if colon and after.isdecimal():  # not within an IPv6 address, which ends with a bracket
+            address, port = before, after
+    attributes[SERVER_ADDRESS] = address
+    if isinstance(port, int | str) and str(port).isdecimal():
+        attributes[SERVER_PORT] = int(port)
+
+
+def _outcome(status: int | None, route: str | None, error: BaseException | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {}
+    if status is not None:
+        outcome[HTTP_RESPONSE_STATUS_CODE] = status
+    if route is not None:
+        outcome[HTTP_ROUTE] = route
+    if error is not None:
+        outcome[ERROR_TYPE] = type_name(error)
+    elif status is not None and status >= 500:
+        outcome[ERROR_TYPE] = str(status)
+    return outcome
+
+
+def _foreign_span() -> Span | None:
+    """Return the span that somebody else's instrumentation of the server has made current, ``None`` where there is none.
+
+    One that has ended, or that came from another process, is not the server's.
+    """
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if is_in_scope() or not context.is_valid or context.is_remote or getattr(span, "end_time", None) is not None:
+        return None
+    return span

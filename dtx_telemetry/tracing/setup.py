@@ -1,0 +1,64 @@
+"""Switching OpenTelemetry on and off."""
+
+import os
+from importlib.util import find_spec
+
+from .. import logging
+from ..config import Settings
+from ..errors import needs_extra
+from .line_ids import SDK_MODULE, line_ids
+from .state import TRACING
+
+__all__ = ["configure"]
+
+_NEEDED = ("opentelemetry.sdk", "opentelemetry.instrumentation", "opentelemetry.semconv", "opentelemetry.util.http")
+
+
+def configure(settings: Settings) -> None:
+    """Switch OpenTelemetry on or off, as *settings* say. Callable any number of times.
+
+    Off, nothing of it is imported; lines still have the ids of a span that the application's own set-up has made current.
+
+    Raises:
+        NotInstalledError: it is to be on, and the extra is not installed.
+        ImproperlyConfigured: one of its variables names something that is not there.
+    """
+    if TRACING.on is not None and TRACING.on.settings is settings:
+        return  # by Django and by Celery, in one process
+    TRACING.on = None
+    logging.set_span_source(line_ids if settings.enabled else None, SDK_MODULE)
+    if settings.enabled and settings.otel_enabled and not _is_disabled():
+        _switch_on(settings)
+    else:
+        logging.set_taps()
+
+
+def _switch_on(settings: Settings) -> None:
+    _need_the_extra()
+    from .complaints import Complaints
+    from .instrumentations import switch_on_installed
+    from .tracing import Tracing
+
+    tracing = Tracing(settings)
+    logging.set_taps(export=tracing.records, lets_pass=Complaints().lets_pass, count_lost=tracing.measures.lines_lost)
+    TRACING.on = tracing
+    switch_on_installed()
+
+
+def _is_disabled() -> bool:
+    """Whether the SDK's own switch is off."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def _need_the_extra() -> None:
+    for name in _NEEDED:
+        with needs_extra("otel", name, what="OTEL_ENABLED"):
+            if not _is_installed(name):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # a package around it is not there
+        return False

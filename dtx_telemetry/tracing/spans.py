@@ -1,0 +1,111 @@
+"""The span of a scope: begun and ended with it, current where it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
+
+from ..context import bound
+from ..guard import never_raises
+from .current import Current
+from .failures import Failures
+from .providers import Providers
+
+__all__ = ["ScopeSpan", "ScopeSpans"]
+
+
+class ScopeSpan(Current):
+    """A span that is current in its scope.
+
+    Args:
+        span: the span.
+        parent: the context that it was started in.
+        failures: records what it fails with.
+    """
+
+    __slots__ = ("_ended", "_failures", "span")
+
+    def __init__(self, span: Span, parent: Context | None, failures: Failures) -> None:
+        super().__init__(self.around(span, parent))
+        self.span = span
+        self._failures = failures
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._ended
+
+    @never_raises
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span, once; it stays current until its scope is left, so that the closing event is a part of it.
+
+        Args:
+            error: what the scope failed with.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self.note_end(error)
+        finally:
+            self.span.end()
+
+    def note_end(self, error: BaseException | None) -> None:
+        """Note what is known at the end."""
+        if error is not None:
+            self._failures.record(self.span, error)
+        # Often the user is known long after the scope began.
+        if self.span.is_recording() and (user := bound().get("user.id")) is not None:
+            self.span.set_attribute("user.id", user)
+
+
+class ScopeSpans:
+    """Begins spans of scopes that no request and no message asked for: commands, operations.
+
+    Args:
+        providers: where spans come from.
+        failures: records what they fail with.
+    """
+
+    def __init__(self, providers: Providers, failures: Failures) -> None:
+        self._providers = providers
+        self._failures = failures
+
+    @never_raises
+    def begin(
+        self,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        *,
+        parent: Context | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        link: SpanContext | None = None,
+    ) -> ScopeSpan:
+        """Begin a span and make it current.
+
+        Args:
+            name: its name, of low cardinality.
+            kind: its kind.
+            parent: the context of its parent; ``None`` for what is current, ``Context()`` for a trace of its own.
+            attributes: its attributes at the start, which a sampler sees.
+            link: another span to point at.
+        """
+        links: Sequence[Link] | None = [Link(link)] if link is not None and link.is_valid else None
+        span = self._providers.tracer().start_span(name, parent, kind, dict(attributes or {}), links)
+        return ScopeSpan(span, parent, self._failures)
+
+    def begin_root(self, name: str) -> ScopeSpan | None:
+        """Begin a span that starts a trace, whatever is current, and make it current."""
+        return self.begin(name, parent=Context())
+
+    def end(self, span: object, error: BaseException | None = None) -> None:
+        """End the span that `begin` returned, if it did.
+
+        Args:
+            span: what a scope has as its span.
+            error: what the scope failed with.
+        """
+        if isinstance(span, ScopeSpan):
+            span.end(error)

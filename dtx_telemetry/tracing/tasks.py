@@ -1,0 +1,205 @@
+"""Celery's spans: opentelemetry-instrumentation-celery, with its faults mended.
+
+The signals are our own edge's to receive: it knows the scope of an execution, which the span has to be current in and to end
+with. So nothing of a task is kept on the task's object, and nothing has to be looked up by the task's id.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+from opentelemetry import propagate
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.celery import CeleryInstrumentor, celery_getter
+from opentelemetry.instrumentation.celery.utils import set_attributes_from_context
+from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_MESSAGE_ID
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    Span,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
+
+from ..guard import never_raises
+from .failures import Failures
+from .measures import Measures
+from .providers import Providers
+from .spans import ScopeSpan
+
+__all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]
+
+# The span of a message that is being published: between the two signals nobody else's code runs here but the broker's client.
+_publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_publishing", default=None)
+
+
+#: Celery's names of what we call an outcome; a task that the worker ended has none.
+_STATES = {
+    "completed": "SUCCESS",
+    "failed": "FAILURE",
+    "retried": "RETRY",
+    "ignored": "IGNORED",
+    "rejected": "REJECTED",
+    "killed": "",
+}
+
+
+class TaskInstrumentor(CeleryInstrumentor):
+    """The instrumentor without its signals. It is no other object than the plain one's, which may be switched on as well."""
+
+    _instance = None
+    _is_instrumented_by_opentelemetry = False
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self.create_celery_metrics(kwargs["meter"])
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        """There is nothing to disconnect."""
+
+    def runtime(self, task: Any, seconds: float) -> None:
+        """Record the instrumentation's own metric."""
+        attributes = {"task": task.name, "worker": task.request.hostname or ""}
+        metrics: Any = self.metrics
+        metrics["flower.task.runtime.seconds"].record(seconds, attributes=attributes)
+
+
+class TaskSpans:
+    """Begins the spans of publishing and of running tasks.
+
+    Args:
+        providers: where spans come from.
+        failures: records what they fail with.
+        measures: the metrics.
+        links: whether a task's span is a trace of its own, linked to its publisher's.
+    """
+
+    def __init__(self, providers: Providers, failures: Failures, measures: Measures, *, links: bool) -> None:
+        self.failures = failures
+        self.measures = measures
+        self._providers = providers
+        self._links = links
+        # Both are singletons.
+        self._plain: Any = CeleryInstrumentor()  # type: ignore[no-untyped-call]
+        self.instrumentor: Any = TaskInstrumentor()  # type: ignore[no-untyped-call]
+        if self.instrumentor.is_instrumented_by_opentelemetry:  # set up again
+            self.instrumentor.uninstrument()
+        self.instrumentor.instrument(skip_dep_check=True, meter=providers.meter())
+
+    @property
+    def _is_traced_by_another(self) -> bool:
+        return bool(self._plain.is_instrumented_by_opentelemetry)
+
+    @never_raises
+    def publish(self, sender: str | None, headers: MutableMapping[str, Any], body: Any, options: Mapping[str, Any]) -> None:
+        """Begin the span of a message, and let its *headers* carry it. It is never current: publishing may fail without a word.
+
+        Args:
+            sender: the task's name.
+            headers: the message's headers.
+            body: its body, where Celery's first protocol has the id.
+            options: what else the signal tells.
+        """
+        self.abandon()
+        if self._is_traced_by_another:
+            return
+        name = sender or "unknown"
+        span = self._providers.tracer().start_span(f"apply_async/{name}", kind=SpanKind.PRODUCER)
+        if span.is_recording():
+            span.set_attributes({"celery.action": "apply_async", "celery.task_name": name})
+            task_id = headers.get("id") or (body.get("id") if isinstance(body, Mapping) else None)
+            if task_id is not None:
+                span.set_attribute(MESSAGING_MESSAGE_ID, task_id)
+            set_attributes_from_context(span, _as_text(options))
+        propagate.inject(headers, set_span_in_context(span))
+        _publishing.set((headers, span))
+
+    @never_raises
+    def published(self, headers: Any) -> None:
+        """End the span of a message that the broker has."""
+        pending = _publishing.get()
+        if pending is not None and pending[0] is headers:
+            _publishing.set(None)
+            pending[1].end()
+
+    @never_raises
+    def abandon(self) -> None:
+        """End the span of a message that was never published: no signal tells of it, but what comes after it does."""
+        pending = _publishing.get()
+        if pending is not None:
+            _publishing.set(None)
+            pending[1].set_status(StatusCode.ERROR, "not published")
+            pending[1].end()
+
+    @never_raises
+    def start(self, task: Any, *, waited_ms: float | None) -> "TaskSpan | None":
+        """Begin the span of an execution and make it current.
+
+        Args:
+            task: the task.
+            waited_ms: milliseconds between publishing and now, where they are known.
+        """
+        if waited_ms is not None:
+            self.measures.task_queued(task.name, waited_ms / 1000)
+        if self._is_traced_by_another:
+            return None
+        parent, links = self._origin(task.request)
+        span = self._providers.tracer().start_span(f"run/{task.name}", parent, SpanKind.CONSUMER, None, links)
+        return TaskSpan(span, parent, self.failures)
+
+    @never_raises
+    def finish(
+        self, span: object, task: Any, outcome: str, seconds: float, *, error: Any = None, reason: object = None
+    ) -> None:
+        """End the span of an execution and measure the task.
+
+        Args:
+            span: what `start` returned.
+            task: the task.
+            outcome: ``completed``, ``failed``, ``retried``, ``ignored``, ``rejected`` or ``killed``.
+            seconds: how long it took.
+            error: the exception that makes it a failure; ``None`` for one that the task declares.
+            reason: why it is retried.
+        """
+        self.abandon()
+        if isinstance(span, TaskSpan):
+            if span.ended:
+                return
+            if span.span.is_recording():
+                span.note(task, outcome, reason)
+            if outcome == "killed" and error is None:
+                span.span.set_status(StatusCode.ERROR, "the worker ended it")
+            span.end(error if isinstance(error, BaseException) else None)
+            self.instrumentor.runtime(task, seconds)
+        self.measures.task_done(task.name, seconds, outcome)
+
+    def _origin(self, request: Any) -> tuple[Context | None, list[Link] | None]:
+        """Return the context that a task's message brings; an eager task has its caller's."""
+        if request.is_eager:
+            return None, None
+        context = propagate.extract(request, Context(), celery_getter)
+        if not self._links:
+            return context, None
+        publisher = get_current_span(context).get_span_context()
+        links = [Link(publisher)] if publisher.is_valid else None
+        return set_span_in_context(INVALID_SPAN, context), links  # with the baggage
+
+
+class TaskSpan(ScopeSpan):
+    """The span of one execution."""
+
+    __slots__ = ()
+
+    def note(self, task: Any, outcome: str, reason: object) -> None:
+        """Set the attributes that the instrumentation sets at the end."""
+        span = self.span
+        span.set_attributes({"celery.action": "run", "celery.task_name": task.name, "celery.state": _STATES[outcome]})
+        set_attributes_from_context(span, _as_text(task.request.__dict__))
+        if reason is not None:
+            span.set_attribute("celery.retry.reason", str(reason))
+
+
+def _as_text(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *options* with queues and exchanges, which no attribute can hold, as their names."""
+    return {key: value.name if hasattr(value, "name") else value for key, value in options.items()}

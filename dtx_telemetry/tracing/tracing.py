@@ -1,0 +1,79 @@
+"""Everything that is there while OpenTelemetry is on. Nothing else may import this module while it is off."""
+
+from collections.abc import MutableMapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import propagate
+
+from ..config import Settings
+from ..guard import never_raises
+from ..rendering import Sanitizer, Secrets
+from .current import Current
+from .environment import read_blueprint
+from .failures import Failures
+from .measures import Measures
+from .processes import CHILD_SECONDS, close_all
+from .providers import Providers
+from .records import RecordExport
+from .requests import RequestSpans
+from .sockets import SocketSpans
+from .spans import ScopeSpans
+
+if TYPE_CHECKING:
+    from .tasks import TaskSpans
+
+__all__ = ["Tracing"]
+
+
+class Tracing:
+    """What the edges and the log pipeline call.
+
+    Args:
+        settings: all settings.
+
+    Raises:
+        ImproperlyConfigured: a variable of OpenTelemetry's names something that is not there.
+
+    Attributes:
+        settings: the settings that it was made by.
+        requests: spans of HTTP requests.
+        sockets: spans of WebSocket connections and channel layer messages.
+        work: spans of commands and operations.
+        measures: the metrics.
+        records: exports log lines; ``None`` where ``OTEL_LOGS_EXPORTER`` is ``none``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
+        failures = Failures(sanitizer)
+        providers = Providers(read_blueprint())
+        measures = Measures(providers)
+        self._parts = (providers, failures, measures)
+        self._links = settings.task_spans == "link"
+        self.measures = measures
+        self.requests = RequestSpans(providers, failures, measures, trusts=settings.trust_traceparent)
+        self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)
+        self.work = ScopeSpans(providers, failures)
+        self.records = RecordExport(providers, failures, sanitizer) if providers.exports_logs else None
+
+    @cached_property
+    def tasks(self) -> "TaskSpans":
+        """Spans of Celery's tasks. Celery's edge asks for it; nobody else needs Celery."""
+        from .tasks import TaskSpans
+
+        return TaskSpans(*self._parts, links=self._links)
+
+    @never_raises
+    def inject(self, carrier: MutableMapping[str, Any]) -> None:
+        """Let *carrier* carry the current span (``traceparent``) and what else the propagators know."""
+        propagate.inject(carrier)
+
+    def nobodys(self) -> Current:
+        """Make nothing current, for what outlives the scope that starts it."""
+        return Current()
+
+    def end_child(self) -> None:
+        """Export what is left before a pool's child ends, for which neither ``atexit`` nor a finalizer is called."""
+        close_all(CHILD_SECONDS)

@@ -1,0 +1,78 @@
+"""OpenTelemetry in the test's own process: on for one test, and then as if it had never been."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+
+import pytest
+from opentelemetry import _logs, context, metrics, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from dtx_telemetry import config, startup, tracing
+from dtx_telemetry.config import Settings
+from dtx_telemetry.tracing.processes import close_all
+
+from .otlp import Collector, otlp_collector
+
+__all__ = ["Traced", "forget_providers", "opentelemetry_on"]
+
+
+class Traced:
+    """What this process has sent to a collector of its own.
+
+    Attributes:
+        collector: the collector.
+    """
+
+    def __init__(self, collector: Collector) -> None:
+        self.collector = collector
+
+    def flushed(self) -> Collector:
+        """Send what is left, for the last time, and return the collector that has it."""
+        close_all()
+        return self.collector
+
+
+@contextmanager
+def opentelemetry_on(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Iterator[Traced]:
+    """Switch OpenTelemetry on for the block, with every request sampled and all signals sent to a collector."""
+    with otlp_collector(protocols="http") as collector:
+        for name, value in {**collector.environ(), **environ}.items():
+            monkeypatch.setenv(name, value)
+        forget_providers()
+        config.reset()
+        startup.init_telemetry()
+        assert tracing.TRACING.on is not None
+        tracing.TRACING.on.work.begin("first").leave()  # settles the providers
+        outside = context.get_current()
+        try:
+            yield Traced(collector)
+        finally:
+            left = context.get_current()
+            context.attach(outside)
+            close_all()
+            tracing.configure(Settings(enabled=False))
+            _switch_off_instrumentations()
+            forget_providers()
+        assert left == outside, "a span is current still"
+
+
+def forget_providers() -> None:
+    """Make OpenTelemetry's API as it is before anybody has set a provider; an application needs no way to, so it has none."""
+    trace._TRACER_PROVIDER = None
+    trace._TRACER_PROVIDER_SET_ONCE._done = False
+    metrics._internal._METER_PROVIDER = None
+    metrics._internal._METER_PROVIDER_SET_ONCE._done = False
+    metrics._internal._PROXY_METER_PROVIDER = metrics._internal._ProxyMeterProvider()
+    _logs._internal._LOGGER_PROVIDER = None
+    _logs._internal._LOGGER_PROVIDER_SET_ONCE._done = False
+
+
+def _switch_off_instrumentations() -> None:
+    for entry_point in entry_points(group="opentelemetry_instrumentor"):
+        try:
+            instrumentor: BaseInstrumentor = entry_point.load()()
+        except ImportError:
+            continue
+        if instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.uninstrument()

@@ -1,0 +1,332 @@
+"""Django's own Tasks: their events and scopes, by the backends of Django and by one with a real worker."""
+
+import json
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+from structlog.contextvars import bind_contextvars, get_contextvars
+
+from dtx_telemetry import config, context, django_tasks, operation
+
+from .conftest import LogOutput
+from .support.database import Database
+from .support.lines import Line, one_event, with_event
+from .support.processes import Processes, run_python
+
+if django.VERSION < (6,):
+    pytest.skip("django.tasks is there from Django 6 on", allow_module_level=True)
+
+from django.tasks.base import TaskResult, TaskResultStatus
+from django.tasks.signals import task_enqueued, task_finished, task_started
+
+from .project import jobs
+
+EVENTS = ["task_published", "task_started", "task_completed"]
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "tasks": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tasks"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _frameworks_lines() -> None:
+    """Django's loggers, quiet: the tests count lines."""
+    logging.getLogger("django").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def tasks_cache(settings: Any) -> Any:
+    """The cache in which contexts go along."""
+    settings.CACHES = CACHES
+    settings.DTX_TELEMETRY = {"TASKS_CACHE": "tasks"}
+    caches["tasks"].clear()
+    return caches["tasks"]
+
+
+def use_backend(settings: Any, path: str) -> None:
+    settings.TASKS = {"default": {"BACKEND": path}}
+
+
+def run_elsewhere(result: "TaskResult[Any, Any]", backend: Any) -> None:
+    """Run a task as a worker that has nothing bound, by a dummy backend's result: its signals are those of any backend."""
+    now = timezone.now()
+    for name, value in {"status": TaskResultStatus.RUNNING, "started_at": now, "last_attempted_at": now}.items():
+        object.__setattr__(result, name, value)
+    result.worker_ids.append("w")
+    task_started.send(sender=backend, task_result=result)
+    result.task.call(*result.args, **result.kwargs)
+    object.__setattr__(result, "status", TaskResultStatus.SUCCESSFUL)
+    task_finished.send(sender=backend, task_result=result)
+
+
+def test_a_task_that_runs_at_once_is_in_its_callers_scope(log_output: LogOutput) -> None:
+    """The three events, the caller's id on all lines, and nothing of the task's left after it."""
+    with operation("turn", "r1"):
+        before = get_contextvars()
+        result = jobs.send_letter.enqueue("Invoker")
+        assert get_contextvars() == before
+    lines = log_output.lines
+    assert [line["event"] for line in lines] == [
+        "task_published",
+        "task_started",
+        "sending",
+        "task_completed",
+        "operation_completed",
+    ]
+    assert {line["request.id"] for line in lines} == {"r1"}
+    for line in lines[:4]:
+        assert (line["task.id"], line["task.name"]) == (result.id, "tests.project.jobs.send_letter")
+    published, started, _, completed, closing = lines
+    assert published["task.queue"] == started["task.queue"] == "default"
+    assert started["task.retries"] == 0
+    assert started["task.queue_ms"] >= 0
+    assert completed["duration_ms"] >= 0
+    assert not {"task.id", "bound_by_task"} & closing.keys()
+
+
+def test_a_task_enqueued_by_nobody_has_its_own_id(log_output: LogOutput) -> None:
+    """As request.id, from its publishing on."""
+    result = jobs.send_letter.enqueue("Invoker")
+    assert {line["request.id"] for line in log_output.lines} == {result.id}
+    assert get_contextvars() == {}
+
+
+@pytest.mark.parametrize(("job", "error"), [(jobs.fail, "RuntimeError: no mana"), (jobs.leave, "SystemExit: 3")])
+def test_a_task_that_raises_fails(log_output: LogOutput, job: Any, error: str) -> None:
+    """One event with the error and its traceback; the caller goes on."""
+    job.enqueue()
+    line = log_output.one("task_failed")
+    assert (line["level"], line["error"]) == ("error", error)
+    assert "Traceback" in line["exception"]
+    assert line["duration_ms"] >= 0
+    assert log_output.events("task_completed") == []
+    assert get_contextvars() == {}
+
+
+def test_tasks_inside_tasks_name_their_parent(log_output: LogOutput) -> None:
+    """Each has its scope, and gives back the one around."""
+    with operation("turn", "r1"):
+        outer = jobs.nest.enqueue(2)
+    nested = log_output.events("nested")
+    assert [line["depth"] for line in nested] == [0, 1, 2]
+    started = log_output.events("task_started")
+    assert [line.get("task.parent_id") for line in started] == [None, outer.id, started[1]["task.id"]]
+    assert {line["request.id"] for line in log_output.lines} == {"r1"}
+    assert [line["task.id"] for line in nested] == [line["task.id"] for line in reversed(started)]
+
+
+async def test_an_asynchronous_task_is_a_task(log_output: LogOutput) -> None:
+    """Enqueued by ``await``, its body a coroutine."""
+    with operation("turn", "r1"):
+        result = await jobs.wait.aenqueue("Invoker")
+    assert [line["event"] for line in log_output.lines] == [*EVENTS[:2], "waited", "task_completed", "operation_completed"]
+    assert {line["request.id"] for line in log_output.lines} == {"r1"}
+    assert log_output.one("waited")["task.id"] == result.id
+
+
+def test_the_dummy_backend_publishes_and_no_more(log_output: LogOutput, settings: Any) -> None:
+    """Which is what it does."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    jobs.send_letter.enqueue("Invoker")
+    assert [line["event"] for line in log_output.lines] == ["task_published"]
+
+
+def test_the_context_goes_along_in_the_cache(log_output: LogOutput, settings: Any, tasks_cache: Any) -> None:
+    """What the publisher's scope has bound is bound for the task, wherever it runs; and the process's own stays."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    scope = context.enter_root({"request.id": "r1", "user.id": 5, "labels": ["draft"], "draft.id": 12})
+    bind_contextvars(tenant="t")
+    result = jobs.send_letter.enqueue("Invoker")
+    context.leave(scope)
+    log_output.clear()
+
+    bind_contextvars(service="worker")
+    run_elsewhere(result, result.task.get_backend())
+    carried = {"request.id": "r1", "user.id": 5, "labels": ["draft"], "draft.id": 12, "tenant": "t", "service": "worker"}
+    assert [line["event"] for line in log_output.lines] == ["task_started", "sending", "task_completed"]
+    assert all(carried.items() <= line.items() for line in log_output.lines)
+    assert get_contextvars() == {"service": "worker"}
+
+
+def test_a_task_is_told_who_published_it(log_output: LogOutput, settings: Any, tasks_cache: Any) -> None:
+    """Where it was a task; of ``task.*`` nothing else travels."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    scope = context.enter_root({"request.id": "r1", "task.id": "parent", "task.name": "x"})
+    result = jobs.send_letter.enqueue("Invoker")
+    context.leave(scope)
+    run_elsewhere(result, result.task.get_backend())
+    started = log_output.one("task_started")
+    assert (started["task.parent_id"], started["task.id"]) == ("parent", result.id)
+
+
+@pytest.mark.parametrize(
+    ("carried", "request_id"),
+    [
+        (None, None),
+        ("text", None),
+        ({}, None),
+        ({"request.id": "two\nlines", "dtx.context": {"user.id": 5}}, None),
+        ({"request.id": "r1", "dtx.context": "text", "task.parent_id": 5}, "r1"),
+    ],
+)
+def test_what_is_bad_in_the_cache_is_left_out(
+    log_output: LogOutput, settings: Any, tasks_cache: Any, carried: Any, request_id: str | None
+) -> None:
+    """Each by itself; a task always has an id."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    result = jobs.send_letter.enqueue("Invoker")
+    tasks_cache.set(f"dtx_telemetry.task.default.{result.id}", carried)
+    run_elsewhere(result, result.task.get_backend())
+    assert log_output.one("sending")["request.id"] == (request_id or result.id)
+    assert "task.parent_id" not in log_output.one("task_started")
+
+
+def test_without_a_cache_a_task_has_its_own_id(log_output: LogOutput, settings: Any) -> None:
+    """The publisher's line still tells both."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    with operation("turn", "r1"):
+        result = jobs.send_letter.enqueue("Invoker")
+    run_elsewhere(result, result.task.get_backend())
+    published = log_output.one("task_published")
+    assert (published["request.id"], published["task.id"]) == ("r1", result.id)
+    assert log_output.one("sending")["request.id"] == result.id
+
+
+def test_the_context_is_kept_for_a_day(settings: Any, tasks_cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted from when the task may start."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    kept: list[float] = []
+    monkeypatch.setattr(type(tasks_cache), "set", lambda self, key, value, timeout: kept.append(timeout))
+    jobs.send_letter.enqueue("Invoker")
+    jobs.send_letter.using(run_after=timezone.now() + timedelta(days=3)).enqueue("Invoker")
+    assert kept[0] == 86400
+    assert kept[1] == pytest.approx(4 * 86400, abs=60)
+
+
+@pytest.mark.telemetry_fails
+def test_a_cache_that_fails_costs_the_context_alone(
+    log_output: LogOutput, settings: Any, tasks_cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is enqueued and runs, with its own id."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no cache")
+
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    monkeypatch.setattr(type(tasks_cache), "set", fail)
+    monkeypatch.setattr(type(tasks_cache), "get", fail)
+    with operation("turn", "r1"):
+        result = jobs.send_letter.enqueue("Invoker")
+    run_elsewhere(result, result.task.get_backend())
+    assert log_output.one("sending")["request.id"] == result.id
+    assert [line["event"] for line in log_output.events("telemetry_failed")] == ["telemetry_failed"] * 2
+    assert log_output.one("task_published")["task.id"] == result.id
+
+
+def test_a_cache_that_is_not_there_stops_the_start(settings: Any) -> None:
+    """The error names it and says which there are."""
+    settings.CACHES = CACHES
+    settings.DTX_TELEMETRY = {"TASKS_CACHE": "other"}
+    with pytest.raises(ImproperlyConfigured, match=r"TASKS_CACHE'\] is 'other'; .* CACHES \(default, tasks\)"):
+        django_tasks.install()
+
+
+def test_nothing_happens_where_telemetry_is_off(log_output: LogOutput, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is bound, and the task runs."""
+    monkeypatch.setenv("TELEMETRY_ENABLED", "false")
+    config.reset()
+    result = jobs.nest.enqueue(0)
+    assert result.status == TaskResultStatus.SUCCESSFUL
+    assert [line["event"] for line in log_output.lines] == ["nested"]
+    assert log_output.lines[0]["bound"] == {}
+
+
+def test_the_receivers_are_connected_once() -> None:
+    """However often the app is set up."""
+    django_tasks.install()
+    django_tasks.install()
+    for signal in (task_enqueued, task_started, task_finished):
+        assert sum("dtx_telemetry" in str(uid[0]) for uid, *_ in signal.receivers) == 1
+
+
+def test_the_end_of_a_task_that_never_started_is_nobodys(log_output: LogOutput, settings: Any) -> None:
+    """A scope that is not there is not closed."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    result = jobs.send_letter.enqueue("Invoker")
+    task_finished.send(sender=result.task.get_backend(), task_result=result)
+    assert [line["event"] for line in log_output.lines] == ["task_published"]
+
+
+DATABASE_PROJECT = {
+    "INSTALLED_APPS": ["dtx_telemetry", "django.contrib.auth", "django.contrib.contenttypes", "django_tasks_db"],
+    "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
+    "DTX_TELEMETRY": {"TASKS_CACHE": "default"},
+}
+
+
+def test_a_task_of_the_database_backend_joins_up_with_its_publisher(
+    database: Database, processes: Processes, tmp_path: Path
+) -> None:
+    """Three processes: one publishes, the real worker runs, and the cache is a folder that both see."""
+    cache = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "cache")}}
+    processes.environ |= {
+        "DTX_TEST_DB": str(database.path),
+        "DTX_TEST_SETTINGS": json.dumps({**DATABASE_PROJECT, "CACHES": cache}),
+    }
+    migration = processes.manage("migrate", "django_tasks_database", "-v", "0")
+    assert migration.wait() == 0, migration.text
+    publish = """
+import django; django.setup()
+from dtx_telemetry import operation
+from tests.project.jobs import enqueue_all
+with operation("turn", "r1", **{"user.id": 5}):
+    enqueue_all("send_letter", "fail", "nest")
+"""
+    publisher = processes.python("-c", publish)
+    assert publisher.wait() == 0, publisher.text
+    worker = processes.manage("db_worker", "--batch", "--no-startup-delay", "--interval", "0")
+    assert worker.wait() == 0, worker.text
+
+    published = {line["task.id"]: line for line in with_event(publisher.lines, "task_published")}
+    assert len(published) == 3
+    _assert_worker_joined(worker.lines, published)
+    assert worker.other == []
+
+
+def _assert_worker_joined(lines: list[Line], published: dict[str, Line]) -> None:
+    started = with_event(lines, "task_started")
+    assert len(started) == 4, lines
+    for line in started:
+        assert (line["request.id"], line["user.id"], line["operation.name"]) == ("r1", 5, "turn")
+        assert line["task.queue_ms"] >= 0
+        assert "command.name" not in line
+    ended = [line for line in lines if line["event"] in {"task_completed", "task_failed"}]
+    assert sorted(line["task.id"] for line in ended) == sorted(line["task.id"] for line in started)
+    failed = one_event(lines, "task_failed")
+    assert failed["error"] == "RuntimeError: no mana"
+    (inner,) = [line for line in started if line["task.id"] not in published]
+    outer = one_event(lines, "task_started", task_id=inner["task.parent_id"])
+    assert outer["task.id"] in published
+    assert not any(line.get("request.id") for line in lines if line["logger"] == "django_tasks_db")
+
+
+def test_it_needs_nothing_of_it_where_django_has_none() -> None:
+    """As under Django 5.2: the app is set up, and ``django.tasks`` is not imported."""
+    code = """
+        import sys
+        import django
+        django.VERSION = (5, 2, 0, "final", 0)
+        from django.conf import settings
+        settings.configure(INSTALLED_APPS=["dtx_telemetry"], DTX_TELEMETRY={"TASKS_CACHE": "default"})
+        django.setup()
+        assert "django.tasks.signals" not in sys.modules
+        print("ok")
+    """
+    assert run_python(code).split() == ["ok"]

@@ -1,0 +1,332 @@
+"""Tasks as spans and metrics. Each fault of the plain instrumentation that ours mends is tested on both."""
+
+import gc
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import Ignore, Reject
+from celery.signals import before_task_publish, task_postrun, worker_process_shutdown
+from django.test import override_settings
+from kombu import Connection, Exchange
+from kombu.exceptions import OperationalError
+from opentelemetry import baggage, context, trace
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+from .conftest import LogOutput
+from .support.celery_app import make_app, messages, working
+from .support.otlp import Span
+from .support.tracing import Traced, opentelemetry_on
+from .support.waiting import wait_until
+
+#: The plain instrumentation has to fail: where it does no more, a mend of ours may go.
+PLAIN_FAILS = pytest.mark.parametrize(
+    "instrumentation",
+    ["ours", pytest.param("plain", marks=pytest.mark.xfail(strict=True, reason="the plain instrumentation's fault"))],
+    indirect=True,
+)
+
+
+class ExpectedError(Exception):
+    """Declared in ``throws``."""
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Celery]:
+    """An app with a worker that runs for all tests of this module."""
+    app = make_app()
+    register(app)
+    with working(app):
+        yield app
+
+
+@pytest.fixture
+def app() -> Celery:
+    """The same without a worker, and with a queue of the test's own."""
+    app = make_app()
+    register(app)
+    return app
+
+
+def register(app: Celery) -> None:
+
+    @app.task(name="app.ok", shared=False)
+    def ok() -> str:
+        return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+    @app.task(name="app.fail", shared=False)
+    def fail() -> None:
+        raise RuntimeError("no mana")
+
+    @app.task(name="app.expected", shared=False, throws=(ExpectedError,))
+    def expected() -> None:
+        raise ExpectedError("not yours")
+
+    @app.task(name="app.retry", shared=False, bind=True, max_retries=3, default_retry_delay=0)
+    def retry(self: Any) -> None:
+        if self.request.retries < 2:
+            raise self.retry(exc=RuntimeError("again"))
+
+    @app.task(name="app.ignore", shared=False)
+    def ignore() -> None:
+        raise Ignore
+
+    @app.task(name="app.reject", shared=False, acks_late=True)
+    def reject() -> None:
+        raise Reject("no", requeue=False)
+
+    @app.task(name="app.nested", shared=False)
+    def nested() -> None:
+        ok.delay()
+
+    @app.task(name="app.exit", shared=False)
+    def leave() -> None:
+        raise SystemExit
+
+    @app.task(name="app.baggage", shared=False)
+    def carried() -> None:
+        trace.get_current_span().set_attributes({key: str(value) for key, value in baggage.get_all().items()})
+
+
+@pytest.fixture
+def instrumentation(request: pytest.FixtureRequest, traced: Traced) -> Iterator[str]:
+    """Trace tasks by our instrumentor, or by the plain one alone."""
+    if request.param == "plain":
+        CeleryInstrumentor().instrument()
+    yield request.param
+    if request.param == "plain":
+        CeleryInstrumentor().uninstrument()
+
+
+def begin(name: str) -> trace.Span:
+    return trace.get_tracer("application").start_span(name)
+
+
+def run(worker: Celery, *names: str, executions: int | None = None, **options: Any) -> None:
+    """Publish tasks and wait until they have been executed, and every receiver has been told.
+
+    Args:
+        worker: the app.
+        names: the tasks.
+        executions: how many there will be; ``None``: one each.
+        options: of each publishing.
+    """
+    done: list[Any] = []
+
+    def note(**_: Any) -> None:
+        done.append(None)
+
+    task_postrun.connect(note)  # the last receiver
+    for name in names:
+        worker.tasks[name].apply_async(**options)
+    wait_until(lambda: len(done) >= (executions or len(names)))
+
+
+def spans_of(traced: Traced, prefix: str) -> list[Span]:
+    return [span for span in traced.flushed().spans if span.name.startswith(prefix)]
+
+
+class TestATask:
+    def test_is_a_producer_and_a_consumer_in_its_publishers_trace(self, traced: Traced, worker: Celery) -> None:
+        """Under the span that published it, with the attributes of Celery's instrumentation."""
+        with trace.use_span(begin("view"), end_on_exit=True) as view:
+            run(worker, "app.ok")
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        publish, execution = spans["apply_async/app.ok"], spans["run/app.ok"]
+        assert (publish.kind, execution.kind) == ("PRODUCER", "CONSUMER")
+        assert publish.parent_id == trace.format_span_id(view.get_span_context().span_id)
+        assert execution.parent_id == publish.span_id
+        assert publish.attributes["messaging.message.id"] == execution.attributes["messaging.message.id"]
+        assert execution.attributes["celery.state"] == "SUCCESS"
+        assert execution.attributes["celery.action"] == "run"
+        assert execution.attributes["task.name"] == "app.ok"
+
+    def test_has_its_lines_in_its_span(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
+        """From ``task_started`` to the closing event."""
+        run(worker, "app.ok")
+
+        (execution,) = spans_of(traced, "run/")
+        lines = [line for line in log_output.lines if line["event"] in {"task_started", "task_completed"}]
+        assert [line["span_id"] for line in lines] == [execution.span_id] * 2
+
+    def test_is_measured(self, traced: Traced, worker: Celery) -> None:
+        """How long it waited, how long it took, how it ended."""
+        run(worker, "app.ok", "app.fail", "app.ignore", "app.expected")
+
+        points = traced.flushed().points
+        outcomes = {
+            point.attributes["task.name"]: point.attributes["outcome"] for point in points if point.name == "dtx.task.duration"
+        }
+        assert outcomes == {"app.ok": "completed", "app.fail": "failed", "app.ignore": "ignored", "app.expected": "failed"}
+        waited = [point for point in points if point.name == "dtx.task.queue.duration"]
+        assert {point.unit for point in waited} == {"s"}
+        assert {point.attributes["task.name"] for point in waited} == outcomes.keys()
+        assert "flower.task.runtime.seconds" in {point.name for point in points}
+
+    def test_fails_with_its_exception(self, traced: Traced, worker: Celery) -> None:
+        """Recorded once."""
+        run(worker, "app.fail")
+
+        (execution,) = spans_of(traced, "run/")
+        assert (execution.status, execution.description) == ("ERROR", "RuntimeError: no mana")
+        assert [event["exception.message"] for _, event in execution.events] == ["no mana"]
+        assert execution.attributes["celery.state"] == "FAILURE"
+
+    @pytest.mark.parametrize("name", ["app.ignore", "app.reject"])
+    def test_that_gives_up_is_no_error(self, traced: Traced, worker: Celery, name: str) -> None:
+        """``Ignore`` and ``Reject`` are the task's own way to end."""
+        run(worker, name)
+
+        (execution,) = spans_of(traced, "run/")
+        assert (execution.status, execution.events) == ("UNSET", [])
+
+    def test_that_is_retried_stays_in_its_trace(self, traced: Traced, worker: Celery) -> None:
+        """Each attempt has a span, under the one that published it, with the reason."""
+        run(worker, "app.retry", executions=3)
+
+        executions = sorted(spans_of(traced, "run/"), key=lambda span: span.start)
+        assert len(executions) == 3
+        assert len({span.trace_id for span in traced.collector.spans}) == 1
+        assert [span.status for span in executions] == ["UNSET"] * 3
+        assert executions[0].attributes["celery.retry.reason"] == "RuntimeError: again"
+
+    def test_publishes_in_its_own_span(self, traced: Traced, worker: Celery) -> None:
+        """A task that publishes a task."""
+        run(worker, "app.nested", executions=2)
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        assert spans["apply_async/app.ok"].parent_id == spans["run/app.nested"].span_id
+        assert spans["run/app.ok"].parent_id == spans["apply_async/app.ok"].span_id
+
+    def test_that_is_eager_is_inside_its_callers_span(self, traced: Traced, app: Celery) -> None:
+        """There is no message, so no producer."""
+        with trace.use_span(begin("view"), end_on_exit=True):
+            app.tasks["app.ok"].apply()
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        assert spans.keys() == {"view", "run/app.ok"}
+        assert spans["run/app.ok"].parent_id == spans["view"].span_id
+
+    def test_in_a_trace_of_its_own(self, monkeypatch: pytest.MonkeyPatch, worker: Celery) -> None:
+        """``TASK_SPANS`` as ``link``: a new root that points at its publisher, with the baggage of there."""
+        with override_settings(DTX_TELEMETRY={"TASK_SPANS": "link"}), opentelemetry_on(monkeypatch) as traced:
+            token = context.attach(baggage.set_baggage("tenant", "x"))
+            run(worker, "app.baggage")
+            context.detach(token)
+            spans = {span.name: span for span in traced.flushed().spans}
+
+        publish, execution = spans["apply_async/app.baggage"], spans["run/app.baggage"]
+        assert execution.trace_id != publish.trace_id
+        assert execution.links == [(publish.trace_id, publish.span_id)]
+        assert execution.attributes["tenant"] == "x"
+
+    def test_from_an_untraced_publisher_starts_a_trace(self, traced: Traced, worker: Celery) -> None:
+        """Whatever else the message carries."""
+
+        def without_trace(headers: dict[str, Any], **_: Any) -> None:
+            del headers["traceparent"]
+
+        before_task_publish.connect(without_trace)
+        run(worker, "app.ok")
+
+        (execution,) = spans_of(traced, "run/")
+        assert execution.parent_id == ""
+
+
+class TestFaultsOfThePlainOne:
+    @PLAIN_FAILS
+    def test_a_task_that_this_process_does_not_know(self, traced: Traced, instrumentation: str, app: Celery) -> None:
+        """Its span lasts until the broker has the message, and the message carries it."""
+        sent_at: list[float] = []
+
+        def sending(**_: Any) -> None:
+            gc.collect()
+            sent_at.append(time.time())
+
+        # Ours is a receiver too, and comes first.
+        before_task_publish.connect(sending)
+        app.send_task("somewhere.else")
+
+        (publish,) = spans_of(traced, "apply_async/")
+        (headers,) = messages(app)
+        assert headers["traceparent"].split("-")[2] == publish.span_id
+        assert publish.end >= sent_at[0]
+
+    @PLAIN_FAILS
+    def test_a_publish_that_raises(self, traced: Traced, instrumentation: str, app: Celery) -> None:
+        """Leaves nothing current, and its span ends as an error with what comes next."""
+        found = trace.get_current_span()
+        with pytest.raises(OperationalError):
+            app.tasks["app.ok"].apply_async(
+                connection=Connection("redis://127.0.0.1:1", transport_options={"max_retries": 0}), retry=False
+            )
+        assert trace.get_current_span() is found
+        app.tasks["app.ok"].delay()
+
+        first, second = sorted(spans_of(traced, "apply_async/"), key=lambda span: span.start)
+        assert (first.status, second.status) == ("ERROR", "UNSET")
+        assert second.parent_id != first.span_id
+
+    @PLAIN_FAILS
+    def test_an_exception_that_the_task_declares(self, traced: Traced, instrumentation: str, worker: Celery) -> None:
+        """``throws`` is what it is there for: no error."""
+        run(worker, "app.expected")
+
+        (execution,) = spans_of(traced, "run/")
+        assert (execution.status, execution.events) == ("UNSET", [])
+
+    @PLAIN_FAILS
+    def test_an_eager_task_whose_exception_propagates(self, traced: Traced, instrumentation: str, app: Celery) -> None:
+        """Is an error with its exception, as in a worker."""
+        with pytest.raises(RuntimeError):
+            app.tasks["app.fail"].apply(throw=True)
+
+        (execution,) = spans_of(traced, "run/")
+        assert execution.status == "ERROR"
+        assert [event["exception.message"] for _, event in execution.events] == ["no mana"]
+
+    @PLAIN_FAILS
+    def test_queues_and_exchanges_as_options(
+        self, traced: Traced, instrumentation: str, app: Celery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Are attributes by their names, without a warning."""
+        app.tasks["app.ok"].apply_async(exchange=Exchange("dire", type="topic"), routing_key="radiant")
+
+        assert "Invalid type" not in caplog.text
+        (publish,) = spans_of(traced, "apply_async/")
+        assert publish.attributes["celery.exchange"] == "dire"
+
+    @PLAIN_FAILS
+    def test_a_task_that_its_worker_ends(self, traced: Traced, instrumentation: str, app: Celery) -> None:
+        """By a hard limit, which is a SystemExit in the task: an error."""
+        with pytest.raises(SystemExit):
+            app.tasks["app.exit"].apply()
+
+        (execution,) = spans_of(traced, "run/")
+        assert execution.status == "ERROR"
+
+
+def test_what_a_child_has_not_sent_is_sent_when_it_ends(traced: Traced, worker: Celery) -> None:
+    """By ``worker_process_shutdown``, the only hook that runs there."""
+    run(worker, "app.ok")
+    assert not traced.collector.spans
+    worker_process_shutdown.send(sender=None)
+
+    assert {span.name for span in traced.collector.spans} == {"apply_async/app.ok", "run/app.ok"}
+
+
+def test_somebody_elses_instrumentation_is_left_alone(traced: Traced, worker: Celery) -> None:
+    """Where Celery's instrumentation is on already, no task has two spans."""
+    CeleryInstrumentor().instrument()
+    try:
+        run(worker, "app.ok")
+    finally:
+        CeleryInstrumentor().uninstrument()
+
+    spans = traced.flushed().spans
+    assert sorted(span.name for span in spans) == ["apply_async/app.ok", "run/app.ok"]
+    assert "request.id" in spans[-1].attributes
+    assert [point.name for point in traced.collector.points if point.name.startswith("dtx.task.duration")]

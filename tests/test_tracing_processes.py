@@ -1,0 +1,239 @@
+"""Nothing is lost when processes fork, recycle or end: what a collector has of servers, workers and commands in the end."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .support.brokers import Broker
+from .support.celery_app import make_app
+from .support.database import Database
+from .support.otlp import Collector, otlp_collector
+from .support.processes import Process, Processes, run_python
+
+PROTOCOLS = ["http/protobuf", "grpc"]
+REQUESTS = 40
+PATH = "/api/tournaments/5/"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with otlp_collector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def running(processes: Processes, collector: Collector, database: Database) -> Processes:
+    """Processes that send to the collector, and only at their end or when there is very much."""
+    processes.environ.update(collector.environ(), DTX_TEST_DB=str(database.path), OTEL_BSP_SCHEDULE_DELAY="60000")
+    processes.environ.update(OTEL_BLRP_SCHEDULE_DELAY="60000")
+    return processes
+
+
+def ask(port: int, path: str = PATH) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def check_requests(collector: Collector, count: int = REQUESTS) -> None:
+    """Each request is one span, one closing record and one measurement, and each process an instance of its own."""
+    spans = collector.wait_for_spans(count, kind="SERVER", deadline=10)
+    records = collector.wait_for_records(count, body="request_completed", deadline=10)
+    points = [point for point in collector.points if point.name == "http.server.request.duration"]
+    assert (len(spans), len(records)) == (count, count)
+    assert {record.span_id for record in records} == {span.span_id for span in spans}
+    counted = Counter[str]()
+    for point in points:
+        instance = point.resource["service.instance.id"]
+        counted[instance] = max(counted[instance], point.count)
+    assert counted == Counter(span.resource["service.instance.id"] for span in spans)
+
+
+SERVERS: dict[str, Callable[[Processes], Process]] = {
+    "gunicorn sync": lambda running: running.gunicorn("--workers", "2", "--max-requests", "7"),
+    "gunicorn preload": lambda running: running.gunicorn("--workers", "2", "--preload", "--max-requests", "7"),
+    "gunicorn gthread": lambda running: running.gunicorn("-k", "gthread", "--threads", "4"),
+    "gunicorn gevent": lambda running: running.gunicorn("-k", "gevent"),
+    "uvicorn": lambda running: running.uvicorn(),
+    "uvicorn workers": lambda running: running.uvicorn("--workers", "2"),
+    "runserver": lambda running: running.manage("runserver", "0"),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_servers_requests_all_arrive(running: Processes, collector: Collector, name: str) -> None:
+    """Also where its workers are forked after set-up, or recycled, and where the server is stopped right after."""
+    server = SERVERS[name](running)
+    port = server.wait_for_port()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
+    if name == "runserver":  # as Ctrl-C does it, to the reloader and its child
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(deadline=30)
+    else:
+        server.stop(deadline=30)
+
+    check_requests(collector)
+
+
+def publish(broker: Broker, count: int, task: str = "tests.plain_app.tasks.echo") -> None:
+    with make_app(broker) as app:
+        for _ in range(count):
+            app.send_task(task, ignore_result=True)
+
+
+def plain_worker(running: Processes, broker: Broker, *args: str) -> Process:
+    """Start a worker of the app that has no Django."""
+    running.environ.update(broker.environ)
+    running.environ["DTX_TEST_CELERY"] = json.dumps({"task_ignore_result": True, "result_backend": "disabled://"})
+    del running.environ["DJANGO_SETTINGS_MODULE"]
+    worker = running.python("-m", "celery", "-A", "tests.plain_app", "worker", *args)
+    worker.wait_for_text("ready.")
+    return worker
+
+
+def check_tasks(collector: Collector, worker: Process, count: int) -> None:
+    """Each task is one span and one closing record, and what was lost would be missing."""
+    worker.wait_for_event("task_completed", count=count, deadline=200)
+    assert worker.stop(deadline=30) == 0
+    spans = collector.wait_for_spans(count, kind="CONSUMER", deadline=20)
+    records = collector.wait_for_records(count, body="task_completed", deadline=20)
+    assert (len(spans), len(records)) == (count, count)
+    assert {record.span_id for record in records} == {span.span_id for span in spans}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tasks_of_children_that_serve_one_each_all_arrive(
+    running: Processes, collector: Collector, valkey: Broker, protocol: str
+) -> None:
+    """``max_tasks_per_child=1``, while the worker's main process exports too."""
+    running.environ.update(collector.environ(protocol), OTEL_BLRP_SCHEDULE_DELAY="50")
+    worker = plain_worker(running, valkey, "-P", "prefork", "-c", "4", "--max-tasks-per-child", "1")
+    publish(valkey, 12)
+    check_tasks(collector, worker, 12)
+
+    counts = Counter(span.resource["service.instance.id"] for span in collector.wait_for_spans(kind="CONSUMER"))
+    assert set(counts.values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_thousand_tasks_of_children_that_serve_one_each_all_arrive(
+    running: Processes, collector: Collector, valkey: Broker, protocol: str
+) -> None:
+    """A thousand spans and a thousand records."""
+    running.environ.update(collector.environ(protocol), OTEL_BLRP_SCHEDULE_DELAY="500")
+    worker = plain_worker(running, valkey, "-P", "prefork", "-c", "4", "--max-tasks-per-child", "1")
+    publish(valkey, 1000)
+    check_tasks(collector, worker, 1000)
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo", "gevent", "prefork"])
+def test_a_workers_tasks_all_arrive(running: Processes, collector: Collector, valkey: Broker, pool: str) -> None:
+    """In each pool, when the worker is stopped."""
+    worker = plain_worker(running, valkey, "-P", pool, "-c", "2")
+    publish(valkey, 20)
+    check_tasks(collector, worker, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("args", [("--autoscale", "3,1"), ("--max-memory-per-child", "1")], ids=["autoscale", "memory"])
+def test_tasks_of_children_that_come_and_go_all_arrive(
+    running: Processes, collector: Collector, valkey: Broker, args: tuple[str, ...]
+) -> None:
+    """By the number of tasks, or by the memory that they take."""
+    worker = plain_worker(running, valkey, "-P", "prefork", *args)
+    publish(valkey, 30)
+    check_tasks(collector, worker, 30)
+
+
+def test_a_task_that_its_hard_limit_ends_arrives_as_an_error(running: Processes, collector: Collector, valkey: Broker) -> None:
+    """The child has a moment before it is killed."""
+    worker = plain_worker(running, valkey, "-P", "prefork", "-c", "1", "--time-limit", "1")
+    with make_app(valkey) as app:
+        app.send_task("tests.plain_app.tasks.sleep", (60,), ignore_result=True)
+    worker.wait_for_event("task_failed")
+
+    (span,) = collector.wait_for_spans(kind="CONSUMER", deadline=10)
+    assert span.status == "ERROR"
+    worker.stop(deadline=30)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_a_child_of_multiprocessing_makes_arrives(collector: Collector, tmp_path: object, method: str) -> None:
+    """Beside what its parent makes, and with an instance of its own; the parent's measurements are not its own."""
+    run_python(
+        """
+        import multiprocessing, os, sys
+        sys.path.insert(0, os.getcwd())
+        from tests.support.spanning import work
+
+        if __name__ == "__main__":
+            work("parent")
+            child = multiprocessing.get_context(sys.argv[1] if len(sys.argv) > 1 else os.environ["METHOD"]).Process(
+                target=work, args=("child",)
+            )
+            child.start()
+            child.join()
+            assert child.exitcode == 0
+            work("parent")
+        """,
+        METHOD=method,
+        **collector.environ(),
+    )
+
+    assert Counter(span.name for span in collector.spans) == {"command parent": 2, "command child": 1}
+    assert Counter(record.body for record in collector.records) == {"parent": 2, "child": 1}
+    values = {(point.attributes["consumer"], point.value) for point in collector.points}
+    assert values == {("parent", 2), ("child", 1)}
+    instances = {span.name: span.resource["service.instance.id"] for span in collector.spans}
+    assert instances["command parent"] != instances["command child"]
+
+
+def test_a_commands_span_arrives(running: Processes, collector: Collector) -> None:
+    """With its lines in it."""
+    command = running.manage("showmigrations", env={"LOG_STREAM": "stdout", "LOG_LEVEL": "DEBUG"})
+    assert command.wait() == 0
+
+    span = collector.span("command showmigrations")
+    assert (span.kind, span.status, span.parent_id) == ("INTERNAL", "UNSET", "")
+    assert span.attributes["command.name"] == "showmigrations"
+    assert collector.wait_for_records(body="command_completed")[0].span_id == span.span_id
+
+
+def test_a_command_that_fails_is_an_error(running: Processes, collector: Collector) -> None:
+    """With the exception."""
+    assert running.manage("migrate", "no_such_app", env={"LOG_LEVEL": "DEBUG"}).wait() != 0
+
+    span = collector.span("command migrate")
+    assert span.status == "ERROR"
+    assert len(span.events) == 1
+
+
+def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, collector: Collector) -> None:
+    """Its distribution sets everything up before us: one span and one record each, through its providers."""
+    running.environ.update(OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true", OTEL_TRACES_EXPORTER="otlp")
+    command = ("-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "tests.project.wsgi:application")
+    server = running.python("-c", INSTRUMENTED, *command)
+    port = server.wait_for_port()
+    assert [ask(port) for _ in range(5)] == [200] * 5
+    server.stop(deadline=30)
+
+    assert len(collector.wait_for_spans(5, kind="SERVER", deadline=10)) == 5
+    assert len([record for record in collector.records if record.body == "request_completed"]) == 5
+
+
+INSTRUMENTED = (
+    "from opentelemetry.instrumentation.auto_instrumentation import initialize; initialize(); import runpy, sys; "
+    "del sys.argv[0]; sys.argv[0:1] = []; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)

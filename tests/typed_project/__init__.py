@@ -1,0 +1,1 @@
+"""What a project that uses every public name looks like to a type checker: read by mypy and pyright, and not run."""
