@@ -21,7 +21,8 @@ _BLOCKS = ("exception", "stack")
 
 def local_time(created: float) -> str:
     """Return seconds since the epoch as ``2024-01-15 10:23:45.123``, in the process's own zone."""
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(created))}.{int(created % 1 * 1000):03d}"
+    seconds, microseconds = divmod(round(created * 1e6), 1_000_000)  # a float of today has no more digits than these
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{microseconds // 1000:03d}"
 
 
 class PrettyRenderer:

@@ -82,9 +82,12 @@ def _link_task(groups: Groups, key: tuple[str, str], published: list[Publication
 
 def _sorted_out(executions: list[Scope], published: list[Publication]) -> tuple[Publication | None, list[Publication]]:
     """Return the publication of a task's first execution, where it is there, and those of its retries."""
+    if not executions:
+        return (published[0], published[1:]) if published else (None, [])
     attempts = {execution.attempt or 0 for execution in executions}
-    is_there = bool(published) and len(published) >= len(attempts) and min(attempts, default=0) == 0
-    return (published[0], published[1:]) if is_there else (None, published)
+    # Where the file begins after it, there are fewer than attempts, each of which was published.
+    is_there = len(published) >= len(attempts) or (published and published[0].line.time <= executions[0].start)
+    return (published[0], published[1:]) if published and is_there and 0 in attempts else (None, published)
 
 
 def _link_retry(executions: list[Scope], retry: Publication, attempt: int) -> list[Scope]:

@@ -130,7 +130,7 @@ class Scope:
             said = self.closing.text("ws.message_type") if self.closing is not None else None
             return said or min(self.lines, key=lambda line: line.time).event
         if self.kind == "connection":
-            return ",".join(str(label) for label in self.field("labels") or [])
+            return ",".join(next((labels for line in self.lines if (labels := line.labels)), []))
         return str(self.field(f"{self.kind}.name") or "")
 
     def field(self, name: str) -> Any:

@@ -17,8 +17,10 @@ def split_connection(lines: Sequence[Line]) -> list[Scope]:
         lines: with the connection's own ``request.id``, in order of time.
     """
     inner, own = carve(lines, lambda line: CLOSINGS[line.event].kind in ("message", "command"))
+    if not own:
+        return inner
     closing = next((line for line in reversed(own) if line.own_event in CONNECTION & CLOSINGS.keys()), None)
-    connection = Scope("connection", own or list(lines), closing)
+    connection = Scope("connection", own, closing)
     for scope in inner:
         scope.parent = connection
     return [connection, *inner]

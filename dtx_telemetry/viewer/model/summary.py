@@ -70,8 +70,8 @@ class Summary:
         fields, event = line.fields, line.own_event
         if self.user is None:
             self.user = fields.get("user.id")
-        if not self.labels and isinstance(labels := fields.get("labels"), list):
-            self.labels = [str(label) for label in labels]
+        if not self.labels:
+            self.labels = line.labels
         if line.level in FAILURES:
             self.errors += 1
         self.tasks += event == "task_published"
@@ -134,5 +134,5 @@ def _name(kind: Kind, line: Line) -> str:
     if kind == "request":
         return request_name(line)
     if kind == "connection":
-        return ",".join(str(label) for label in labels) if isinstance(labels := line.fields.get("labels"), list) else ""
+        return ",".join(line.labels)
     return line.text("ws.message_type" if kind == "message" else f"{kind}.name") or ""

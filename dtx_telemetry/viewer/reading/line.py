@@ -66,6 +66,12 @@ class Line:
         return float(value) if type(value) in _NUMBERS and 0 <= value < 2**53 else None
 
     @property
+    def labels(self) -> list[str]:
+        """Its labels; none where it has none, or something else under that name."""
+        labels = self.fields.get("labels")
+        return [str(label) for label in labels] if isinstance(labels, list) else []
+
+    @property
     def duration(self) -> float | None:
         """``duration_ms`` in seconds."""
         milliseconds = self.number("duration_ms")

@@ -1,5 +1,6 @@
 """Bars and axes of characters: heavy where something runs, light where it waits."""
 
+from itertools import chain, count
 from math import floor, log10
 
 from .text import length_text
@@ -9,6 +10,8 @@ __all__ = ["axis", "bar", "ticks"]
 _HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT = "━╸╺"
 _LIGHT, _LIGHT_LEFT, _LIGHT_RIGHT = "─╴╶"
 _MIN_TICK_WIDTH = 11
+#: Steps of axes of a minute and more.
+_MINUTES = tuple(60.0 * minutes for minutes in (0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720))
 
 
 def bar(queued: float, start: float, end: float, *, columns: int) -> tuple[str, str, str]:
@@ -56,23 +59,26 @@ def axis(length: float, columns: int) -> str:
 def ticks(length: float, most: int) -> list[tuple[float, str]]:
     """Return round times between 0 and *length* seconds, about so many, and what each is called."""
     step = _step(length, max(most, 1))
-    count = floor(length / step + 1e-9) + 1 if step else 1
-    return [(number * step, _tick_text(number * step, step)) for number in range(count)]
+    number = floor(length / step + 1e-9) + 1 if step else 1
+    return [(place * step, _tick_text(place * step, step, length)) for place in range(number)]
 
 
 def _step(length: float, most: int) -> float:
     """Return a round number of seconds that fits into *length* at most so many times."""
     if length <= 0:
         return 0.0
+    if length >= 60:
+        days = (86400.0 * days for days in count(1))
+        return next(step for step in chain(_MINUTES, days) if step * most >= length)
     power = 10.0 ** floor(log10(length / most))
     return next(step for factor in (1, 2, 5, 10) if (step := factor * power) * most >= length * 0.999)
 
 
-def _tick_text(tick: float, step: float) -> str:
+def _tick_text(tick: float, step: float, length: float) -> str:
     if tick == 0:
         return "0"
-    if tick >= 60:
+    if length >= 60:
         return length_text(tick)
-    scale, unit = (1.0, "s") if tick >= 1 else (1000.0, "ms")
+    scale, unit = (1.0, "s") if length >= 1 else (1000.0, "ms")
     decimals = max(0, -floor(log10(step * scale) + 1e-9))
     return f"{tick * scale:.{decimals}f} {unit}"

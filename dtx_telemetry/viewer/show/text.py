@@ -71,8 +71,6 @@ def notes(row: Row) -> list[str]:
     said = []
     if row.start > row.queued:
         said.append(f"{length_text(row.start - row.queued)} in the queue")
-    if scope.attempt:
-        said.append(f"attempt {scope.attempt + 1}")
     if scope.shift:
         said.append(f"moved by {length_text(scope.shift)}: its clock is behind")
     return said
@@ -101,8 +99,7 @@ def context(lines: Sequence[Line]) -> list[str]:
     fields: dict[str, Any] = {}
     for line in reversed(lines):
         fields.update(line.fields)
-    labels = fields.get("labels")
-    names = dict.fromkeys(["user", *map(str, labels)] if isinstance(labels, list) else ["user"])
+    names = dict.fromkeys(["user", *(label for line in lines for label in line.labels)])
     with_ids = [(name, fields.get(f"{name}.id", "")) for name in names]
     return [f"{name} {value}".rstrip() for name, value in with_ids if name != "user" or value != ""]
 
@@ -110,6 +107,5 @@ def context(lines: Sequence[Line]) -> list[str]:
 def own_fields(line: Line) -> dict[str, Any]:
     """Return what *line* says besides what all lines of its scope say."""
     common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
-    labels = line.fields.get("labels")
-    ids = {f"{name}.id" for name in labels} if isinstance(labels, list) else set()
+    ids = {f"{name}.id" for name in line.labels}
     return {key: value for key, value in line.fields.items() if key not in common and key not in ids}

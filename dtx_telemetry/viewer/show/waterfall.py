@@ -69,7 +69,7 @@ def render(
     for row in waterfall.rows:
         yield _row(row, waterfall.length, widths)
         if row.scope.error is not None and (row.scope.failed or row.scope.notable):
-            yield _cut(safe(f"{_blanks(row)}  {row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
+            yield _cut(safe(f"{_blanks(row)}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
     if not widths.notes:
         yield from _moved(waterfall.rows)
     if match is not None:
@@ -126,7 +126,8 @@ def _guides(row: Row) -> str:
 
 
 def _blanks(row: Row) -> str:
-    return "".join("  " if last else "│ " for last in row.last)
+    """Return what stands before a text between a row and what is below it."""
+    return "".join("  " if last else "│ " for last in row.last) + ("│ " if row.scope.children else "  ")
 
 
 def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
