@@ -41,6 +41,7 @@ DEFAULTS = {
     "MESSAGE_SPANS": "child",
     "TRUST_TRACEPARENT": True,
     "CARRY_MESSAGES": True,
+    "FRAMEWORK_LINES": False,
 }
 
 # The environment's name, another value than the default as text, what the dict has, and what each means.
@@ -67,7 +68,9 @@ DICT_ONLY = [
     ("REDACT_KEYS", ["hash", "-key"], ("hash", "-key")),
     ("QUIET_LOGGERS", ["boto"], ("boto",)),
     ("TASKS_CACHE", "redis", "redis"),
+    ("FRAMEWORK_LINES", "yes", True),
     ("TASK_SPANS", "LINK", "link"),
+    ("MESSAGE_SPANS", "Off", "off"),
     ("TRUST_TRACEPARENT", "False", False),
     ("CARRY_MESSAGES", False, False),
 ]
@@ -118,7 +121,9 @@ WRONG = [
     ("QUIET_LOGGERS", [None], TEXTS),
     ("TASKS_CACHE", "", "an alias of CACHES, or None"),
     ("TASKS_CACHE", 5, "an alias of CACHES, or None"),
+    ("FRAMEWORK_LINES", "some", BOOLEANS),
     ("TASK_SPANS", "both", "child, link"),
+    ("MESSAGE_SPANS", "both", "child, link, off"),
     ("TRUST_TRACEPARENT", "sometimes", BOOLEANS),
     ("CARRY_MESSAGES", "later", BOOLEANS),
 ]
@@ -135,7 +140,7 @@ def test_every_key_has_its_default():
     assert found == DEFAULTS
     declared = {name.upper() for name, spec in config.Settings.__dataclass_fields__.items() if spec.metadata}
     assert declared == {*DEFAULTS, "QUIET_LOGGERS"}
-    assert {"django.server", "uvicorn.access", "gunicorn.access"} < set(value_of("QUIET_LOGGERS"))
+    assert {"urllib3", "kombu", "redis"} < set(value_of("QUIET_LOGGERS"))
 
 
 @pytest.mark.parametrize(("name", "key", "text", "from_text", "given", "from_dict"), BOTH)

@@ -138,7 +138,8 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
         (context, "user_id"),
         (bodies, "watch"),
         (events.RequestEvents, "_fields"),
-        (events, "release_traceback"),
+        (events, "log_closing_event"),
+        (events, "release"),
         (events, "error_text"),
     ],
 )

@@ -1,17 +1,19 @@
 """Exceptions on lines: the traceback once, in full, without locals."""
 
+import gc
 import logging
 import os
 import pickle
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dtx_telemetry.logging import get_logger, hold_traceback, release_traceback
+from dtx_telemetry.logging import get_logger, tracebacks
 
-from .support.pipeline import Printed, only_ours, print_lines
+from .support.pipeline import Printed, only_ours, our_handler, print_lines
 
 log = get_logger()
 
@@ -53,30 +55,8 @@ def test_once(printed: Printed) -> None:
     assert {line["error"] for line in printed.lines} == {"ValueError: bad"}
 
 
-def test_held(printed: Printed) -> None:
-    """While it is held no line has the traceback; the first one after the release does."""
-    error = raised(ValueError("bad"))
-    hold_traceback(error)
-    hold_traceback(error)
-    log.error("held", exc_info=error)
-    release_traceback(error)
-    log.error("released", exc_info=error)
-    log.error("again", exc_info=error)
-    assert ["exception" in line for line in printed.lines] == [False, True, False]
-
-
-def test_held_after_it_was_printed(printed: Printed) -> None:
-    """Holding what was printed already does not make it printed twice."""
-    error = raised(ValueError("bad"))
-    log.error("x", exc_info=error)
-    hold_traceback(error)
-    release_traceback(error)
-    log.error("y", exc_info=error)
-    assert ["exception" in line for line in printed.lines] == [True, False]
-
-
 def test_in_another_process(printed: Printed) -> None:
-    """The mark that an exception takes along when it is pickled or the process forks does not count elsewhere."""
+    """What one process printed does not count in another, whether it forks or the exception is pickled."""
     error = raised(ValueError("bad"))
     log.error("parent", exc_info=error)
     pid = os.fork()
@@ -105,24 +85,107 @@ class Frozen(Exception):
 
 @pytest.mark.parametrize("kind", [Closed, Frozen])
 def test_odd_classes(printed: Printed, kind: type[Exception]) -> None:
-    """Holding and printing raise nothing, whatever the class does."""
+    """Printing raises nothing, whatever the class does, and prints the traceback once."""
     error = kind("bad")
-    hold_traceback(error)
-    release_traceback(error)
     log.error("x", exc_info=error)
     assert printed.last["error"] == f"{kind.__name__}: bad"
     assert printed.last["exception"].endswith(f"{kind.__name__}: bad")
+    log.error("again", exc_info=error)
+    assert "exception" not in printed.last
+
+
+class Noted(Exception):
+    pass
+
+
+KINDS = [ValueError, Noted, KeyError, Closed]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_written_on_the_exception(printed: Printed, kind: type[Exception]) -> None:
+    """An error handler that answers with ``vars(error)`` finds what the application put there."""
+    error = raised(kind("bad"))
+    log.error("x", exc_info=error)
+    log.error("y", exc_info=error)
+    assert BaseException.__dict__["__dict__"].__get__(error) == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_exception_at_the_same_address(printed: Printed, kind: type[Exception]) -> None:
+    """In a loop each exception often lies where the last one lay: each has its own traceback printed."""
+    only_ours()
+    for _ in range(50):
+        log.error("x", exc_info=raised(kind("bad")))
+    assert ["exception" in line for line in printed.lines] == [True] * 50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_kept_alive(printed: Printed, kind: type[Exception]) -> None:
+    """The exception and its frames go with their last reference, without the garbage collector."""
+
+    class Local:
+        """Something that can be seen to go."""
+
+    def fail() -> weakref.ref[Local]:
+        local = Local()
+        try:
+            raise kind("bad")
+        except kind:
+            log.exception("x")
+        return weakref.ref(local)
+
+    only_ours()
+    gc.disable()
+    try:
+        assert fail()() is None
+    finally:
+        gc.enable()
+
+
+def test_what_is_remembered_is_bounded(printed: Printed) -> None:
+    """As many exceptions as an application may keep."""
+    only_ours()
+    kept = [raised(kind("bad")) for kind in KINDS * 100]
+    for error in kept:
+        log.error("x", exc_info=error)
+    assert len(tracebacks._known) == tracebacks._MAX_KNOWN
+    log.error("x", exc_info=kept[-1])
+    assert "exception" not in printed.last
+    kept.clear()
+    del error
+    gc.collect()  # they are in the locals of their own frames
+    log.error("x", exc_info=raised(ValueError("bad")))
+    assert len(tracebacks._known) == 1
+
+
+def test_a_line_that_could_not_be_made_takes_no_traceback_away(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where telemetry fails at a line with a traceback, the next line about that exception has it."""
+    error = raised(ValueError("bad"))
+    only_ours()
+    with monkeypatch.context() as patched:
+        patched.setattr(our_handler(), "_prepare", failing_once(our_handler()._prepare))
+        log.error("x", exc_info=error)
+    log.error("y", exc_info=error)
+    assert ["exception" in line for line in printed.lines] == [False, True]
+
+
+def failing_once(prepare: Any) -> Any:
+    answers = iter([RuntimeError("no")])
+
+    def prepared(line: Any) -> Any:
+        for error in answers:
+            raise error
+        return prepare(line)
+
+    return prepared
 
 
 def test_other_handlers_always_have_it(printed: Printed, caplog: pytest.LogCaptureFixture) -> None:
     """Whether we print the traceback or not, every other handler gets the exception."""
     error = raised(ValueError("bad"))
-    hold_traceback(error)
-    log.error("x", exc_info=error)
-    release_traceback(error)
     log.error("x", exc_info=error)
     log.error("x", exc_info=error)
-    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [error] * 3
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [error] * 2
 
 
 def test_chain_group_and_notes(printed: Printed) -> None:

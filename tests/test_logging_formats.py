@@ -127,7 +127,7 @@ def test_colour_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
     os.close(slave)
     os.close(master)
     assert ("\x1b[" in text) is coloured
-    assert "[\x1b[33mwarning\x1b[0m]" in text or not coloured
+    assert "\x1b[33mwarning \x1b[0m" in text or not coloured
 
 
 def run(environ: dict[str, Any]) -> str:

@@ -204,8 +204,8 @@ def test_the_metadata_is_complete():
 
     assert metadata["metadata"]["name"] == "dtx_telemetry"
     assert metadata["options"]["python_requires"] == ">=3.11"
-    assert set(metadata["options.extras_require"]) == {"celery", "channels", "otel", "all", "demo", "test"}
-    assert metadata["options.extras_require"]["all"].strip() == "dtx_telemetry[celery,channels,otel]"
+    assert set(metadata["options.extras_require"]) == {"celery", "channels", "otel", "viewer", "all", "demo", "test"}
+    assert metadata["options.extras_require"]["all"].strip() == "dtx_telemetry[celery,channels,otel,viewer]"
     assert metadata["options.entry_points"]["pytest11"].strip() == "dtx_telemetry = dtx_telemetry.pytest_plugin"
     base = metadata["options"]["install_requires"]
     assert not any(name in base for name in EXTRAS)

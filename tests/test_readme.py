@@ -408,7 +408,7 @@ def _equal(name, default, parse, given):
     if name == "resources_without_id":
         return given == ", ".join(default)
     if name == "quiet_loggers":
-        return default == NOISY_LOGGERS and {"django.server", "uvicorn.access", "gunicorn.access"} <= set(default)
+        return default == NOISY_LOGGERS
     if name == "log_levels":
         return (given, dict(default)) == ("none", {})
     if default is None:

@@ -117,9 +117,9 @@ def test_tasks_of_children_that_serve_one_each_all_arrive(
 ) -> None:
     """``max_tasks_per_child=1``, while the worker's main process exports too."""
     running.environ.update(collector.environ(protocol), OTEL_BLRP_SCHEDULE_DELAY="50")
-    worker = plain_worker(running, valkey, "-P", "prefork", "-c", "2", "--max-tasks-per-child", "1")
-    publish(valkey, 40)
-    check_tasks(collector, worker, 40)
+    worker = plain_worker(running, valkey, "-P", "prefork", "-c", "4", "--max-tasks-per-child", "1")
+    publish(valkey, 12)
+    check_tasks(collector, worker, 12)
 
     counts = Counter(span.resource["service.instance.id"] for span in collector.wait_for_spans(kind="CONSUMER"))
     assert set(counts.values()) == {1}

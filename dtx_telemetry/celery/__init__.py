@@ -26,7 +26,7 @@ with needs_extra("celery", "celery", what=__name__):
         worker_process_shutdown,
     )
 
-from . import execution, process, publishing, reports
+from . import execution, process, publishing, repeats, reports  # noqa: F401 - repeats is imported for its effect
 from .headers import context_restored
 from .publishing import context_publishing
 

@@ -10,10 +10,20 @@ from celery.app.task import Context, Task
 
 from ..context import Scope
 from ..errors import error_text
-from ..logging import get_logger
+from ..logging import get_logger, log_closing_event
 from ..tracing import TRACING
 
-__all__ = ["AnyTask", "close_failed", "close_refused", "close_retried", "end_span", "failure", "log", "retry_fields"]
+__all__ = [
+    "AnyTask",
+    "close_completed",
+    "close_failed",
+    "close_refused",
+    "close_retried",
+    "end_span",
+    "failure",
+    "log",
+    "retry_fields",
+]
 
 #: In quotes: it is generic for type checkers alone.
 AnyTask: TypeAlias = "Task[Any, Any]"
@@ -29,12 +39,20 @@ def failure(task: AnyTask, error: Any) -> tuple[int, dict[str, Any]]:
     return logging.ERROR, {**fields, "exc_info": error} if isinstance(error, BaseException) else fields
 
 
+def close_completed(scope: Scope, task: AnyTask) -> None:
+    """Log ``task_completed``, unless the scope has a closing event."""
+    if scope.close():
+        _log(scope, logging.INFO, "task_completed", {})
+        if TRACING.on is not None:
+            end_span(scope, task, "completed")
+
+
 def close_failed(scope: Scope, task: AnyTask, error: Any) -> None:
     """Log ``task_failed``, unless the scope has a closing event."""
     if not scope.close():
         return
     level, fields = failure(task, error)
-    log.log(level, "task_failed", duration_ms=scope.duration_ms, **fields)
+    _log(scope, level, "task_failed", fields)
     end_span(scope, task, "failed", error=error if level == logging.ERROR else None)
 
 
@@ -42,7 +60,7 @@ def close_retried(scope: Scope, task: AnyTask, request: Context | None, reason: 
     """Log ``task_retried`` with the exception that was the reason, or what Celery said instead of one."""
     if scope.close():
         fields = retry_fields(request, reason)
-        log.warning("task_retried", duration_ms=scope.duration_ms, **fields)
+        _log(scope, logging.WARNING, "task_retried", fields)
         end_span(scope, task, "retried", reason=fields["error"])
 
 
@@ -51,9 +69,9 @@ def close_refused(scope: Scope, task: AnyTask, *, rejected: bool) -> None:
     if not scope.close():
         return
     if rejected:
-        log.warning("task_rejected", duration_ms=scope.duration_ms)
+        _log(scope, logging.WARNING, "task_rejected", {})
     else:
-        log.info("task_ignored", duration_ms=scope.duration_ms)
+        _log(scope, logging.INFO, "task_ignored", {})
     end_span(scope, task, "rejected" if rejected else "ignored")
 
 
@@ -68,6 +86,10 @@ def retry_fields(request: Context | None, reason: Any) -> dict[str, Any]:
     cause = getattr(reason, "exc", None) or reason
     error = error_text(cause) if cause is not None else "cancelled by Celery"
     return {"error": error, "task.retries": getattr(request, "retries", 0)}
+
+
+def _log(scope: Scope, level: int, event: str, fields: dict[str, Any]) -> None:
+    log_closing_event(log, scope, level, event, {"duration_ms": scope.duration_ms, **fields})
 
 
 def _throws(task: AnyTask) -> tuple[type[BaseException], ...]:

@@ -17,9 +17,10 @@ from .. import context
 from ..config import get_settings
 from ..context import Scope
 from ..guard import never_raises
+from ..logging import release
 from ..tracing import TRACING
 from . import reports
-from .closing import AnyTask, close_failed, close_refused, close_retried, end_span, log
+from .closing import AnyTask, close_completed, close_failed, close_refused, close_retried, end_span, log
 from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["end", "fail", "leave", "retry", "start"]
@@ -107,7 +108,10 @@ def end(task: AnyTask, task_id: str | None = None, state: str | None = None, ret
     escaping = error if state is None or error is not execution.handled else None
     if escaping is not None:
         _escaped.set((task_id, task.name))
-    _close(execution.scope, task, state, retval, escaping)
+    try:
+        _close(execution.scope, task, state, retval, escaping)
+    finally:
+        release(execution.scope)  # where no event came about
     if execution.scope.span is not None:  # where nobody here says how it ended
         end_span(execution.scope, task, "killed", error=escaping)
 
@@ -135,10 +139,7 @@ def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping
     if state is None or escaping is not None:
         _close_raised(scope, task, escaping)
     elif state == states.SUCCESS:
-        if scope.close():
-            log.emit(logging.INFO, "task_completed", {"duration_ms": scope.duration_ms})
-            if TRACING.on is not None:
-                end_span(scope, task, "completed")
+        close_completed(scope, task)
     elif state == states.RETRY:
         close_retried(scope, task, task.request, retval)
     elif state in {states.IGNORED, states.REJECTED}:

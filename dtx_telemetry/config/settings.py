@@ -18,14 +18,12 @@ from .parsing import ImproperlyConfigured
 
 __all__ = ["NOISY_LOGGERS", "Settings", "extract_labels", "get_settings", "reset"]
 
-#: Loggers that say much and mean little, and the access logs that ``request_completed`` replaces.
+#: Loggers that say much and mean little.
 NOISY_LOGGERS = (
     "amqp",
     "asyncio",
     "botocore",
     "channels_redis",
-    "django.server",
-    "gunicorn.access",
     "httpcore",
     "httpx",
     "kombu",
@@ -33,7 +31,6 @@ NOISY_LOGGERS = (
     "redis",
     "requests",
     "urllib3",
-    "uvicorn.access",
 )
 
 
@@ -70,6 +67,8 @@ class Settings:
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
     #: An alias of ``CACHES``: the context of Django's own Tasks goes along in it.
     tasks_cache: str | None = _setting(None, parsing.cache_alias)
+    #: Also print the lines of frameworks that repeat what an event of ours says.
+    framework_lines: bool = _setting(False, parsing.boolean)
     task_spans: str = _setting("child", parsing.choice("child", "link"))
     message_spans: str = _setting("child", parsing.choice("child", "link", "off"))
     trust_traceparent: bool = _setting(True, parsing.boolean)

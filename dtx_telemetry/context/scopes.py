@@ -4,7 +4,7 @@ A scope is one request, one connection, one execution of a task, one command, on
 """
 
 import time
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,13 +40,15 @@ class Scope:
         base: what the process had bound before its outermost scope; it does not travel.
         failure: the exception that ended the scope's work, where an edge learnt of it before the end.
         outer: the scope around this one, ``None`` for the outermost.
+        told: whether the scope's closing event was printed.
+        waiting: lines of frameworks that wait for it, each with whether it is printed in any case.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
         span: what is current along with the scope, where an edge has given it a span.
     """
 
     __slots__ = (
         *("__weakref__", "_closed", "_found", "_innermost", "_inside", "_started"),
-        *("base", "failure", "outer", "own", "span"),
+        *("base", "failure", "outer", "own", "span", "told", "waiting"),
     )
 
     def __init__(self, outer: "Scope | None", base: dict[str, Any], own: dict[str, Any], inside: dict[str, Any]) -> None:
@@ -55,6 +57,8 @@ class Scope:
         self.own = own
         self.failure: BaseException | None = None
         self.span: Companion | None = None
+        self.told = False
+        self.waiting: tuple[tuple[bool, Callable[[], None]], ...] = ()
         self._closed = False
         self._found: dict[str, Any] = {}
         self._inside = inside

@@ -1,12 +1,12 @@
 """How the lines are shown: pretty, each with its process before it, or as they came."""
 
-import os
+import shutil
 import sys
 from datetime import datetime
 from typing import Any, TextIO
 
-from ..logging.lines import local_time
-from ..rendering import PrettyRenderer, Sanitizer, Secrets
+from ..rendering import PrettyRenderer, Sanitizer, Secrets, local_time
+from ..rendering.styles import wants_colour
 
 __all__ = ["PrettyPrinter", "RawPrinter", "coloured"]
 
@@ -30,7 +30,7 @@ class PrettyPrinter:
 
     def __init__(self) -> None:
         self._coloured = coloured()
-        self._render = PrettyRenderer(Sanitizer(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured).render
+        self._render = PrettyRenderer(Sanitizer(Secrets(), _MAX_VALUE_LENGTH), lambda: self._coloured, _columns).render
 
     def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
         seconds = datetime.fromisoformat(fields["timestamp"]).timestamp()
@@ -45,7 +45,13 @@ class PrettyPrinter:
 
 def coloured() -> bool:
     """Whether to colour: as the library's own pretty lines are."""
-    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty())
+    wanted = wants_colour()
+    return sys.stdout.isatty() if wanted is None else wanted
+
+
+def _columns() -> int | None:
+    """Return how many columns of the terminal are left beside the name of the process, ``None`` where there is none."""
+    return shutil.get_terminal_size().columns - _WIDTH - 3 if sys.stdout.isatty() else None
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -8,7 +8,7 @@ from ..config import Settings
 from ..context import Scope
 from ..errors import error_text
 from ..guard import report
-from ..logging import hold_traceback, release_traceback
+from ..logging import log_closing_event, note_request, release
 
 if TYPE_CHECKING:
     from ..tracing.requests import RequestSpan
@@ -20,7 +20,7 @@ _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "P
 
 
 def note_failure(scope: Scope, error: BaseException | None) -> bool:
-    """Remember the exception that a request ends with; until the closing event prints it, no other line prints its traceback.
+    """Remember the exception that a request ends with.
 
     Returns whether it is a failure: an exception that says that nobody waits for the response any more is none.
     """
@@ -28,7 +28,6 @@ def note_failure(scope: Scope, error: BaseException | None) -> bool:
         return False
     if error is not scope.failure and not scope.closed:
         scope.failure = error
-        hold_traceback(error)
     return True
 
 
@@ -55,6 +54,8 @@ class RequestEvents:
         self.scope = scope
         #: The request's span, where it has one.
         self.span: RequestSpan | None = None
+        if settings.framework_lines:
+            note_request(scope, path)
 
     def end(self, status: int | None) -> None:
         """Log the one closing event: ``request_failed``, ``request_cancelled`` or ``request_completed``. Raises nothing.
@@ -72,18 +73,24 @@ class RequestEvents:
             elif settings.exclude_paths and (status is None or status < 500) and settings.excludes(self._path):
                 return
             elif status is None:
-                self._log.emit(logging.WARNING, "request_cancelled", self._fields(None))
+                self._log_closing(logging.WARNING, "request_cancelled", self._fields(None))
             else:
                 level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
-                self._log.emit(level, "request_completed", self._fields(status))
+                self._log_closing(level, "request_completed", self._fields(status))
         except Exception as failure:
             report("the closing event", failure)
+        finally:
+            if scope.waiting:  # there was no event, or none came about
+                release(scope)
         if self.span is not None:
             self.span.finish(status if error is None else status or 500, self._route, error)
 
+    def _log_closing(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        log_closing_event(self._log, self.scope, level, event, fields)
+
     def _end_failed(self, error: BaseException, status: int) -> None:
-        release_traceback(error)
-        self._log.emit(logging.ERROR, "request_failed", {**self._fields(status), "error": error_text(error), "exc_info": error})
+        fields = {**self._fields(status), "error": error_text(error), "exc_info": error}
+        self._log_closing(logging.ERROR, "request_failed", fields)
         self.scope.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
 
     def _fields(self, status: int | None) -> dict[str, Any]:

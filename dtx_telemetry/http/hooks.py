@@ -8,6 +8,7 @@ from django.core.signals import got_request_exception
 
 from ..context import current_scope
 from ..guard import never_raises
+from ..logging import Subject, about_scope, lines_of
 from .events import note_failure
 from .requests import telemetry_of
 from .responses import close_inside_scopes
@@ -42,3 +43,11 @@ class _LateLines(logging.Filter):
 
 
 _late_lines = _LateLines()
+
+
+@lines_of("django.request")
+def _about_response(record: logging.LogRecord) -> Subject | None:
+    """Return what Django's line about a response repeats: how its request ended."""
+    request = record.__dict__.get("request") if hasattr(record, "status_code") else None
+    telemetry = telemetry_of(request)
+    return None if telemetry is None else about_scope(telemetry.scope)

@@ -8,20 +8,25 @@ from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
+from .said_once import Subject, about_scope, lines_of, log_closing_event, note_request, release
 from .state import is_configured
 from .taps import set_taps
-from .tracebacks import format_traceback, hold_traceback, release_traceback
+from .tracebacks import format_traceback
 
 __all__ = [
     "BoundLogger",
     "ContextFilter",
+    "Subject",
+    "about_scope",
     "configure",
     "fields_of",
     "format_traceback",
     "get_logger",
-    "hold_traceback",
     "is_configured",
-    "release_traceback",
+    "lines_of",
+    "log_closing_event",
+    "note_request",
+    "release",
     "restore",
     "set_span_source",
     "set_taps",

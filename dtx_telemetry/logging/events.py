@@ -8,7 +8,7 @@ from typing import Any
 
 from ..rendering.logfmt import pairs
 from .callsite import calling_frame
-from .lines import LEVEL_NAMES
+from .lines import LEVEL_NAMES, message_text
 from .records import NOT_AS_THEY_ARE, STEERING, make_record
 from .sole_handler import is_sole_handler
 from .state import STATE
@@ -75,10 +75,5 @@ def _steer(fields: dict[str, Any], frame: FrameType) -> tuple[FrameType, Any, st
 def _as_text(event: str, args: tuple[Any, ...], fields: dict[str, Any]) -> str:
     """Return the event and its fields as one plain text without secrets, for handlers that know no fields."""
     sanitizer = STATE.sanitizer
-    if args:
-        args = tuple([sanitizer.without_secrets(arg) for arg in args])
-        try:
-            event = event % args
-        except Exception:
-            event = f"{event} {sanitizer.text(args)}"
-    return f"{event} {pairs(sanitizer.value(fields))}" if fields else event
+    text = sanitizer.text(message_text(sanitizer, event, args))
+    return f"{text} {pairs(sanitizer.value(fields))}" if fields else text

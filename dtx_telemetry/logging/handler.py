@@ -2,12 +2,16 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import error_text, is_interruption
-from .lines import LineBuilder, bare_line
+from .lines import NO_FIELDS, LineBuilder, bare_line
+from .records import exception_of
+from .said_once import Rule, note_printed, print_unless_said, rule_for
 from .sinks import Sink
 from .taps import TAPS
+from .tracebacks import give_back_traceback
 
 __all__ = ["TelemetryHandler"]
 
@@ -18,17 +22,17 @@ class TelemetryHandler(logging.Handler):
     Args:
         builder: makes the line.
         sink: takes the line.
-        drop_server_access: leave out the access lines of Django's development server, which ``request_completed`` replaces.
+        framework_lines: also print the lines of frameworks that repeat what an event of ours says.
     """
 
-    def __init__(self, builder: LineBuilder, sink: Sink, *, drop_server_access: bool = False) -> None:
+    def __init__(self, builder: LineBuilder, sink: Sink, *, framework_lines: bool = False) -> None:
         super().__init__()
         self._line_of_record = builder.of_record
         self._line_of_event = builder.of_event
         self._prepare = sink.prepare
         self._take = sink.take
         self._sink = sink
-        self._dropped = "django.server" if drop_server_access else None
+        self._framework_lines = framework_lines
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Print *record* if the filters let it through.
@@ -40,20 +44,36 @@ class TelemetryHandler(logging.Handler):
             if not kept:
                 return kept
             record = kept if isinstance(kept, logging.LogRecord) else record
-        if record.name == self._dropped and hasattr(record, "status_code"):
-            return record
         if TAPS.lets_pass is not None and not TAPS.lets_pass(record):
             return record
+        rule = rule_for(record.name)
+        if rule is None:
+            self._print(record)
+        else:
+            self._print_unless_said(record, rule)
+        return record
+
+    def _print_unless_said(self, record: logging.LogRecord, rule: Rule) -> None:
+        try:
+            print_unless_said(record, rule, self._print, wanted=self._framework_lines)
+        except Exception as error:
+            if is_interruption(error):
+                raise
+            self._print(record)
+
+    def _print(self, record: logging.LogRecord, ids: Mapping[str, Any] = NO_FIELDS) -> None:
         line = None
         try:
-            line = self._line_of_record(record)
+            line = self._line_of_record(record, ids)
             if TAPS.export is not None:
-                TAPS.export(record.created, line, record.levelno, _exception_of(record))
+                TAPS.export(record.created, line, record.levelno, exception_of(record))
             prepared = self._prepare(line)
+            note_printed(record.name)
         except Exception as error:
             prepared = self._prepare_failed(record.msg, line, error)
+            if (failure := exception_of(record)) is not None:
+                give_back_traceback(failure)
         self._take(prepared)
-        return record
 
     def print_event(self, level: str, name: str, event: str, fields: dict[str, Any]) -> None:
         """Print an event of our loggers for which no record was made, since nobody else would have seen it."""
@@ -63,6 +83,7 @@ class TelemetryHandler(logging.Handler):
             if TAPS.export is not None:
                 TAPS.export(created, line, 0, None)
             prepared = self._prepare(line)
+            note_printed(name)
         except Exception as error:
             prepared = self._prepare_failed(event, line, error)
         self._take(prepared)
@@ -83,12 +104,6 @@ class TelemetryHandler(logging.Handler):
     def discard(self) -> None:
         """Write what waits, and give back files and threads. Not ``close``: dictConfig closes handlers that are in use."""
         self._sink.close()
-
-
-def _exception_of(record: logging.LogRecord) -> BaseException | None:
-    exc_info: Any = record.exc_info
-    error = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
-    return error if isinstance(error, BaseException) else None
 
 
 def _failed_line(event: object, error: Exception) -> dict[str, Any]:

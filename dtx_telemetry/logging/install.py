@@ -1,17 +1,17 @@
 """Installing the pipeline: the handler, the levels, the console handlers that it replaces, structlog."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from ..config import Settings
-from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets
+from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets, local_time
+from ..rendering.styles import wants_colour
 from .console import any_console, every_logger, take_off_consoles
 from .handler import TelemetryHandler
-from .lines import LineBuilder, local_time, utc_clock
+from .lines import LineBuilder, utc_clock
 from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
 from .state import STATE
@@ -97,15 +97,13 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
     pretty = settings.log_format == "pretty"
     renderer: Renderer
     if pretty:
-        renderer = PrettyRenderer(sanitizer, _colouring(target))
+        renderer = PrettyRenderer(sanitizer, _colouring(target), target.columns)
     else:
         renderer = LogfmtRenderer(sanitizer) if settings.log_format == "logfmt" else JsonRenderer(sanitizer)
     timestamp = local_time if pretty else utc_clock()
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
     sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
-    return TelemetryHandler(
-        LineBuilder(sanitizer, timestamp), sink, drop_server_access="django.server" in settings.quiet_loggers
-    )
+    return TelemetryHandler(LineBuilder(sanitizer, timestamp), sink, framework_lines=settings.framework_lines)
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
@@ -121,12 +119,9 @@ def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
 
 
 def _colouring(target: StreamTarget | FileTarget) -> Callable[[], bool]:
-    """Whether to colour: https://no-color.org and its counterpart FORCE_COLOR, else where the stream is a terminal."""
-    if os.environ.get("NO_COLOR"):
-        return lambda: False
-    if os.environ.get("FORCE_COLOR"):
-        return lambda: True
-    return target.is_terminal
+    """Whether to colour: as the environment asks, else where the stream is a terminal."""
+    wanted = wants_colour()
+    return target.is_terminal if wanted is None else lambda: wanted
 
 
 def _set_levels(settings: Settings, level: int | None) -> None:

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..context import bound
@@ -11,12 +12,22 @@ from ..errors import error_text, is_interruption
 from ..rendering.readers import ask
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
-from .records import OWN_NAMES, fields_of, rename_own
+from .records import OWN_NAMES, exception_of, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
-__all__ = ["LEVEL_NAMES", "Line", "LineBuilder", "bare_line", "local_time", "set_span_source", "utc_clock"]
+__all__ = [
+    "LEVEL_NAMES",
+    "NO_FIELDS",
+    "Line",
+    "LineBuilder",
+    "bare_line",
+    "message_text",
+    "set_span_source",
+    "utc_clock",
+]
 
 Line = dict[str, Any]
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 #: Levels as lines name them.
 LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -55,11 +66,6 @@ def utc_clock() -> Callable[[float], str]:
     return utc_time
 
 
-def local_time(created: float) -> str:
-    """Return seconds since the epoch as ``2024-01-15 10:23:45``, in the process's own zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created))
-
-
 class LineBuilder:
     """Builds lines. Values are as they were given, those under secret keys aside: the renderers make them plain.
 
@@ -76,13 +82,20 @@ class LineBuilder:
         self._safe = sanitizer.secrets.safe
         self._timestamp = timestamp
 
-    def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the line of *record*, whoever made it."""
+    def of_record(self, record: logging.LogRecord, ids: Mapping[str, Any] = NO_FIELDS) -> dict[str, Any]:
+        """Return the line of *record*, whoever made it.
+
+        Args:
+            record: the record.
+            ids: what it is about, where that is not bound any more.
+        """
         event, args = record.msg, record.args
         if args or type(event) is not str:
-            event = self._message(event, args)
+            event = message_text(self._sanitizer, event, args)
         level = LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower()
         line = self.of_event(record.created, level, record.name, event, fields_of(record))
+        if ids:
+            line = _add(line, ids)
         if record.exc_info or record.exc_text or record.stack_info:
             _add_exception(line, record)
         return line
@@ -106,24 +119,26 @@ class LineBuilder:
             if self._secrets.names_secret(key if type(key) is str else self._sanitizer.text(key)):
                 line[key] = REDACTED
 
-    def _message(self, message: Any, args: Any) -> str:
-        """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
-        text: str = message if type(message) is str else self._sanitizer.text(message)
-        if not args:
-            return text
-        try:
-            if type(args) is tuple and ATOMS.issuperset(map(type, args)):
-                return text % args
-            return str(ask(lambda: text % self._safe_args(args)))
-        except Exception as error:
-            if is_interruption(error):
-                raise
-            return f"{text} {self._sanitizer.text(args)}"
 
-    def _safe_args(self, args: Any) -> Any:
-        if type(args) is not tuple:
-            return self._sanitizer.without_secrets(args)
-        return tuple([self._sanitizer.without_secrets(arg) for arg in args])
+def message_text(sanitizer: Sanitizer, message: Any, args: Any) -> str:
+    """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
+    text: str = message if type(message) is str else sanitizer.text(message)
+    if not args:
+        return text
+    try:
+        if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+            return text % args
+        return str(ask(lambda: text % _safe_args(sanitizer, args)))
+    except Exception as error:
+        if is_interruption(error):
+            raise
+        return f"{text} {sanitizer.text(args)}"
+
+
+def _safe_args(sanitizer: Sanitizer, args: Any) -> Any:
+    if type(args) is not tuple:
+        return sanitizer.without_secrets(args)
+    return tuple([sanitizer.without_secrets(arg) for arg in args])
 
 
 def bare_line(line: Line, error: Exception) -> Line:
@@ -139,12 +154,12 @@ def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _add_exception(line: dict[str, Any], record: logging.LogRecord) -> None:
     exc_info: Any = record.exc_info
-    if isinstance(exc_info, BaseException):
-        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
-    if isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException):
-        line.setdefault("error", error_text(exc_info[1]))
-        if take_traceback(exc_info[1]):
-            line["exception"] = format_traceback(*exc_info)
+    error = exception_of(record)
+    if error is not None:
+        line.setdefault("error", error_text(error))
+        if take_traceback(error):
+            kind, _, tb = exc_info if isinstance(exc_info, tuple) else (type(error), error, error.__traceback__)
+            line["exception"] = format_traceback(kind, error, tb)
     elif not exc_info and record.exc_text:  # a record that came from another process
         line["exception"] = str(record.exc_text)
     if record.stack_info:

@@ -6,7 +6,16 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-__all__ = ["NOT_AS_THEY_ARE", "NO_REQUEST_ID", "OWN_NAMES", "STEERING", "fields_of", "make_record", "rename_own"]
+__all__ = [
+    "NOT_AS_THEY_ARE",
+    "NO_REQUEST_ID",
+    "OWN_NAMES",
+    "STEERING",
+    "exception_of",
+    "fields_of",
+    "make_record",
+    "rename_own",
+]
 
 _SAMPLE = vars(logging.LogRecord("", 0, "", 0, "", (), None))
 _STANDARD_COUNT = len(_SAMPLE)
@@ -69,6 +78,13 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if fields.get("request.id") == NO_REQUEST_ID:
         del fields["request.id"]
     return rename_own(fields)
+
+
+def exception_of(record: logging.LogRecord) -> BaseException | None:
+    """Return the exception of *record*, ``None`` where it has none. Some make records with the exception alone."""
+    exc_info: Any = record.exc_info
+    error = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
+    return error if isinstance(error, BaseException) else None
 
 
 def rename_own(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ __all__ = ["FileTarget", "StreamTarget", "Target", "TornLineError"]
 
 _MAX_WAIT = 1.0
 _CLOSED = -1
+# Of a terminal that does not say.
+_DEFAULT_COLUMNS = 80
 
 
 class TornLineError(OSError):
@@ -30,6 +32,9 @@ class Target(Protocol):
 
     def is_terminal(self) -> bool:
         """Whether somebody may be looking; raises nothing."""
+
+    def columns(self) -> int | None:
+        """Return how wide the terminal is, ``None`` where it is none; raises nothing."""
 
     def close(self) -> None:
         """Give back what is held; a later write takes it again."""
@@ -75,6 +80,15 @@ class StreamTarget:
         else:
             _write_whole(descriptor, data)
 
+    def columns(self) -> int | None:
+        try:
+            stream = self._stream()
+            if not stream.isatty():
+                return None
+            return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
+        except Exception:
+            return None
+
     def is_terminal(self) -> bool:
         try:
             return bool(self._stream().isatty())
@@ -116,6 +130,9 @@ class FileTarget:
 
     def is_terminal(self) -> bool:
         return False
+
+    def columns(self) -> int | None:
+        return None
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, _CLOSED

@@ -1,61 +1,116 @@
-"""Exceptions as text: the traceback once in a process, without locals, and the short form on every other line."""
+"""Exceptions as text: the traceback once in a process, without locals, and the short form on every other line.
+
+What was printed is remembered for the exceptions that are still alive, and nothing is written on them. Most of Python's own
+exceptions take no weak reference, and an address alone proves nothing: the next exception of a loop often gets the same one.
+So each is known by its address and by something that no other exception can have: a weak reference where it takes one, else its
+``__dict__``, which is not changed and holds neither the exception nor its traceback. One object has one traceback in a process,
+whoever logs it, in whatever thread or task, so the registry is the process's own; it is bounded.
+"""
 
 import os
+import sys
 import traceback
+import weakref
+from collections.abc import Mapping
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 from ..errors import error_text
 
-__all__ = ["format_traceback", "hold_traceback", "release_traceback", "take_traceback"]
+__all__ = ["format_traceback", "give_back_traceback", "note_closing", "reported_ids", "take_traceback"]
 
-# The mark stands in the exception's own ``__dict__`` and goes with it: no registry that could grow or keep it alive. It names
-# the process, since a pickled exception takes its ``__dict__`` along, and pids are the same in many containers.
-_MARK = "__dtx_telemetry__"
-_TOKEN = os.urandom(8).hex()
-_HELD = "held"
-_PRINTED = "printed"
+_MAX_KNOWN = 64
+_dict_of = BaseException.__dict__["__dict__"].__get__
+
+Proof = weakref.ref[BaseException] | dict[str, Any]
 
 
-def hold_traceback(exc: BaseException) -> None:
-    """Keep the traceback of *exc* for a later line: until `release_traceback`, lines about it print ``error`` alone."""
-    if _mark(exc) != _PRINTED:
-        _set_mark(exc, _HELD)
+class _Known:
+    """What was printed about one exception.
+
+    Attributes:
+        ids: the own fields of the scope whose closing event told of it, ``None`` where none did.
+        printed: whether its traceback stands on a line.
+        proof: which exception it is.
+    """
+
+    __slots__ = ("ids", "printed", "proof")
+
+    def __init__(self, proof: Proof) -> None:
+        self.proof = proof
+        self.printed = False
+        self.ids: Mapping[str, Any] | None = None
+
+    def is_about(self, exc: BaseException) -> bool:
+        proof = self.proof
+        return proof is _dict_of(exc) if isinstance(proof, dict) else proof() is exc
+
+    def is_dead(self) -> bool:
+        """Whether the exception is gone: then nobody else has its ``__dict__``. One with a weak reference sees to itself."""
+        return isinstance(self.proof, dict) and sys.getrefcount(self.proof) <= 2
 
 
-def release_traceback(exc: BaseException) -> None:
-    """Let the next line about *exc* print its traceback, unless one did so before it was held."""
-    if _mark(exc) == _HELD:
-        _set_mark(exc, None)
+_known: dict[int, _Known] = {}
+os.register_at_fork(after_in_child=_known.clear)
 
 
 def take_traceback(exc: BaseException) -> bool:
-    """Whether a line about *exc* prints its traceback now; the next one will not."""
-    if _mark(exc) is not None:
-        return False
-    _set_mark(exc, _PRINTED)
-    return True
+    """Return True if a line about *exc* is to print its traceback; it then counts as printed."""
+    known = _know(exc)
+    first = not known.printed
+    known.printed = True
+    return first
 
 
-def _mark(exc: BaseException) -> Any:
+def give_back_traceback(exc: BaseException) -> None:
+    """Let the next line about *exc* print the traceback: the line that took it was not printed."""
+    known = _find(exc)
+    if known is not None:
+        known.printed = False
+
+
+def note_closing(exc: BaseException, ids: Mapping[str, Any]) -> None:
+    """Note that the closing event of a scope whose own fields are *ids* told of *exc*."""
+    _know(exc).ids = dict(ids)
+
+
+def reported_ids(exc: BaseException) -> Mapping[str, Any] | None:
+    """Return the own fields of the scope whose closing event told of *exc*, ``None`` where none did."""
+    known = _find(exc)
+    return None if known is None else known.ids
+
+
+def _find(exc: BaseException) -> _Known | None:
+    known = _known.get(id(exc))
+    return known if known is not None and known.is_about(exc) else None
+
+
+def _know(exc: BaseException) -> _Known:
+    known = _find(exc)
+    if known is None:
+        for key, other in list(_known.items()):
+            if other.is_dead() or len(_known) >= _MAX_KNOWN:
+                _known.pop(key, None)
+        known = _known[id(exc)] = _Known(_proof_of(exc))
+    return known
+
+
+def _proof_of(exc: BaseException) -> Proof:
     try:
-        process, mark = exc.__dict__.get(_MARK, (None, None))
-    except Exception:  # an odd class without a usable __dict__: its traceback is printed each time
-        return None
-    return mark if process == _process() else None
+        return weakref.ref(exc, partial(_forget, id(exc)))
+    except TypeError:
+        proof: dict[str, Any] = _dict_of(exc)
+        return proof
 
 
-def _set_mark(exc: BaseException, mark: str | None) -> None:
-    try:
-        exc.__dict__[_MARK] = (_process(), mark)
-    except Exception:  # noqa: S110 - see _mark
-        pass
+def _forget(key: int, reference: weakref.ref[BaseException]) -> None:
+    known = _known.get(key)
+    if known is not None and known.proof is reference:
+        _known.pop(key, None)
 
 
-def _process() -> str:
-    return f"{_TOKEN}.{os.getpid()}"
-
-
-def format_traceback(kind: type[BaseException] | None, exc: BaseException, tb: Any) -> str:
+def format_traceback(kind: type[BaseException] | None, exc: BaseException, tb: TracebackType | None) -> str:
     """Return the traceback as Python prints it, with its chain, group and notes, and never with local variables."""
     try:
         return "".join(traceback.TracebackException(kind or type(exc), exc, tb, capture_locals=False).format()).rstrip("\n")

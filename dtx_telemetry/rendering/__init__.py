@@ -4,11 +4,11 @@ from typing import Any, Protocol
 
 from .json import JsonRenderer
 from .logfmt import LogfmtRenderer
-from .pretty import PrettyRenderer
+from .pretty import PrettyRenderer, local_time
 from .sanitizer import Sanitizer
 from .secrets import Secrets
 
-__all__ = ["JsonRenderer", "LogfmtRenderer", "PrettyRenderer", "Renderer", "Sanitizer", "Secrets"]
+__all__ = ["JsonRenderer", "LogfmtRenderer", "PrettyRenderer", "Renderer", "Sanitizer", "Secrets", "local_time"]
 
 
 class Renderer(Protocol):

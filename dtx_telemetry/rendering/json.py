@@ -10,6 +10,7 @@ from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any
 
+from .escape import escape_in_json
 from .sanitizer import Sanitizer
 
 orjson: Any
@@ -53,12 +54,15 @@ class JsonRenderer:
         try:
             data = self._dump(line, None, self._options)
             text = data.decode()
+            if not text.isascii() or "\x7f" in text:
+                data = escape_in_json(text).encode()
             # Single characters first: a string is searched for one of them ten times as fast as for two.
             if (
                 "=" in text  # a URL with a query, perhaps
                 or text.find("{", 1) > 0
                 or len(text) > self._limit
                 or ("@" in text and "://" in text)
+                or "\\" in text  # a quoted name, perhaps
                 or (text.find("[") != text.rfind("[") and (",[" in text or "[[" in text))
                 or "null" in text  # what JSON makes of NaN
             ):
@@ -68,7 +72,8 @@ class JsonRenderer:
         return data
 
     def encode(self, line: dict[str, Any]) -> bytes:
-        return self._dump(line, None, self._options)
+        data = self._dump(line, None, self._options)
+        return data if data.isascii() and b"\x7f" not in data else escape_in_json(data.decode()).encode()
 
 
 def encode(value: Any) -> str:

@@ -1,75 +1,67 @@
-"""Lines for people: ``2024-01-15 10:23:45 [info ] request_completed [telemetry.middleware] http.method=GET ...``."""
+"""Lines for people: as the example has them, or on a terminal laid out for eyes (see `terminal`).
 
-import re
+``2024-01-15 10:23:45 [info ] request_completed [telemetry.middleware] http.method=GET ...``
+"""
+
+import time
 from collections.abc import Callable
 from typing import Any
 
 from .escape import printable
 from .sanitizer import Sanitizer
+from .styles import BOLD, CYAN, DIM, LEVELS, MAGENTA, NAME, Paint, leave, paint
+from .terminal import lay_out
+from .values import key_text, value_text
 
-__all__ = ["PrettyRenderer"]
+__all__ = ["PrettyRenderer", "local_time"]
 
-_BARE = re.compile(r"[^\s\"'=\\]+")
-# ECMA-48, section 8.3.117 (SGR).
-_RESET, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
-_RED, _GREEN, _YELLOW, _BLUE, _MAGENTA, _CYAN = (f"\x1b[{number}m" for number in range(31, 37))
-_LEVEL_COLOURS = {"debug": _BLUE, "info": _GREEN, "warning": _YELLOW, "error": _RED, "critical": _RED + _BOLD}
 _HEAD = ("timestamp", "level", "logger", "event")
 _BLOCKS = ("exception", "stack")
 
 
+def local_time(created: float) -> str:
+    """Return seconds since the epoch as ``2024-01-15 10:23:45.123``, in the process's own zone."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(created))}.{int(created % 1 * 1000):03d}"
+
+
 class PrettyRenderer:
-    """Renders lines for reading in a terminal.
+    """Renders lines for reading. Their ``timestamp`` is to be as `local_time` writes it.
 
     Args:
         sanitizer: cleans the lines.
         coloured: whether to colour, asked for each line.
+        columns: how wide the terminal is, asked for each line; ``None`` where the output is none.
     """
 
-    __slots__ = ("_coloured", "_sanitizer")
+    __slots__ = ("_coloured", "_columns", "_sanitizer")
 
-    def __init__(self, sanitizer: Sanitizer, coloured: Callable[[], bool]) -> None:
+    def __init__(self, sanitizer: Sanitizer, coloured: Callable[[], bool], columns: Callable[[], int | None]) -> None:
         self._sanitizer = sanitizer
         self._coloured = coloured
+        self._columns = columns
 
     def render(self, line: dict[str, Any]) -> bytes:
         return self.encode(self._sanitizer.line(line))
 
     def encode(self, line: dict[str, Any]) -> bytes:
-        return _render(line.copy(), _paint if self._coloured() else _leave).encode()
+        columns = self._columns()
+        painted = paint if self._coloured() else leave
+        return (_render(line.copy(), painted) if columns is None else lay_out(line, columns, painted)).encode()
 
 
-def _render(line: dict[str, Any], paint: Callable[[str, str], str]) -> str:
+def _render(line: dict[str, Any], paint: Paint) -> str:
     timestamp, level, logger, event = (printable(str(line.pop(name)).rstrip()) for name in _HEAD)
     blocks = [_block(str(line.pop(name))) for name in _BLOCKS if name in line]
     parts = [
-        paint(timestamp, _DIM),
-        f"[{paint(f'{level:<5}', _LEVEL_COLOURS.get(level, _BOLD))}]",
-        paint(event, _BOLD),
-        f"[{paint(logger, _BLUE)}]",
-        *(f"{paint(_key(key), _CYAN)}={paint(_value(value), _MAGENTA)}" for key, value in line.items()),
+        paint(timestamp.partition(".")[0], DIM),
+        f"[{paint(f'{level:<5}', LEVELS.get(level, BOLD))}]",
+        paint(event, BOLD),
+        f"[{paint(logger, NAME)}]",
+        *(f"{paint(key_text(key), CYAN)}={paint(value_text(value), MAGENTA)}" for key, value in line.items()),
     ]
     return "\n".join([" ".join(parts), *blocks, ""])
-
-
-def _key(key: str) -> str:
-    return printable(key).replace(" ", "_")
-
-
-def _value(value: Any) -> str:
-    if type(value) is not str:
-        return printable(str(value))
-    return value if value.isprintable() and _BARE.fullmatch(value) else repr(value)
 
 
 def _block(text: str) -> str:
     """Indent a text of several lines, so that none of them can be taken for an event."""
     return "\n".join([f"    {printable(part)}" for part in text.split("\n")])
-
-
-def _paint(text: str, colour: str) -> str:
-    return f"{colour}{text}{_RESET}"
-
-
-def _leave(text: str, _colour: str) -> str:
-    return text

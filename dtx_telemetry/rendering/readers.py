@@ -1,6 +1,5 @@
 """How values of each type are read: the parts of containers, the text of everything else."""
 
-import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from ..errors import error_text
+from .shown import Fields, has_own_repr, hides_something, shown_fields
 
 __all__ = ["Walk", "ask", "key_text", "reader", "unprintable"]
 
@@ -42,6 +42,12 @@ class Walk(Protocol):
 
     def sequence(self, value: object, items: Iterable[Any], count: int) -> Any:
         """Make the *count* items of *value* a plain list."""
+
+    def redact(self) -> str:
+        """Return what stands for a secret."""
+
+    def finds_secret(self, read: "Callable[[Walk], Any]") -> bool:
+        """Whether *read* comes across a secret."""
 
 
 Reader = Callable[[Walk, Any], Any]
@@ -87,9 +93,10 @@ def _sequence(walk: Walk, value: Any) -> Any:
     return walk.sequence(value, value, len(value))
 
 
-def _attributes(names: tuple[str, ...]) -> Reader:
+def _fields(read_fields: Fields) -> Reader:
     def read(walk: Walk, value: Any) -> Any:
-        return walk.mapping(value, [(name, getattr(value, name, None)) for name in names], len(names))
+        fields = list(ask(lambda: read_fields(value)))
+        return walk.mapping(value, fields, len(fields))
 
     return read
 
@@ -108,6 +115,19 @@ def ask(question: Callable[[], Any]) -> Any:
         return question()
     finally:
         _calls.depth = depth
+
+
+def _as_shown(read: Reader) -> Reader:
+    """Read a container or a string as its own repr shows it, where that leaves something out of it."""
+
+    def read_as_shown(walk: Walk, value: Any) -> Any:
+        text = ask(lambda: repr(value))
+        if not hides_something(value, text):
+            return read(walk, value)
+        # What its text says of a secret cannot be told apart.
+        return walk.redact() if walk.finds_secret(lambda probe: read(probe, value)) else walk.text(text)
+
+    return read_as_shown
 
 
 def _called(function: Callable[[Any], Any]) -> Reader:
@@ -130,7 +150,7 @@ _READERS: tuple[tuple[Any, Reader], ...] = (
     (Enum, lambda walk, value: walk.value(value._value_)),
     (dict, _dict),
     (Mapping, _mapping),
-    ((list, set, frozenset, deque, AbstractSet), _sequence),
+    ((list, tuple, set, frozenset, deque, AbstractSet), _sequence),
     ((date, time), _called(lambda value: value.isoformat())),
     (_TEXT_TYPES, _called(str)),
     (PathLike, _called(lambda value: value.__fspath__())),
@@ -138,38 +158,25 @@ _READERS: tuple[tuple[Any, Reader], ...] = (
     (Integral, _called(int)),
     (Real, _called(float)),
 )
+# What holds others, or text.
+_HOLDERS = (str, bytes, bytearray, Mapping, list, tuple, set, frozenset, deque, AbstractSet)
 
 
 @lru_cache(maxsize=1024)
 def reader(kind: type) -> Reader:
     """Return what makes values of *kind* plain."""
-    names = _field_names(kind)
-    if names and not issubclass(kind, Enum | BaseException | dict):
-        return _attributes(names)
-    if issubclass(kind, tuple):
-        return _sequence
+    fields = shown_fields(kind)
+    if fields is not None and not issubclass(kind, Enum | BaseException | dict):
+        return _fields(fields)
     for types, read in _READERS:
         if issubclass(kind, types):
-            return read
+            return _as_shown(read) if issubclass(kind, _HOLDERS) and has_own_repr(kind) else read
     bases = {(base.__module__, base.__name__) for base in kind.__mro__}
     if ("django.http.request", "HttpRequest") in bases:
         return _called(_http_request)
     if ("django.utils.functional", "Promise") in bases:
         return _called(str)
     return _called(repr)
-
-
-def _field_names(kind: type) -> tuple[str, ...]:
-    """Return the fields of a data class of any make (dataclasses, named tuples, attrs, pydantic, msgspec), else nothing."""
-    if dataclasses.is_dataclass(kind):
-        return tuple(field.name for field in dataclasses.fields(kind))
-    if attrs := getattr(kind, "__attrs_attrs__", None):
-        return tuple(attribute.name for attribute in attrs)
-    for attribute in ("_fields", "__struct_fields__", "__pydantic_fields__"):
-        names = getattr(kind, attribute, None)
-        if names and (attribute != "_fields" or issubclass(kind, tuple)):
-            return tuple(names)
-    return ()
 
 
 def key_text(key: object) -> str:

@@ -3,7 +3,7 @@
 Nothing here raises anything but what interrupts it, and nothing is endless.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -100,7 +100,7 @@ class _Walk:
         length, room = len(text), max(self.room, 0)
         if length > room:
             text = self._scrub(text[: room + _MARGIN])[:room] + _cut_note(length)
-        elif "=" in text or "@" in text:
+        elif "=" in text or "@" in text or "'" in text or '"' in text:
             text = self._scrub(text)
         self.room = room - min(length, room)
         return text if text.isascii() else _without_surrogates(text)
@@ -117,7 +117,7 @@ class _Walk:
             name = self.text(name)
             while name in plain:
                 name += "_"
-            plain[name] = self._redact() if secret else self.value(item)
+            plain[name] = self.redact() if secret else self.value(item)
         self._inside.pop()
         if count > len(plain):
             plain["..."] = f"[cut: {count} items]"
@@ -154,11 +154,19 @@ class _Walk:
         """Headers and forms come as pairs too."""
         name, value = pair
         secret = self._secrets.names_secret(name if type(name) is str else key_text(name))
-        return [self.value(name), self._redact() if secret else self.value(value)]
+        return [self.value(name), self.redact() if secret else self.value(value)]
 
-    def _redact(self) -> str:
+    def redact(self) -> str:
+        """Return what stands for a secret."""
         self.redacted = True
         return REDACTED
+
+    def finds_secret(self, read: Callable[["_Walk"], Any]) -> bool:
+        """Whether *read* comes across a secret."""
+        probe = _Walk(self._secrets, max(self.room, 0))
+        probe._inside = self._inside.copy()
+        read(probe)
+        return probe.redacted
 
     def _scrub(self, text: str) -> str:
         scrubbed = self._secrets.scrub(text)

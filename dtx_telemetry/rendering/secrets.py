@@ -1,12 +1,11 @@
-"""Secrets: which keys name one, and which parts of a URL are one."""
+"""Secrets: which keys name one."""
 
 import re
 from collections.abc import Iterable
-from urllib.parse import unquote_plus
+
+from .scrubbing import REDACTED, without_named, without_query_values, without_user_parts
 
 __all__ = ["REDACTED", "Secrets"]
-
-REDACTED = "[redacted]"
 
 _SECRET_WORDS = (
     "password",
@@ -42,11 +41,6 @@ _WORD = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|[0-9]+")
 _MAX_KNOWN = 4096
 _MAX_REMEMBERED_LENGTH = 256
 _MAX_KEY_LENGTH = 65536
-# A name in a query (or in a fragment, a form body, a Cookie header): after a separator or at the start of the text.
-_QUERY_NAME = re.compile(r"(?:\A|[?&;#]\s?)([^=&;#?\s]{1,128})=")
-_QUERY_END = re.compile(r"[&#\s]")
-# RFC 3986, section 3.2.1: all up to the last @ before the path is the user part.
-_USER_PART = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
 
 
 class Secrets:
@@ -94,21 +88,12 @@ class Secrets:
         return any(phrase in text for phrase in self._phrases)
 
     def scrub(self, text: str) -> str:
-        """Return *text* without the secrets in the URLs that it is or holds: user parts, and secret parameters."""
+        """Return *text* without the secrets that can be found in it: in URLs and queries, and behind the names of keys."""
         if "@" in text and "://" in text:
-            text = _USER_PART.sub(REDACTED, text)
-        return self._scrub_query(text) if "=" in text else text
-
-    def _scrub_query(self, text: str) -> str:
-        parts: list[str] = []
-        done = position = 0
-        while (match := _QUERY_NAME.search(text, position)) is not None:
-            position = match.end()
-            if self.names_secret(unquote_plus(match[1])):
-                end = _QUERY_END.search(text, position)
-                parts += text[done:position], REDACTED
-                done = position = end.start() if end is not None else len(text)
-        return "".join([*parts, text[done:]]) if parts else text
+            text = without_user_parts(text)
+        if "'" in text or '"' in text:
+            text = without_named(text, self.names_secret)
+        return without_query_values(text, self.names_secret) if "=" in text else text
 
 
 def _forms(word: str) -> set[str]:

@@ -1,5 +1,6 @@
 """One WebSocket connection: the events of its beginning, its messages and its end."""
 
+import logging
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import context
 from ..errors import error_text
 from ..guard import never_raises
-from ..logging import get_logger
+from ..logging import get_logger, log_closing_event
 from ..tracing import TRACING
 from .asgi_scope import client_address, meta_of, path_of, tells_reasons
 from .consumer_call import is_failure
@@ -165,14 +166,15 @@ class Connection(ScopedCall):
     def _log_end(self, error: BaseException | None) -> None:
         end = self._how_it_closed(failed=error is not None)
         if error is None and not self._accepted:
-            _log.warning("ws_rejected", **end)
+            log_closing_event(_log, self._scope, logging.WARNING, "ws_rejected", end)
             return
         end["duration_ms"] = self._scope.duration_ms
         end |= {"ws.messages_received": self._received, "ws.messages_sent": self._sent}
         if error is None:
-            _log.info("ws_disconnected", **end)
+            log_closing_event(_log, self._scope, logging.INFO, "ws_disconnected", end)
         else:
-            _log.error("ws_failed", **end, error=error_text(error), exc_info=error)
+            end |= {"error": error_text(error), "exc_info": error}
+            log_closing_event(_log, self._scope, logging.ERROR, "ws_failed", end)
 
     def _how_it_closed(self, *, failed: bool) -> dict[str, Any]:
         """Return the status that denied the handshake, or else the code that closed the connection."""

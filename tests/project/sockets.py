@@ -153,8 +153,16 @@ class Thumbnails(AsyncConsumer):
         log.info("made", keys=sorted(message))
 
 
+class Bare(AsyncWebsocketConsumer):
+    """Not decorated; fails at the first message."""
+
+    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+        raise RuntimeError("nobody watches")
+
+
 sockets = {
     "async": Obeys,
+    "bare": Bare,
     "sync": SyncObeys,
     "rejects": Rejects,
     "denies": Denies,

@@ -1,0 +1,198 @@
+"""Said once: what an event of ours says, no line of a framework repeats on our output.
+
+Access lines are left out always, other lines only where our event was printed. One that comes before that event (Django logs an
+exception before its request has ended) waits for it, and is printed after it where the event was not: its level was off, a
+filter dropped it, its path is excluded, or telemetry failed. So a failure's traceback always stands somewhere.
+
+Other handlers get every line. `FRAMEWORK_LINES` prints them all, with the ids of what they are about.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from ..context import Scope, current_scope
+from .records import exception_of
+from .tracebacks import note_closing, reported_ids
+
+__all__ = [
+    "Rule",
+    "Subject",
+    "about_scope",
+    "lines_of",
+    "log_closing_event",
+    "note_printed",
+    "note_request",
+    "print_unless_said",
+    "release",
+    "rule_for",
+]
+
+
+class Subject(NamedTuple):
+    """What a line of a framework is about.
+
+    Attributes:
+        said: whether an event of ours says the same.
+        ids: what the line is about, where that is not bound.
+        scope: the scope whose closing event will say the same, if it is still open.
+    """
+
+    said: bool
+    ids: Mapping[str, Any] = {}
+    scope: Scope | None = None
+
+
+Rule = Callable[[logging.LogRecord], Subject | None]
+PrintRecord = Callable[..., None]
+
+# Written as modules are imported.
+_rules: dict[str, Rule] = {}
+#: Returns the rule for the lines of a logger, or ``None``.
+rule_for = _rules.get
+
+
+class _Watch(threading.local):
+    """The logger of the closing event that this thread is logging, and whether the event was printed."""
+
+    logger: str | None = None
+    printed = False
+
+
+_watch = _Watch()
+
+
+def lines_of(logger: str) -> Callable[[Rule], Rule]:
+    """Make the decorated function the rule for the lines of *logger*: it returns ``None`` for a line that repeats nothing."""
+
+    def add(rule: Rule) -> Rule:
+        _rules[logger] = rule
+        return rule
+
+    return add
+
+
+def about_scope(scope: Scope) -> Subject:
+    """Return the subject of a line that says what the closing event of *scope* says."""
+    ids = {} if scope is current_scope() else scope.inside
+    return Subject(scope.told, ids, None if scope.closed else scope)
+
+
+def print_unless_said(record: logging.LogRecord, rule: Rule, print_record: PrintRecord, *, wanted: bool) -> None:
+    """Print *record* now, later or not at all.
+
+    Args:
+        record: a line of a framework.
+        rule: tells what it is about.
+        print_record: prints it, with the ids that it is given.
+        wanted: print it in any case: then an exception waits for the event that prints its traceback, and nothing else does.
+    """
+    subject = rule(record)
+    if subject is None:
+        print_record(record)
+    elif subject.scope is not None and (not wanted or record.exc_info):
+        scope = subject.scope
+        scope.waiting = (*scope.waiting, (wanted, partial(print_record, record)))
+    elif wanted or not subject.said:
+        print_record(record, subject.ids)
+
+
+def log_closing_event(log: Any, scope: Scope, level: int, event: str, fields: dict[str, Any]) -> None:
+    """Log the closing event of *scope*, and then what waited for it, where it was not printed.
+
+    Args:
+        log: the edge's logger.
+        scope: the scope, which is closed.
+        level: one of stdlib's.
+        event: the event.
+        fields: its fields; ``exc_info`` is an exception or missing.
+    """
+    error = fields.get("exc_info")
+    before, _watch.logger, _watch.printed = _watch.logger, log.name, False
+    try:
+        log.emit(level, event, fields)
+        scope.told = _watch.printed
+    finally:
+        _watch.logger = before
+        if scope.waiting:
+            release(scope)
+    if scope.told and isinstance(error, BaseException):
+        note_closing(error, scope.own)
+
+
+def note_printed(logger: str) -> None:
+    """Note that an event of *logger* stands on our output."""
+    if logger == _watch.logger:
+        _watch.printed = True
+
+
+def release(scope: Scope) -> None:
+    """Print the lines that waited for the closing event of *scope*, unless that said the same. Nothing waits afterwards."""
+    waiting, scope.waiting = scope.waiting, ()
+    for wanted, print_record in waiting:
+        if wanted or not scope.told:
+            print_record()
+
+
+# Servers log access lines in the thread or task of the request, when its scope has been left.
+_latest_request: ContextVar[tuple[str, Mapping[str, Any]] | None] = ContextVar("dtx_telemetry_latest_request", default=None)
+
+
+def note_request(scope: Scope, path: str) -> None:
+    """Note the request that is served here, whose server may log an access line later."""
+    _latest_request.set((path, scope.own))
+
+
+def _access_line(path: str) -> Subject:
+    """Return the subject of an access line, with the ids of the request where that was for the same *path*."""
+    latest = _latest_request.get()
+    if latest is None or latest[0] != unquote(path.partition("?")[0]):
+        return Subject(True)
+    return Subject(True, latest[1])
+
+
+@lines_of("django.server")
+def _runserver(record: logging.LogRecord) -> Subject | None:
+    # Its other lines have no status: a broken pipe, an exception outside any request.
+    if not hasattr(record, "status_code"):
+        return None
+    request_line = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+    return _access_line(str(request_line).partition(" ")[2].partition(" ")[0])
+
+
+@lines_of("django.channels.server")
+def _daphnes_runserver(record: logging.LogRecord) -> Subject | None:
+    return _access_line(str(record.args.get("path"))) if isinstance(record.args, dict) else None
+
+
+@lines_of("gunicorn.access")
+def _gunicorn(record: logging.LogRecord) -> Subject | None:
+    return _access_line(str(record.args.get("U"))) if isinstance(record.args, dict) else None
+
+
+@lines_of("uvicorn.access")
+def _uvicorn(record: logging.LogRecord) -> Subject | None:
+    return _access_line(str(record.args[2])) if isinstance(record.args, tuple) and len(record.args) > 2 else None
+
+
+@lines_of("hypercorn.error")
+@lines_of("gunicorn.error")
+@lines_of("daphne.server")
+def _exception(record: logging.LogRecord) -> Subject | None:
+    """Return what a server's report of an exception that left the application repeats."""
+    error = exception_of(record)
+    ids = None if error is None else reported_ids(error)
+    return None if ids is None else Subject(True, ids)
+
+
+@lines_of("uvicorn.error")
+def _uvicorns_own(record: logging.LogRecord) -> Subject | None:
+    scope = current_scope()
+    # Its access lines of WebSockets, logged while the consumer accepts or refuses.
+    if scope is not None and "ws.conn_id" in scope.own and str(record.msg).startswith('%s - "WebSocket '):
+        return Subject(True)
+    return _exception(record)

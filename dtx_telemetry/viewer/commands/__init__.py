@@ -1,0 +1,1 @@
+"""One module a command; each has a function ``run`` that returns the exit code."""

@@ -1,0 +1,1 @@
+"""Lines joined into lives: what ran for one request, under what, from when to when."""

@@ -1,0 +1,114 @@
+"""The rows of a waterfall: each scope with its place on the axis, for whatever draws it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..reading.line import Line
+from .join import Life
+from .scope import Scope
+
+__all__ = ["ID_FIELDS", "Row", "Waterfall", "lay_out"]
+
+
+#: The id that each kind of scope has besides its ``request.id``.
+ID_FIELDS = {"task": ("task.id",), "connection": ("ws.conn_id",), "message": ("ws.conn_id",)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scope's bar; times are seconds after the waterfall's beginning.
+
+    Attributes:
+        depth: 0 for a root.
+        queued: when its time in the queue began, the same as `start` where there was none.
+        start: when it began to run.
+        end: when it ended, or was last heard of.
+        last: for the row and each above it but the root, whether it is the last one of its parent's.
+    """
+
+    scope: Scope
+    depth: int
+    queued: float
+    start: float
+    end: float
+    last: tuple[bool, ...]
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """All rows of a life.
+
+    Attributes:
+        begin: its beginning, in seconds since the epoch.
+        length: seconds from there to its end.
+    """
+
+    life: Life
+    rows: Sequence[Row]
+    begin: float
+    length: float
+
+    def as_json(self, match: Callable[[Line], bool] = lambda _: True) -> dict[str, Any]:
+        """Return it as plain data, with the lines of each scope for which *match* holds."""
+        return {
+            "request.id": self.life.values("request.id"),
+            "trace_id": self.life.values("trace_id"),
+            "start": datetime.fromtimestamp(self.begin, UTC).isoformat().replace("+00:00", "Z"),
+            "duration_ms": _milliseconds(self.length),
+            "scopes": _rows_as_json(self.rows, match),
+        }
+
+
+def lay_out(life: Life) -> Waterfall:
+    """Return the waterfall of *life*."""
+    found: list[tuple[Scope, tuple[bool, ...]]] = []
+    waiting: list[tuple[Scope, tuple[bool, ...]]] = [(root, ()) for root in reversed(life.roots)]
+    while waiting:
+        scope, last = waiting.pop()
+        found.append((scope, last))
+        below = [(child, (*last, child is scope.children[-1])) for child in scope.children]
+        waiting += reversed(below)
+    begin = min((scope.start + scope.shift - scope.queued for scope, _ in found), default=0.0)
+    end = max((scope.end + scope.shift for scope, _ in found), default=0.0)
+    return Waterfall(life, [_row(scope, last, begin) for scope, last in found], begin, end - begin)
+
+
+def _row(scope: Scope, last: tuple[bool, ...], begin: float) -> Row:
+    start = scope.start + scope.shift - begin
+    return Row(scope, len(last), max(start - scope.queued, 0.0), start, scope.end + scope.shift - begin, last)
+
+
+def _rows_as_json(rows: Sequence[Row], match: Callable[[Line], bool]) -> list[dict[str, Any]]:
+    places = {id(row.scope): place for place, row in enumerate(rows)}
+    return [{**_as_json(row, places), "lines": [line.fields for line in row.scope.lines if match(line)]} for row in rows]
+
+
+def _as_json(row: Row, places: Mapping[int, int]) -> dict[str, Any]:
+    scope = row.scope
+    said = {name: scope.field(name) for name in (*ID_FIELDS.get(scope.kind, ()), "user.id", "labels")}
+    return {
+        "kind": scope.kind,
+        "name": scope.name,
+        "status": scope.status,
+        "outcome": scope.outcome,
+        "failed": scope.failed,
+        "error": scope.error,
+        "parent": places.get(id(scope.parent)),
+        "depth": row.depth,
+        "start_ms": _milliseconds(row.start),
+        "duration_ms": _milliseconds(row.duration),
+        "queue_ms": _milliseconds(row.start - row.queued),
+        "moved_ms": _milliseconds(scope.shift),
+        "attempt": scope.attempt,
+        **{name: value for name, value in said.items() if value is not None},
+    }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,24 @@
+"""The terminal, by rich: plain text, whatever stands in it."""
+
+import sys
+from io import TextIOWrapper
+
+from rich.console import Console
+from rich.text import Text
+
+from ...rendering.escape import printable
+
+__all__ = ["make_console", "safe"]
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console that takes nothing for markup and breaks no lines by itself."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the locale has no lines to draw with
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def safe(text: object, style: str = "") -> Text:
+    """Return *text* as it may be shown: with nothing in it that drives a terminal."""
+    return Text(printable(str(text)), style=style)

@@ -1,0 +1,68 @@
+"""Results as tables in the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from ..commands.errors import Group
+from .console import make_console, safe
+from .text import day_and_time, length_text
+
+__all__ = ["show_errors", "show_slow"]
+
+#: Columns of times, and what they are called.
+_TIMES = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "queue_p95_ms": "queue p95"}
+#: Those that a narrow terminal does without, in that order, and how much the name must have.
+_SPARE = ("p99_ms", "p50_ms")
+_NAME_WIDTH = 30
+
+
+def show_slow(results: Sequence[dict[str, Any]]) -> None:
+    """Print the groups that `slow` found."""
+    console = make_console()
+    times = _fitting([name for name in _TIMES if any(result[name] is not None for result in results)], console.width)
+    table = _table()
+    table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+    for head in ("count", "errors", *(_TIMES[name] for name in times)):
+        table.add_column(head, justify="right", no_wrap=True)
+    for result in results:
+        kind = "" if result["kind"] == "request" else f"{result['kind']} "
+        table.add_row(
+            safe(kind, "dim").append_text(safe(result["name"], "bold")),
+            str(result["count"]),
+            safe(result["errors"] or "", "red"),
+            *("" if result[name] is None else length_text(result[name] / 1000) for name in times),
+        )
+    console.print(table)
+
+
+def _fitting(times: list[str], columns: int) -> list[str]:
+    """Return those of *times* that fit beside a name, count and errors."""
+    for spare in _SPARE:
+        if columns - 18 - sum(12 if name.startswith("queue") else 11 for name in times) < _NAME_WIDTH:
+            times = [name for name in times if name != spare]
+    return times
+
+
+def show_errors(groups: Sequence[Group]) -> None:
+    """Print the groups that `errors` found, each with its latest message below it."""
+    table = _table()
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("type and place", overflow="fold", ratio=1)
+    for head in ("first", "last", "example"):
+        table.add_column(head, no_wrap=True)
+    for group in groups:
+        what = safe(group.type, "bold red").append(" ").append_text(safe(group.place)).append("\n")
+        table.add_row(
+            str(group.count),
+            what.append_text(safe(group.message, "dim")),
+            *(day_and_time(line.time)[5:19] for line in (group.first, group.last)),
+            safe((group.example or "")[:8], "cyan"),
+        )
+    make_console().print(table)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, header_style="dim", expand=True, pad_edge=False)

@@ -1,0 +1,115 @@
+"""Texts of results that a terminal and a page share."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ..model.layout import Row
+from ..model.scope import Scope
+from ..reading.line import Line
+
+__all__ = [
+    "context",
+    "cut_middle",
+    "day_and_time",
+    "duration_text",
+    "label",
+    "length_text",
+    "notes",
+    "own_fields",
+    "status_text",
+    "time_text",
+]
+
+#: What the lines of a scope have in common, and its heading says.
+_COMMON = frozenset({"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"})
+_TASKS = frozenset({"task.id", "task.name"})
+_QUIET = frozenset({"completed", "closed", "handled"})
+
+
+def length_text(seconds: float) -> str:
+    """Return a length of time as people say it: ``1.25 ms``, ``103.6 ms``, ``2.35 s``, ``4 m 05 s``, ``2 h 07 m``."""
+    milliseconds = seconds * 1000
+    if milliseconds < 9.995:
+        return f"{milliseconds:.2f} ms"
+    if milliseconds < 999.95:
+        return f"{milliseconds:.1f} ms"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} m" if hours < 48 else f"{hours // 24} d {hours % 24:02} h"
+
+
+def label(scope: Scope) -> str:
+    """Return what a scope is called: a request by its method and path, everything else by kind and name."""
+    name = scope.name
+    kind = "" if scope.kind == "request" and name else scope.kind
+    attempt = f"#{scope.attempt + 1}" if scope.attempt else ""
+    return " ".join(part for part in (kind, name, attempt) if part)
+
+
+def status_text(scope: Scope) -> str:
+    """Return what came of a scope, nothing where all is as it should be and has no number."""
+    return "" if scope.status in _QUIET else scope.status
+
+
+def duration_text(row: Row) -> str:
+    """Return how long a row took; that it is not over, where it is not; nothing where that is not known."""
+    if row.scope.running:
+        return row.scope.status
+    if row.scope.closing is None and not row.duration:
+        return ""
+    return f"{'~' if row.scope.shift else ''}{length_text(row.duration)}"
+
+
+def notes(row: Row) -> list[str]:
+    """Return what else there is to say about a row."""
+    scope = row.scope
+    said = []
+    if row.start > row.queued:
+        said.append(f"{length_text(row.start - row.queued)} in the queue")
+    if scope.attempt:
+        said.append(f"attempt {scope.attempt + 1}")
+    if scope.shift:
+        said.append(f"moved by {length_text(scope.shift)}: its clock is behind")
+    return said
+
+
+def day_and_time(seconds: float) -> str:
+    """Return a time as ``2026-11-24 19:37:36.166``, in the local zone."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "milliseconds")[:23]
+
+
+def time_text(seconds: float) -> str:
+    """Return a time of day as ``19:37:36.166``, in the local zone."""
+    return day_and_time(seconds)[11:]
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return *text* in no more than *width* characters: of a path or a dotted name, both ends tell more than the middle."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def context(lines: Sequence[Line]) -> list[str]:
+    """Return whom *lines* are about and what: ``user 42``, ``tournament 5``, ``draft 12``."""
+    fields: dict[str, Any] = {}
+    for line in reversed(lines):
+        fields.update(line.fields)
+    labels = fields.get("labels")
+    names = dict.fromkeys(["user", *map(str, labels)] if isinstance(labels, list) else ["user"])
+    with_ids = [(name, fields.get(f"{name}.id", "")) for name in names]
+    return [f"{name} {value}".rstrip() for name, value in with_ids if name != "user" or value != ""]
+
+
+def own_fields(line: Line) -> dict[str, Any]:
+    """Return what *line* says besides what all lines of its scope say."""
+    common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
+    labels = line.fields.get("labels")
+    ids = {f"{name}.id" for name in labels} if isinstance(labels, list) else set()
+    return {key: value for key, value in line.fields.items() if key not in common and key not in ids}

@@ -1,0 +1,154 @@
+"""A life as a waterfall in the terminal."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from ...rendering.escape import printable
+from ...rendering.pretty import local_time
+from ...rendering.styles import leave, paint
+from ...rendering.terminal import lay_out
+from ..model.layout import Row, Waterfall
+from ..model.scope import Scope
+from ..reading.line import Line
+from .bars import axis, bar
+from .console import make_console, safe
+from .text import context, cut_middle, day_and_time, duration_text, label, length_text, notes, own_fields, status_text
+
+__all__ = ["render", "show_waterfall"]
+
+_STYLES = {
+    "request": "cyan",
+    "task": "blue",
+    "message": "magenta",
+    "connection": "green",
+    "command": "yellow",
+    "operation": "yellow",
+}
+_MIN_COLUMNS = 50
+_TIME_WIDTH = 9
+#: From so many columns on, notes have a column of their own.
+_WIDE = 110
+_NOTES_WIDTH = 26
+
+
+@dataclass(frozen=True)
+class _Widths:
+    """How many columns each part of a row has."""
+
+    label: int
+    bar: int
+    notes: int
+
+
+def show_waterfall(waterfall: Waterfall, match: Callable[[Line], bool] | None = None) -> None:
+    """Print *waterfall*, and of each scope the lines for which *match* holds; ``None`` for no lines."""
+    console = make_console()
+    coloured = console.color_system is not None and not console.no_color
+    for text in render(waterfall, console.width, match, coloured=coloured):
+        console.print(text)
+
+
+def render(
+    waterfall: Waterfall, columns: int, match: Callable[[Line], bool] | None = None, *, coloured: bool = True
+) -> Iterator[Text]:
+    """Return the waterfall line by line.
+
+    Args:
+        waterfall: what to show.
+        columns: how wide it may be.
+        match: which lines to list; ``None`` for none.
+        coloured: whether the lines that are listed are coloured.
+    """
+    columns = max(columns, _MIN_COLUMNS)
+    widths = _widths(waterfall.rows, columns)
+    yield from _heading(waterfall)
+    yield Text()
+    yield Text(" " * (widths.label + 1) + axis(waterfall.length, widths.bar), style="dim")
+    for row in waterfall.rows:
+        yield _row(row, waterfall.length, widths)
+        if row.scope.error is not None and (row.scope.failed or row.scope.notable):
+            yield _cut(safe(f"{_blanks(row)}  {row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
+    if not widths.notes:
+        yield from _moved(waterfall.rows)
+    if match is not None:
+        yield from _lines(waterfall.rows, match, columns, paint if coloured else leave)
+
+
+def _widths(rows: Iterable[Row], columns: int) -> _Widths:
+    longest = max((len(_guides(row)) + len(label(row.scope)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
+    name = min(max(longest, 12), int(columns * 0.4))
+    said = _NOTES_WIDTH if columns >= _WIDE and any(map(notes, rows)) else 0
+    return _Widths(name, columns - name - _TIME_WIDTH - 2 - (said and said + 2), said)
+
+
+def _heading(waterfall: Waterfall) -> Iterator[Text]:
+    life = waterfall.life
+    said = [day_and_time(waterfall.begin), length_text(waterfall.length), *context(life.lines)]
+    yield Text("  ").join(safe(request_id, "bold") for request_id in life.values("request.id"))
+    yield safe(" · ".join(said), "dim")
+    for trace_id in life.values("trace_id"):
+        yield safe(f"trace {trace_id}", "dim")
+
+
+def _row(row: Row, length: float, widths: _Widths) -> Text:
+    scope = row.scope
+    style = _style(scope)
+    places = (part / length if length else 0.0 for part in (row.queued, row.start, row.end))
+    before, light, heavy = bar(*places, columns=widths.bar)
+    drawn = Text.assemble(before, (light, "dim"), (heavy, style))
+    drawn.pad_right(widths.bar - drawn.cell_len)
+    text = Text.assemble(_label(row, widths.label, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
+    if widths.notes:
+        text.append("  ").append_text(_cut(safe(" · ".join(notes(row)), "dim"), widths.notes))
+    text.rstrip()
+    return text
+
+
+def _label(row: Row, width: int, style: str) -> Text:
+    status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
+    guides = Text(_guides(row), style="dim")
+    room = width - guides.cell_len - (status.cell_len + 1 if status else 0)
+    name = safe(cut_middle(printable(label(row.scope)), max(room, 1)), style)
+    text = Text.assemble(guides, name, " " if status else "", status)
+    return _cut(text, width, pad=True)
+
+
+def _style(scope: Scope) -> str:
+    return "red" if scope.failed else "yellow" if scope.notable else _STYLES[scope.kind]
+
+
+def _guides(row: Row) -> str:
+    """Return the lines that lead from a row's parent to it."""
+    above = "".join("  " if last else "│ " for last in row.last[:-1])
+    return f"{above}{'└ ' if row.last[-1] else '├ '}" if row.last else ""
+
+
+def _blanks(row: Row) -> str:
+    return "".join("  " if last else "│ " for last in row.last)
+
+
+def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
+    text.truncate(width, overflow="ellipsis", pad=pad)
+    return text
+
+
+def _moved(rows: Iterable[Row]) -> Iterator[Text]:
+    for row in rows:
+        if row.scope.shift:
+            yield safe(f"~ {label(row.scope)}: moved by {length_text(row.scope.shift)}, its clock is behind", "dim")
+
+
+def _lines(
+    rows: Iterable[Row], match: Callable[[Line], bool], columns: int, painted: Callable[[str, str], str]
+) -> Iterator[Text]:
+    for row in rows:
+        lines = [line for line in row.scope.lines if match(line)]
+        if lines:
+            yield Text()
+            yield safe(label(row.scope), f"bold {_style(row.scope)}")
+        for line in lines:
+            yield from Text.from_ansi(
+                lay_out({**own_fields(line), "timestamp": local_time(line.time)}, columns, painted).rstrip("\n")
+            ).split("\n")

@@ -1,0 +1,286 @@
+"""Said once: what an event of ours says, no line of a framework repeats on our output."""
+
+import http.client
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from dtx_telemetry import bind_fields, config, startup
+from dtx_telemetry.http import events
+
+from .conftest import LogOutput
+from .support.brokers import Broker
+from .support.celery_app import make_app
+from .support.handlers import URLS, serve
+from .support.lines import Line, with_event
+from .support.processes import Process, Processes
+
+pytestmark = URLS
+BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+SOCKETS = "tests.project.sockets:application"
+TASKS = "tests.plain_app.tasks."
+ACCESS = ("django.server", "django.channels.server", "uvicorn.access", "gunicorn.access")
+
+
+def path_of(name: str, is_async: bool) -> str:
+    return f"/http/async/{name}/" if is_async else f"/http/{name}/"
+
+
+def djangos(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line["logger"].startswith("django")]
+
+
+@pytest.fixture
+def telemetry(settings: Any) -> Callable[..., None]:
+    """Set telemetry up with these keys of ``DTX_TELEMETRY``."""
+
+    def set_up(**keys: Any) -> None:
+        settings.DTX_TELEMETRY = keys
+        startup.init_telemetry()
+
+    return set_up
+
+
+class Kept(logging.Handler):
+    """A handler of the application's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["missing", "denied", "bad", "teapot", "unavailable", "boom", "no_response"])
+def test_a_response_is_told_by_its_closing_event_alone(log_output: LogOutput, is_async: bool, name: str) -> None:
+    """Django's line about a 4xx or 5xx is left out, and other handlers still get it."""
+    kept = Kept()
+    logging.getLogger("django.request").addHandler(kept)
+    serve(path_of(name, is_async))
+    assert djangos(log_output.lines) == []
+    assert len([line for line in log_output.lines if line["event"] in {"request_completed", "request_failed"}]) == 1
+    assert [record.name for record in kept.records] == ["django.request"]
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["missing", "unavailable", "boom"])
+def test_framework_lines_are_printed_where_they_are_wanted(
+    log_output: LogOutput, telemetry: Callable[..., None], is_async: bool, name: str
+) -> None:
+    """With the id of the request; the traceback stays with our event."""
+    telemetry(FRAMEWORK_LINES=True)
+    answer = serve(path_of(name, is_async))
+    (line,) = djangos(log_output.lines)
+    assert line["request.id"] == answer.request_id
+    assert "exception" not in line
+    assert ("error" in line) == (name == "boom")
+
+
+def turn_off_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVELS", "dtx_telemetry=CRITICAL")
+
+
+def filter_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("dtx_telemetry.middleware")
+    monkeypatch.setattr(logger, "filters", [lambda record: False])
+
+
+def fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fields(*_: Any) -> Any:
+        raise RuntimeError("telemetry is broken")
+
+    monkeypatch.setattr(events.RequestEvents, "_fields", fields)
+
+
+@BOTH
+@pytest.mark.parametrize("silence", [turn_off_level, filter_logger, fail])
+@pytest.mark.parametrize("name", ["boom", "missing", "unavailable"])
+@pytest.mark.telemetry_fails
+def test_where_our_event_is_silenced_djangos_line_is_printed(
+    log_output: LogOutput, monkeypatch: pytest.MonkeyPatch, is_async: bool, name: str, silence: Any
+) -> None:
+    """By a level, a filter, or because telemetry fails: once, with the traceback of a failure, and with the id."""
+    silence(monkeypatch)
+    config.reset()
+    startup.init_telemetry()
+    answer = serve(path_of(name, is_async))
+    (line,) = djangos(log_output.lines)
+    assert line["request.id"] == answer.request_id
+    assert ("Traceback" in line.get("exception", "")) == (name == "boom")
+    assert not [line for line in log_output.lines if line["event"].startswith("request_")]
+
+
+@BOTH
+def test_an_excluded_path_leaves_djangos_line(log_output: LogOutput, telemetry: Callable[..., None], is_async: bool) -> None:
+    """There is no closing event that says it."""
+    telemetry(EXCLUDE_PATHS=["/http/.*"])
+    answer = serve(path_of("denied", is_async))
+    (line,) = djangos(log_output.lines)
+    assert "Traceback" in line["exception"]
+    assert line["request.id"] == answer.request_id
+
+
+def test_a_record_of_django_is_not_held_after_its_request(log_output: LogOutput) -> None:
+    """What waited for the closing event is let go."""
+    serve("/http/boom/")
+    serve("/http/boom/")
+    assert len(log_output.events("request_failed")) == 2
+    assert all("exception" in line for line in log_output.events("request_failed"))
+
+
+def test_an_eager_tasks_failure_has_one_traceback(log_output: LogOutput) -> None:
+    """The task's event prints it, and Celery's own line is left out."""
+    with make_app(task_always_eager=True) as app:
+
+        @app.task(name="fail", shared=False)
+        def fail() -> None:
+            raise RuntimeError("no mana")
+
+        fail.delay()
+        fail.delay()
+    assert ["exception" in line for line in log_output.events("task_failed")] == [True, True]
+    assert not [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
+
+
+def test_where_a_tasks_event_is_silenced_celerys_line_is_printed(
+    log_output: LogOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the traceback and the ids."""
+    monkeypatch.setenv("LOG_LEVELS", "dtx_telemetry=CRITICAL")
+    config.reset()
+    startup.init_telemetry()
+    with make_app(task_always_eager=True) as app:
+
+        @app.task(name="fail", shared=False)
+        def fail() -> None:
+            raise RuntimeError("no mana")
+
+        fail.apply(task_id="t-1")
+    (line,) = [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
+    assert "Traceback" in line["exception"]
+    assert line["task.id"] == "t-1"
+
+
+@pytest.fixture
+def app(filesystem: Broker) -> Iterator[Celery]:
+    with make_app(filesystem) as app:
+        yield app
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_workers_lines_about_a_task(processes: Processes, filesystem: Broker, app: Celery, pool: str, wanted: bool) -> None:
+    """Celery's "received", "succeeded", "raised unexpected" and the like are printed where they are wanted, else not."""
+    given = {"DTX_TELEMETRY": {"FRAMEWORK_LINES": wanted}}
+    processes.environ.update({**filesystem.environ, "DTX_TEST_SETTINGS": json.dumps(given)})
+    worker = processes.worker("-I", "tests.plain_app.tasks", pool=pool, app="tests.project")
+    names = [f"tests.plain_app.tasks.{name}" for name in ("echo", "fail", "fail_as_expected", "ignore", "autoretry")]
+    with bind_fields(**{"request.id": "req-1"}):
+        ids = [app.send_task(name).id for name in names]
+    closing = {"task_completed", "task_failed", "task_ignored"}
+    worker.wait_for_lines(lambda line: line["event"] in closing, count=len(ids))
+    worker.stop()
+    celerys = [line for line in worker.lines if line["event"].startswith("Task ")]
+    assert [line["event"] for line in celerys if not wanted] == []
+    failed = with_event(worker.lines, "task_failed")
+    assert all("exception" in line for line in failed if line["level"] == "error")
+    if wanted:
+        assert len([line for line in celerys if line["event"].endswith("received")]) == len(ids) + 1
+        assert {line["task.id"] for line in celerys} == set(ids)
+        others = [line for line in celerys if not line["event"].endswith("received")]
+        assert len(others) == len(ids) + 1
+        assert all(line["request.id"] == "req-1" for line in others)
+
+
+SERVERS: dict[str, Callable[[Processes], Process]] = {
+    "uvicorn": lambda processes: processes.uvicorn(app=SOCKETS),
+    "daphne": lambda processes: processes.daphne("-v", "0", app=SOCKETS),
+    "gunicorn": lambda processes: processes.gunicorn("--access-logfile", "-"),
+    "runserver": lambda processes: processes.runserver(),
+    "daphne's runserver": lambda processes: processes.runserver(),
+}
+
+
+def start(processes: Processes, name: str, **telemetry: Any) -> tuple[Process, int]:
+    given: dict[str, Any] = {"ROOT_URLCONF": "tests.project.http_urls", "USE_TZ": True, "DTX_TELEMETRY": telemetry}
+    if name == "daphne's runserver":
+        ours = ["dtx_telemetry", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "channels"]
+        given |= {"INSTALLED_APPS": ["daphne", *ours], "ASGI_APPLICATION": "tests.project.sockets.application"}
+    processes.environ["DTX_TEST_SETTINGS"] = json.dumps(given)
+    process = SERVERS[name](processes)
+    return process, process.wait_for_port()
+
+
+def get(port: int, path: str, request_id: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path, headers={"X-Request-ID": request_id, "Connection": "close"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+PATHS = {"/http/ok/?a=1": 200, "/http/missing/": 404, "/http/unavailable/": 503, "/http/boom/": 500}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("wanted", [False, True], ids=["left out", "wanted"])
+def test_a_servers_lines_about_a_request(processes: Processes, name: str, wanted: bool) -> None:
+    """Access lines and Django's are printed where they are wanted, with the request's id; else the closing event is alone."""
+    process, port = start(processes, name, FRAMEWORK_LINES=wanted)
+    for number, (path, status) in enumerate(PATHS.items()):
+        assert get(port, path, f"id-{number}") == status
+        process.wait_for(lambda line, number=number: line.get("request.id") == f"id-{number}" and "duration_ms" in line)
+    if wanted and name != "daphne":
+        process.wait_for_lines(lambda line: line["logger"] in ACCESS, count=len(PATHS))
+    process.stop()
+    access = [line for line in process.lines if line["logger"] in ACCESS and "/http/" in line["event"]]
+    django = [line for line in process.lines if line["logger"] == "django.request"]
+    tracebacks = [line["event"] for line in process.lines if "exception" in line]
+    assert tracebacks == ["request_failed"]
+    if not wanted:
+        assert access == django == []
+        return
+    assert [line["request.id"] for line in django] == ["id-1", "id-2", "id-3"]
+    assert [line["request.id"] for line in access] == ([] if name == "daphne" else [f"id-{number}" for number in range(4)])
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "daphne", "daphne's runserver"])
+@pytest.mark.parametrize("wanted", [False, True], ids=["left out", "wanted"])
+def test_a_servers_report_of_a_consumers_exception(processes: Processes, name: str, wanted: bool) -> None:
+    """``ws_failed`` has printed it; where it is wanted it has the connection's ids."""
+    process, port = start(processes, name, FRAMEWORK_LINES=wanted)
+    for number in range(2):
+        address = f"ws://127.0.0.1:{port}/ws/async/draft/5/"
+        with connect(address, additional_headers={"X-Request-ID": f"id-{number}"}, proxy=None) as socket:
+            socket.send("fail")
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=30)
+    failed = process.wait_for_lines(lambda line: line["event"] == "ws_failed", count=2)
+    if wanted:
+        process.wait_for_lines(lambda line: line["logger"] in {"uvicorn.error", "daphne.server"} and "error" in line, count=2)
+    # Daphne looks once a second; what it says of a consumer that nobody watches comes after what it said of the others.
+    with connect(f"ws://127.0.0.1:{port}/ws/bare/draft/5/", proxy=None) as socket:
+        socket.send("fail")
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=30)
+    process.wait_for(lambda line: "error" in line and line["error"] == "RuntimeError: nobody watches")
+    process.stop()
+    servers = [line for line in process.lines if line["logger"] in {"uvicorn.error", "daphne.server"} and "error" in line]
+    ours = [line for line in servers if line["error"] == "RuntimeError: no mana"]
+    assert [line["request.id"] for line in ours] == (["id-0", "id-1"] if wanted else [])
+    assert {line["ws.conn_id"] for line in ours} == ({line["ws.conn_id"] for line in failed} if wanted else set())
+    assert all("exception" in line for line in failed)
+    (unwatched,) = [line for line in servers if line["error"] == "RuntimeError: nobody watches"]
+    assert "exception" in unwatched
+    assert not [line for line in process.lines if line["logger"] in ACCESS and not wanted]

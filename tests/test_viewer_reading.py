@@ -1,0 +1,304 @@
+"""Reading lines: what is around them is taken off, what is broken is passed over, and nothing is read twice."""
+
+import gzip
+import json
+import os
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtx_telemetry.viewer.errors import UsageError
+from dtx_telemetry.viewer.reading.filters import Filters, parse_moment, split_pairs
+from dtx_telemetry.viewer.reading.inputs import Input, open_inputs, whole_lines
+from dtx_telemetry.viewer.reading.line import parse_time
+from dtx_telemetry.viewer.reading.search import find_lines, lines_with
+from dtx_telemetry.viewer.reading.unwrap import Unwrapper, parse
+
+from .support.viewer import BEGIN, CLICK, as_bytes, line, read
+
+LINE = line(0, "draft_pick_made", hero='Größe "日本"', note="a\\b\n", labels=["draft"])
+RAW = as_bytes([LINE]).rstrip(b"\n")
+TEXT = RAW.decode()
+STAMP = "2026-01-15T10:23:45.123456789Z"
+WRAPPED = {
+    "as it is": RAW,
+    "Docker": json.dumps({"log": TEXT + "\n", "stream": "stdout", "time": STAMP}).encode(),
+    "Docker with labels": json.dumps({"attrs": {"tag": "x"}, "log": TEXT + "\n", "stream": "stderr", "time": STAMP}).encode(),
+    "CRI": f"{STAMP} stdout F {TEXT}".encode(),
+    "CRI with tags": f"{STAMP} stderr F:x {TEXT}".encode(),
+    "kubectl --prefix": b"[pod/web-5d9c7/app] " + RAW,
+    "kubectl --prefix --timestamps": f"[pod/web-5d9c7/app] {STAMP} {TEXT}".encode(),
+    "stern": b"web-5d9c7 app " + RAW,
+    "stern in colour": b"\x1b[36mweb-5d9c7\x1b[0m \x1b[32mapp\x1b[0m " + RAW,
+    "docker compose": b"web-1     | " + RAW,
+    "journald": json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": TEXT, "_PID": "1"}).encode(),
+    "journald, bytes": json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": list(RAW)}).encode(),
+    "journald over Docker": json.dumps({"MESSAGE": "web-1 | " + TEXT}).encode(),
+    "Loki": json.dumps({"labels": {"app": "web"}, "line": TEXT, "timestamp": STAMP}).encode(),
+    "Windows": RAW + b"\r",
+}
+
+
+@pytest.mark.parametrize("raw", WRAPPED.values(), ids=WRAPPED)
+def test_what_is_around_a_line_is_taken_off(raw):
+    """Whatever a container runtime or a collector makes of it, the line is the same, and so is its JSON."""
+    (found,) = Unwrapper().read([raw])
+    assert found.fields == LINE
+    assert json.loads(found.raw) == LINE
+    assert found.time == BEGIN.timestamp()
+
+
+def cri(text, stream="stdout", size=40):
+    """Return *text* as containerd writes it: long lines in pieces."""
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    return [f"{STAMP} {stream} {'F' if part is parts[-1] else 'P'} {part}".encode() for part in parts]
+
+
+def docker(text, stream="stdout", size=40):
+    """Return *text* as Docker writes it: long lines in pieces."""
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    parts[-1] += "\n"
+    return [json.dumps({"log": part, "stream": stream, "time": STAMP}, separators=(",", ":")).encode() for part in parts]
+
+
+@pytest.mark.parametrize("cut", [cri, docker])
+def test_pieces_of_a_long_line_are_joined(cut):
+    """Also where those of the other stream come between them."""
+    pieces, others = cut(TEXT), cut(TEXT, "stderr", 60)
+    mixed = [piece for pair in zip(pieces, others, strict=False) for piece in pair]
+    mixed += pieces[len(others) :] + others[len(pieces) :]
+    unwrapper = Unwrapper()
+    assert [found.fields for found in unwrapper.read(mixed)] == [LINE, LINE]
+    assert (unwrapper.lines, unwrapper.foreign) == (2, 0)
+
+
+@pytest.mark.parametrize("cut", [cri, docker])
+def test_pieces_are_found_by_what_is_in_the_whole(cut):
+    """A search for an id finds a line whose id is in two pieces."""
+    data = b"\n".join(cut(json.dumps(LINE, separators=(",", ":")), size=7)) + b"\n"
+    assert CLICK.encode() not in data
+    found = find_lines([data[:500], data[500:]] if data[499:500] == b"\n" else [data], [CLICK.encode()], Unwrapper())
+    assert [each.fields for each in found] == [LINE]
+
+
+FOREIGN = {
+    "text": b"Booting worker with pid: 7",
+    "another program's JSON": b'{"msg": "hello", "level": "info"}',
+    "JSON that is no object": b"[1, 2]",
+    "cut": RAW[:-10],
+    "cut at its beginning": RAW[10:],
+    "two in one": RAW + RAW,
+    "interleaved": RAW[:30] + RAW + RAW[30:],
+    "no time": RAW.replace(b"2026-01-15T", b"yesterday, "),
+    "a number for a time": json.dumps({**LINE, "timestamp": 5}).encode(),
+    "no event": json.dumps({**LINE, "event": None}).encode(),
+    "not UTF-8": RAW.replace(b"draft_pick_made", b"\xff\xfe"),
+    "NaN": RAW.replace(b'["draft"]', b"NaN"),
+    "too deep": b'{"a":' * 5000,
+    "a wrapper around nothing": b'{"log": 5, "stream": "stdout"}',
+    "bytes that are none": b'{"MESSAGE": [1000, "x"]}',
+}
+
+
+@pytest.mark.parametrize("raw", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_line_is_counted_and_passed_over(raw):
+    """The lines around it are read."""
+    unwrapper = Unwrapper()
+    found = list(unwrapper.read([RAW, raw, RAW]))
+    assert [each.fields for each in found] == [LINE, LINE]
+    assert (unwrapper.lines, unwrapper.foreign) == (3, 1)
+
+
+@given(st.lists(st.sampled_from([*WRAPPED.values(), *FOREIGN.values()]), max_size=8), st.data())
+def test_lines_cut_and_mixed(raws, data):
+    """Whatever is cut or mixed, nothing raises, and there are never more lines than were written."""
+    whole = b"\n".join(raws)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=4)))
+    pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    order = data.draw(st.permutations(range(len(pieces))))
+    mixed = b"".join(pieces[place] for place in order)
+    unwrapper = read(mixed)
+    assert unwrapper.lines - unwrapper.foreign <= len(raws)
+    assert unwrapper.lines <= mixed.count(b"\n") + 1
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20))
+def test_pieces_end_where_lines_end(pieces):
+    """However the system hands out what is read, lines are whole, in order, and nothing is lost."""
+    whole = list(whole_lines(pieces))
+    assert b"".join(whole) == b"".join(pieces)
+    assert all(piece.endswith(b"\n") for piece in whole[:-1])
+
+
+@given(
+    st.lists(st.text("ab\n", max_size=6).map(str.encode), max_size=10),
+    st.lists(st.sampled_from([b"a", b"ba", b"bb"]), min_size=1),
+)
+def test_a_search_finds_what_a_look_at_each_line_finds(parts, texts):
+    """For one text and for several; each line once."""
+    data = b"\n".join(parts)
+    assert list(lines_with(data, texts)) == [each for each in data.split(b"\n") if any(text in each for text in texts)]
+
+
+def write(path, *lines):
+    """Write *lines* to *path*, in gzip if it is called so."""
+    data = as_bytes(lines)
+    path.write_bytes(
+        gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :]) if path.suffix == ".gz" else data
+    )
+    return str(path)
+
+
+def content(inputs):
+    """Return all that can be read, and close."""
+    data = b"".join(piece for each in inputs for piece in each.pieces())
+    for each in inputs:
+        each.close()
+    return data
+
+
+def test_files_patterns_and_gzip(tmp_path):
+    """Several members in one gzip file, as logrotate and cat make them; a pattern's files in order of their names."""
+    lines = [line(number, "seen", number=number) for number in range(3)]
+    write(tmp_path / "a.json", lines[0])
+    write(tmp_path / "b.json.gz", lines[1])
+    write(tmp_path / "c.json", lines[2])
+
+    assert content(open_inputs([str(tmp_path / "*.json*")])) == as_bytes(lines)
+    assert content(open_inputs([str(tmp_path / "c.json"), str(tmp_path / "a.json")])) == as_bytes([lines[2], lines[0]])
+
+
+def test_a_gzip_file_that_ends_too_early_is_read_as_far_as_it_goes(tmp_path):
+    """The rest is a problem to be told, and no exception."""
+    data = as_bytes(line(number, "seen", number=number, noise=os.urandom(50).hex()) for number in range(2000))
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(data)[:50_000])
+    (found,) = open_inputs([str(path)])
+    read_data = content([found])
+    assert data.startswith(read_data)
+    assert len(read_data) > 50_000
+    assert "cut.gz" in found.problem
+
+
+@pytest.mark.parametrize(("name", "said"), [("missing", "No such file"), ("*.nothing", "No such file"), (".", "directory")])
+def test_what_cannot_be_opened(tmp_path, monkeypatch, name, said):
+    """It is named, with the reason."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        open_inputs([name])
+
+
+def test_a_pipe_is_read_as_it_comes_and_can_be_read_again(monkeypatch):
+    """What is written is there at once; asked to be kept, it can be read from the beginning."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        (piped,) = open_inputs([])
+        piped.keep()
+        pieces = piped.pieces()
+        seen = []
+        for number in range(3):
+            data = as_bytes([line(number, "seen", number=number)])
+            os.write(writing, data)
+            seen.append(data)
+            assert next(pieces) == data
+        threading.Thread(target=os.close, args=(writing,)).start()
+        assert not list(pieces)
+        assert b"".join(piped.pieces()) == b"".join(seen)
+        piped.close()
+
+
+def test_a_file_without_an_end_of_line_fills_no_memory(tmp_path):
+    """It is cut where it is too long."""
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (40 * 1024 * 1024))
+    long = Input(str(path))
+    sizes = [len(piece) for piece in long.pieces()]
+    long.close()
+    assert sum(sizes) == 40 * 1024 * 1024
+    assert max(sizes) < 20 * 1024 * 1024
+
+
+def matching(filters, *lines):
+    """Return the events that pass *filters*."""
+    return [each.event for each in filters.of(Unwrapper().read(as_bytes(lines).split(b"\n")))]
+
+
+FILTERED = [
+    line(0, "a", level="debug", logger="django.db"),
+    line(1000, "b", level="warning", logger="django", user__id=42, labels=["tournament", "draft"]),
+    line(2000, "ab", level="error", logger="djangoish", user__id=7, ok=True, empty=None, share=0.5),
+    line(3000, "c", level="notice", logger="app"),
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "events"),
+    [
+        ({}, ["a", "b", "ab", "c"]),
+        ({"level": "warning"}, ["b", "ab", "c"]),
+        ({"loggers": ("django",)}, ["a", "b"]),
+        ({"loggers": ("django.db", "app")}, ["a", "c"]),
+        ({"events": ("a*",)}, ["a", "ab"]),
+        ({"events": ("b", "c")}, ["b", "c"]),
+        ({"since": BEGIN.timestamp() + 1}, ["b", "ab", "c"]),
+        ({"until": BEGIN.timestamp() + 1}, ["a", "b"]),
+        ({"pairs": (("user.id", "42"),)}, ["b"]),
+        ({"pairs": (("labels", "draft"),)}, ["b"]),
+        ({"pairs": (("labels", "tournament,draft"),)}, ["b"]),
+        ({"pairs": (("ok", "true"), ("user.id", "7"))}, ["ab"]),
+        ({"pairs": (("empty", "null"),)}, ["ab"]),
+        ({"pairs": (("share", "0.5"),)}, ["ab"]),
+        ({"pairs": (("user.id", "4"),)}, []),
+        ({"pairs": (("request.id", CLICK[:8]),)}, ["a", "b", "ab", "c"]),
+        ({"pairs": (("request.id", CLICK[:4]),)}, []),
+        ({"level": "warning", "events": ("a*",)}, ["ab"]),
+    ],
+)
+def test_filters(filters, events):
+    """All must hold; a level of its own name is always shown; ids may be cut to eight characters."""
+    assert matching(Filters(**filters), *FILTERED) == events
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 910),
+        ("10m", 400),
+        ("0.5h", -800),
+        ("1d", 1000 - 86400),
+        ("1970-01-01T00:20:00Z", 1200),
+        ("1970-01-01T01:00:00+00:50", 600),
+    ],
+)
+def test_times(text, seconds):
+    """ISO 8601, or how long ago."""
+    assert parse_moment(text, 1000) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10", "10 m", "-5m", "2026-13-01"])
+def test_what_is_no_time(text):
+    """The error says what is accepted."""
+    with pytest.raises(UsageError, match="10m"):
+        parse_moment(text)
+
+
+def test_files_and_pairs_are_told_apart(tmp_path, monkeypatch):
+    """A word with an equals sign is a filter, unless there is a file of that name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b").write_text("")
+    assert split_pairs(["x.log", "user.id=42", "a=b", "=c", "-", "url=a=b"]) == (
+        ["x.log", "a=b", "=c", "-"],
+        [("user.id", "42"), ("url", "a=b")],
+    )
+
+
+def test_timestamps_are_read_as_they_are_written():
+    """UTC where nothing else is said; nothing is returned for what is none."""
+    assert parse_time("2026-01-15T10:23:45.000000Z") == parse_time("2026-01-15T10:23:45") == BEGIN.timestamp()
+    assert parse_time("2026-01-15T12:23:45+02:00") == BEGIN.timestamp()
+    assert parse_time("2026-99-15T10:23:45") is None
+    assert parse(RAW.replace(b"10:23:45", b"99:99:99")).time == 0.0
