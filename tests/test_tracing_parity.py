@@ -37,13 +37,20 @@ REQUESTS = """
              "/http/redirect/", "/http/stream/", "/no/such/path/", "/api/tournaments/5/"]
     headers = {"User-Agent": "parity/1", "X-Team": "radiant", "Host": "example.org:8080"}
     sync, asynchronous = Client(raise_request_exception=False), AsyncClient(raise_request_exception=False)
+    async def ask(method, path):
+        response = await asynchronous.generic(method, path, headers=headers)
+        if response.streaming:
+            async for _ in response:
+                pass
+        response.close()
+
     sent = 0
     for path in paths:
         for method in ("GET", "HEAD"):
             response = sync.generic(method, path, headers=headers)
             b"".join(response) if response.streaming else response.content
             response.close()
-            asyncio.run(asynchronous.generic(method, path.replace("/http/", "/http/async/"), headers=headers))
+            asyncio.run(ask(method, path.replace("/http/", "/http/async/")))
             sent += 2
     sync.generic("BREW", "/http/ok/", headers=headers)
     print(sent + 1)
@@ -66,8 +73,9 @@ THEIRS_ALONE = {
     "network.peer.port",
     "url.query",  # may hold secrets
 }
-#: Theirs is without the slash that each path begins with, which the conventions ask for; and theirs keeps the port in the address.
+#: Theirs is without the slash that the conventions ask for, and keeps the port in the address.
 SAID_OTHERWISE = {"http.route", "server.address", "error.type", "server.port"}
+COMPARED = ("http.request.method", "http.response.status_code", "url.scheme")
 CAPTURE = {"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "X-Team"}
 
 
@@ -76,7 +84,7 @@ def collect(subject: str) -> Collector:
         environ = {**collector.environ(), **CAPTURE, "SUBJECT": subject, "OTEL_TRACES_SAMPLER": "always_on"}
         if subject == "theirs":
             environ |= {"OTEL_ENABLED": "false", "OTEL_SEMCONV_STABILITY_OPT_IN": "http"}
-        count = int(run_python(REQUESTS, **environ).splitlines()[-1])
+        (count,) = [int(line) for line in run_python(REQUESTS, **environ).splitlines() if line.isdecimal()]
         servers = [span for span in collector.spans if span.kind == "SERVER"]
         assert len(servers) == count, (subject, count, len(servers))
         return collector
