@@ -43,10 +43,12 @@ def _run(options: argparse.Namespace) -> int:
     from .brokers import ACCEPTED
     from .run import Options, run
 
+    if options.otlp is not None and find_spec("opentelemetry.sdk") is None:
+        raise DemoError("--otlp needs OpenTelemetry: pip install 'dtx_telemetry[otel]'")
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve))
+    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve, otlp=options.otlp))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
     parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
     parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
+    otlp = "send traces, metrics and logs to a collector at URL; without one, print the click as a trace"
+    parser.add_argument("--otlp", metavar="URL", nargs="?", const="", help=otlp)
     return parser
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import brokers, summary
+from . import brokers, otlp, summary
 from .browser import Browser
 from .errors import Stopped
 from .guardian import Guardian
@@ -37,11 +37,13 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
+        otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
+    otlp: str | None = None
 
 
 @dataclass
@@ -53,6 +55,7 @@ class _Run:
     processes: Processes
     folder: Path
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    more: dict[str, str] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: f"click-{secrets.token_hex(8)}")
     deadline: float = field(default_factory=lambda: time.monotonic() + _DEADLINE)
 
@@ -73,17 +76,27 @@ def run(options: Options) -> int:
         if options.broker is not None:
             stack.enter_context(brokers.borrowed(options.broker, name))
         processes = stack.enter_context(Processes(guardian.group, lines.take))
-        this = _Run(name, lines, processes, guardian.folder)
+        receiver = stack.enter_context(otlp.Receiver()) if options.otlp == "" else None
+        this = _Run(name, lines, processes, guardian.folder, more=_collector(options, receiver))
         ports = _start(this, options.broker)
         pushed = _click(this, ports)
         if not options.serve:
             processes.stop()
         say = partial(print, file=sys.stderr if options.raw else sys.stdout, flush=True)
         say(f"\n{summary.render(this.request_id, lines.events, pushed)}")
+        if receiver is not None:
+            traced = [(line.process, line.fields) for line in lines.events]
+            say(f"\n{otlp.tree(this.request_id, receiver.spans, traced)}")
         if options.serve:
             say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
             _serve(this)
     return 1 if summary.missing(this.request_id, lines.events, pushed) else 0
+
+
+def _collector(options: Options, receiver: "otlp.Receiver | None") -> dict[str, str]:
+    """Return the environment by which the processes send to a collector, empty where they do not."""
+    url = receiver.url if receiver is not None else options.otlp
+    return otlp.environ(url) if url else {}
 
 
 def _start(this: _Run, broker: str | None) -> tuple[int, int]:
@@ -122,7 +135,7 @@ def _environ(this: _Run, socket_port: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(this.folder),  # billiard leaves a folder there if it is killed
     }
-    return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | own
+    return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | own | this.more
 
 
 def _says_ready(fields: dict[str, Any]) -> bool:
