@@ -9,9 +9,9 @@ from typing import Any
 
 from ..context import bound
 from ..errors import error_text, is_interruption
-from ..rendering.readers import ask
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
+from ..rendering.values import ask
 from .records import OWN_NAMES, exception_of, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
