@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import brokers, summary
+from . import brokers, picture, summary
 from .browser import Browser
 from .errors import Stopped
 from .guardian import Guardian
@@ -37,11 +37,13 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
+        picture: where to write a picture of the click to, ``None`` for nowhere.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
+    picture: Path | None = None
 
 
 @dataclass
@@ -78,6 +80,8 @@ def run(options: Options) -> int:
         pushed = _click(this, ports)
         if not options.serve:
             processes.stop()
+        if options.picture is not None:
+            picture.write(this.request_id, lines.events, options.picture)
         say = partial(print, file=sys.stderr if options.raw else sys.stdout, flush=True)
         say(f"\n{summary.render(this.request_id, lines.events, pushed)}")
         if options.serve:
