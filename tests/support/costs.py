@@ -42,13 +42,13 @@ def read_tables() -> Tables:
 
 def summary(tables: Tables) -> str:
     """Return the lines of the README."""
-    heading = f"{'':<35} {'without':>8} {'with':>8} {'with structlog':>15}"
+    heading = f"{'':<35} {'without':>8} {'with':>8} {'structlog':>10}"
     return "\n".join([heading, *(_line(name, tables[title]) for title, name in _SHOWN.items())])
 
 
 def _line(name: str, costs: dict[str, float]) -> str:
     bare, ours, peer = (_first(costs, names) for names in (_WITHOUT, (_OURS,), _PEERS))
-    return f"{name:<35} {bare:>8} {ours:>8} {peer:>15}"
+    return f"{name:<35} {bare:>8} {ours:>8} {peer:>10}"
 
 
 def _first(costs: dict[str, float], names: tuple[str, ...]) -> str:
