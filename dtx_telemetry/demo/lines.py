@@ -29,10 +29,17 @@ class Printer(Protocol):
 
 
 class Lines:
-    """Takes the lines of all processes, from the threads that read them."""
+    """Takes the lines of all processes, from the threads that read them.
 
-    def __init__(self, printer: Printer) -> None:
+    Attributes:
+        shown: whether they are shown as they come.
+        events: those that are events.
+        others: those that are not, with the name of the process.
+    """
+
+    def __init__(self, printer: Printer, *, shown: bool = True) -> None:
         self._printer = printer
+        self.shown = shown
         self._news = threading.Condition()
         self.events: list[Line] = []
         self.others: list[tuple[str, str]] = []
@@ -43,10 +50,12 @@ class Lines:
         with self._news:
             if fields is None:
                 self.others.append((process, text))
-                self._printer.other(process, text)
+                if self.shown:
+                    self._printer.other(process, text)
             else:
                 self.events.append(Line(process, fields))
-                self._printer.event(process, text, fields)
+                if self.shown:
+                    self._printer.event(process, text, fields)
             self._news.notify_all()
 
     def wait_for(self, condition: Callable[[], object], *, deadline: float, check: Callable[[], None]) -> bool:
