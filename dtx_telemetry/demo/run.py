@@ -13,7 +13,7 @@ from typing import Any
 
 from ..viewer.show.picture import draw
 from ..viewer.show.waterfall import show_waterfall
-from . import brokers, summary
+from . import brokers, live, summary
 from .browser import Browser
 from .errors import DemoError, Stopped
 from .guardian import Guardian
@@ -40,12 +40,14 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
+        show: open the pages then in the browser.
         picture: where to write a picture of the waterfall, as SVG.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
+    show: bool = False
     picture: str | None = None
 
 
@@ -86,12 +88,17 @@ def run(options: Options) -> int:
         this = _Run(name, options, lines, processes, guardian.folder)
         ports = _start(this, options.broker)
         pushed = _click(this, ports)
+        draft = f"http://127.0.0.1:{ports[0]}/"
+        page = live.start_page(processes, lines, guardian.folder, this.deadline) if options.serve else ""
         if not options.serve:
             lines.shown = False
             processes.stop()
         _sum_up(this, pushed)
         if options.serve:
-            this.say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
+            this.say(f"\n{draft} shows the draft ({USERNAME} may log in there)")
+            this.say(f"{page} beside it shows each click as it is made; Ctrl-C ends it")
+            if options.show:
+                live.open_both(draft, page)
             _serve(this)
     return 1 if summary.missing(this.request_id, lines.events, pushed) else 0
 

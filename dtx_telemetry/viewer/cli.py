@@ -132,9 +132,10 @@ def _page(options: argparse.Namespace) -> int:
     try:
         from .commands import page
     except ImportError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("starlette", "uvicorn"):
             raise
-        raise UsageError(f"page needs {error.name}: pip install 'dtx_telemetry[viewer]'") from error
+        raise UsageError(f"page needs {missing}: pip install 'dtx_telemetry[viewer]'") from error
     return page.run(_query(options), port=options.port, show=options.open)
 
 

@@ -159,7 +159,7 @@ function makeBar(row) {
   made.dataset.kind = row.kind;
   made.setAttribute("aria-pressed", "false");
   const label = element("span", "label"), lane = element("span", "lane");
-  label.style.setProperty("--depth", Math.min(row.depth, 8));
+  made.style.setProperty("--depth", Math.min(row.depth, 8));
   const name = element("span", "text");
   setName(name, row.label);
   label.append(name, element("span", "status", row.state === "running" ? "" : row.status));

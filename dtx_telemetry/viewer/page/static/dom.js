@@ -21,10 +21,13 @@ export function setText(node, text) {
 // Show `text` so that, where there is no room, its middle goes: of a path or a dotted name the end tells the most.
 export function setName(node, text) {
   if (node.textContent === text) return;
-  node.replaceChildren(element("span", "first", text.slice(0, -TAIL)), element("span", "", text.slice(-TAIL)));
+  const method = /^[A-Z]{3,7} (?=\/)/.exec(text)?.[0] ?? "", rest = text.slice(method.length);
+  const cut = rest.length > SHORT ? rest.length - TAIL : rest.length;
+  const parts = [["method", method], ["first", rest.slice(0, cut)], ["", rest.slice(cut)]];
+  node.replaceChildren(...parts.filter(([, part]) => part).map(([name, part]) => element("span", name, part)));
 }
 
-const TAIL = 16;
+const SHORT = 22, TAIL = 15;
 const keysOf = new WeakMap();
 
 // Have `parent` hold what `items` are, and leave alone what it holds already: text that is marked stays so.
