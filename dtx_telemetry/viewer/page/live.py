@@ -36,7 +36,7 @@ class Live:
         self.store = Store() if store is None else store
         self._sources = sources
         self._match = match
-        self._about = about
+        self._about = short(about)
         self._run = secrets.token_hex(4)
         self._is_over = False
 

@@ -36,6 +36,11 @@ export class List {
 
   set paused(paused) {
     this.#paused = paused;
+    this.tick();
+  }
+
+  // Let go what was held, if nobody looks any more, and let grow what runs.
+  tick() {
     this.#settle();
     this.draw();
   }

@@ -26,6 +26,14 @@ function showNews(count, shown) {
   if (shown === 0) setText(empty, rows.size ? "Nothing fits the filter." : "Nothing yet. Requests appear here as their lines come in.");
 }
 
+function tick() {
+  if (document.hidden) return;
+  if (box.value) refresh();  // what runs may fit the filter by now
+  else list.tick();
+  detail.tick();
+  state();
+}
+
 // --- what the server tells
 
 function listen() {
@@ -171,6 +179,6 @@ byId("help-close").addEventListener("click", () => dialog.close());
 document.addEventListener("keydown", press);
 addEventListener("hashchange", follow);
 addEventListener("popstate", follow);
-setInterval(() => { if (!document.hidden) { refresh(); detail.tick(); state(); } }, 250);
+setInterval(tick, 250);
 follow();
 listen();
