@@ -22,8 +22,9 @@ def line(
 
 def request(request_id: str, path: str = "/api/teams/5/", status: int = 200, **fields: Any) -> bytes:
     """Return the closing event of a request."""
-    http = {"http.method": "GET", "http.route": path, "http.status_code": status}
-    return line("request_completed", request_id, duration_ms=12.5, **{"user_id": 42, "labels": ["team"], **fields, **http})
+    level = "error" if status >= 500 else "warning" if status >= 400 else "info"
+    http = {"http.method": "GET", "http.route": path, "http.status_code": status, "duration_ms": 12.5}
+    return line("request_completed", request_id, level=level, **{"user_id": 42, "labels": ["team"], **fields, **http})
 
 
 def click(request_id: str, *, ago: float = 200) -> list[bytes]:

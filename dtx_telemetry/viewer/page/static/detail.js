@@ -85,7 +85,8 @@ export class Detail {
   #title() {
     const row = this.#row;
     if (row === null) return;
-    setText(this.#parts.name, [row.kind === "request" && row.name ? "" : row.kind, row.name].filter(Boolean).join(" ") || "…");
+    const kind = row.kind === "request" && row.name ? "" : row.kind;
+    setText(this.#parts.name, [kind, row.name.replaceAll(",", ", ")].filter(Boolean).join(" ") || "…");
     setText(this.#parts.status, row.status || (isLive(row) ? "running" : ""));
     this.#root.dataset.state = stateOf(row);
   }

@@ -30,9 +30,19 @@ export function countText(number) {
 // Round times between 0 and `length` milliseconds, at most so many steps.
 export function ticks(length, most) {
   if (!(length > 0)) return [0];
-  const power = 10 ** Math.floor(Math.log10(length / most));
-  const step = [1, 2, 5, 10].map(factor => factor * power).find(step => step * most >= length * 0.999);
+  const step = length < MINUTE ? roundStep(length, most) : ROUND.find(step => step * most >= length) ?? roundStep(length, most);
   return Array.from({length: Math.floor(length / step + 1e-9) + 1}, (_, number) => number * step);
+}
+
+// Of time, 1 and 2 and 5 are round up to a minute; then 15 minutes are, and 6 hours.
+const MINUTE = 60000, HOUR = 60 * MINUTE;
+const ROUND = [
+  10000, 15000, 30000, ...[1, 2, 5, 10, 15, 30].map(count => count * MINUTE), ...[1, 2, 3, 6, 12, 24].map(count => count * HOUR),
+];
+
+function roundStep(length, most) {
+  const power = 10 ** Math.floor(Math.log10(length / most));
+  return [1, 2, 5, 10].map(factor => factor * power).find(step => step * most >= length * 0.999);
 }
 
 export function tickText(milliseconds) {
