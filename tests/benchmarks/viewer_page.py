@@ -8,6 +8,7 @@ how long that goes on, 10 by default.
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,9 @@ return row ? (Date.now() % 2 ** 32) - parseInt(row.querySelector('.id').textCont
 
 
 def comparisons(rounds: int) -> Iterator[Comparison]:
-    """Measure once; more rounds tell nothing that a longer run does not."""
+    """Measure once; more rounds tell nothing that a longer run does not. Without a Chromium there is nothing to measure."""
+    if shutil.which("chromedriver") is None:
+        return
     seconds = float(os.environ.get("DTX_BENCH_SECONDS", "10"))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         file = Path(folder, "app.log")
@@ -83,7 +86,7 @@ def _page(file: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _browser(address: str) -> Iterator[Callable[[], float | None]]:
-    from tests.support.browser import chromium
+    from tests.support.browser import chromium  # Selenium is loaded where it is needed
 
     with chromium() as driver:
         driver.get(address)
