@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
+from xml.etree import ElementTree as ET
 
 import kombu
 import psutil
@@ -133,26 +134,37 @@ def own_name(text):
 
 
 def test_the_click_is_shown_pretty_and_summed_up(tmp_path):
-    """Lines of all three processes come pretty; the summary has them by process, in order of time; the exit code is 0."""
+    """Lines of all three processes come pretty, none before the click; the click's waterfall ends it; the exit code is 0."""
     demo = Demo(tmp_path)
     done = demo.run()
     assert done.returncode == 0, demo.text
-    shown, _, summed = done.stdout.partition("\nrequest.id ")
-    request_id = summed.split()[0]
+    shown, _, summed = done.stdout.partition("\n\nclick-")
+    request_id = f"click-{summed.split()[0]}"
     for process, event in PARTS.items():
         head = rf"(?m)^{process:<6} \| [\d-]+ [\d:]+ \[info \] {event} \[[\w.]+\] "
         assert re.search(rf"{head}.*request\.id={request_id} user\.id=42 .*draft\.id=12", shown), shown
     assert "\x1b" not in done.stdout
-    parts = re.split(r"(?m)^  (\w+)", summed)[1:]
-    by_process = dict(zip(parts[::2], parts[1::2], strict=True))
-    assert list(by_process) == list(PARTS)
-    for process, event in PARTS.items():
-        times = re.findall(r"(?m)^    (\d\d:\d\d:\d\d\.\d{6}) \w+", by_process[process])
-        assert times == sorted(times)
-        assert event in by_process[process]
-    assert "request_completed" in by_process["web"]
-    assert "task_completed" in by_process["worker"]
+    assert "Uvicorn running" not in done.stdout
+    rows = [" ".join(re.sub("[╷━╸╺─╶╴]", " ", line).split()) for line in summed.splitlines()]
+    request, task, message = rows[4:7]
+    assert re.fullmatch(r"POST /api…aments/5/draft/12/ 202 [\d.]+ m?s", request), summed
+    assert re.fullmatch(r"└ task announce_pick [\d.]+ m?s", task), summed
+    assert re.fullmatch(r"└ message draft\.pick [\d.]+ m?s", message), summed
+    assert "─" in summed.splitlines()[5], "the time in the queue"
+    assert rows[8].endswith("lines of 3 processes have this request.id")
     demo.assert_nothing_is_left()
+
+
+def test_the_picture_of_the_waterfall(tmp_path):
+    """``--svg FILE`` writes it: no script, and nothing from elsewhere."""
+    demo = Demo(tmp_path, "--svg", str(tmp_path / "waterfall.svg"))
+    assert demo.run().returncode == 0, demo.text
+    picture = (tmp_path / "waterfall.svg").read_text()
+    root = ET.fromstring(picture)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "announce_pick" in "".join(root.itertext())
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+    assert "<script" not in picture
 
 
 def test_with_a_redis_and_as_json_all_three_parts_have_one_id(tmp_path, valkey_url):
@@ -165,6 +177,7 @@ def test_with_a_redis_and_as_json_all_three_parts_have_one_id(tmp_path, valkey_u
     assert len({line["request.id"] for line in lines.values()}) == 1
     assert all(FIELDS.items() <= line.items() for line in lines.values())
     assert lines["draft_pick_shown"]["request.id"] in done.stderr
+    assert "└ task announce_pick" in done.stderr
     left = [key for key in redis.Redis.from_url(valkey_url).scan_iter() if own_name(done.stdout).encode() in key]
     assert not left
     demo.assert_nothing_is_left()
@@ -406,7 +419,7 @@ def test_what_is_missing_is_said(process, change, said):
     """Each part that did not log, or not with the fields it should have, is named; and that is all that is."""
     (lack,) = summary.missing("click", lines(**{process: change}), PUSHED)
     assert lack.endswith(said.format(event=PARTS[process]))
-    assert f"MISSING: {lack}" in summary.render("click", lines(**{process: change}), PUSHED)
+    assert f"MISSING: {lack}" in summary.verdict("click", lines(**{process: change}), PUSHED)
 
 
 @pytest.mark.parametrize("pushed", [None, {"hero": "Axe"}])

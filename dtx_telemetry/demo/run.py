@@ -8,13 +8,14 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import brokers, otlp, picture, summary
+from ..viewer.show.picture import draw
+from ..viewer.show.waterfall import show_waterfall
+from . import brokers, live, otlp, summary
 from .browser import Browser
-from .errors import Stopped
+from .errors import DemoError, Stopped
 from .guardian import Guardian
 from .lines import Lines
 from .printing import PrettyPrinter, RawPrinter
@@ -25,6 +26,8 @@ __all__ = ["Options", "run"]
 
 _DEADLINE = 60.0
 _APP = "dtx_telemetry.demo.tournament"
+# So that one sees how long the handling of the message took.
+_LEVELS = {"socket": {"LOG_LEVELS": "dtx_telemetry.websocket=DEBUG"}}
 # What of the environment the demo's processes do not see: it might change what they log.
 _HIDDEN = ("CELERY_", "DJANGO_", "DTX_", "LOG_", "OTEL_", "TELEMETRY_", "UVICORN_")
 
@@ -37,15 +40,17 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
+        show: open the pages then in the browser.
         otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
-        picture: where to write a picture of the click to, ``None`` for nowhere.
+        picture: where to write a picture of the waterfall, as SVG.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
+    show: bool = False
     otlp: str | None = None
-    picture: Path | None = None
+    picture: str | None = None
 
 
 @dataclass
@@ -53,13 +58,18 @@ class _Run:
     """What belongs to one run."""
 
     name: str
+    options: Options
     lines: Lines
     processes: Processes
     folder: Path
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     more: dict[str, str] = field(default_factory=dict)
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     request_id: str = field(default_factory=lambda: f"click-{secrets.token_hex(8)}")
     deadline: float = field(default_factory=lambda: time.monotonic() + _DEADLINE)
+
+    def say(self, text: str) -> None:
+        """Say something besides the lines."""
+        print(text, file=sys.stderr if self.options.raw else sys.stdout, flush=True)
 
     def wait_for(self, what: str, condition: Any) -> None:
         self.lines.expect(condition, what=what, deadline=self.deadline, check=self.processes.check)
@@ -72,35 +82,51 @@ def run(options: Options) -> int:
         DemoError: it came to no result.
     """
     name = f"dtx-demo-{secrets.token_hex(4)}"
-    lines = Lines(RawPrinter() if options.raw else PrettyPrinter())
+    lines = Lines(RawPrinter() if options.raw else PrettyPrinter(), shown=False)
     with ExitStack() as stack:
         guardian = stack.enter_context(Guardian())
         if options.broker is not None:
             stack.enter_context(brokers.borrowed(options.broker, name))
         processes = stack.enter_context(Processes(guardian.group, lines.take))
         receiver = stack.enter_context(otlp.Receiver()) if options.otlp == "" else None
-        this = _Run(name, lines, processes, guardian.folder, more=_collector(options, receiver))
+        this = _Run(name, options, lines, processes, guardian.folder, more=_collector(options, receiver))
         ports = _start(this, options.broker)
         pushed = _click(this, ports)
+        draft = f"http://127.0.0.1:{ports[0]}/"
+        page = live.start_page(processes, lines, guardian.folder, this.deadline) if options.serve else ""
         if not options.serve:
+            lines.shown = False
             processes.stop()
-        if options.picture is not None:
-            picture.write(this.request_id, lines.events, options.picture)
-        say = partial(print, file=sys.stderr if options.raw else sys.stdout, flush=True)
-        say(f"\n{summary.render(this.request_id, lines.events, pushed)}")
+        _sum_up(this, pushed)
         if receiver is not None:
             traced = [(line.process, line.fields) for line in lines.events]
-            say(f"\n{otlp.tree(this.request_id, receiver.spans, traced)}")
+            this.say(f"\n{otlp.tree(this.request_id, receiver.spans, traced)}")
         if options.serve:
-            say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
+            this.say(f"\n{draft} shows the draft ({USERNAME} may log in there)")
+            this.say(f"{page} beside it shows each click as it is made; Ctrl-C ends it")
+            if options.show:
+                live.open_both(draft, page)
             _serve(this)
     return 1 if summary.missing(this.request_id, lines.events, pushed) else 0
 
 
-def _collector(options: Options, receiver: "otlp.Receiver | None") -> dict[str, str]:
+def _collector(options: Options, receiver: otlp.Receiver | None) -> dict[str, str]:
     """Return the environment by which the processes send to a collector, empty where they do not."""
     url = receiver.url if receiver is not None else options.otlp
     return otlp.environ(url) if url else {}
+
+
+def _sum_up(this: _Run, pushed: Any) -> None:
+    """Show the click's life, and say whether all is there."""
+    waterfall = summary.waterfall(this.request_id, this.lines.events)
+    this.say("")
+    show_waterfall(waterfall, stderr=this.options.raw)
+    this.say(f"\n{summary.verdict(this.request_id, this.lines.events, pushed)}")
+    if this.options.picture is not None:
+        try:
+            Path(this.options.picture).write_text(draw(waterfall), encoding="utf-8")
+        except OSError as error:
+            raise DemoError(f"{this.options.picture}: {error.strerror}") from error
 
 
 def _start(this: _Run, broker: str | None) -> tuple[int, int]:
@@ -115,16 +141,19 @@ def _start(this: _Run, broker: str | None) -> tuple[int, int]:
         database = this.processes.start("tables", "-m", f"{_APP}.database", environ=quiet, once=True)
         for name, listener in zip(("web", "socket"), listeners, strict=True):
             server = ("-m", "uvicorn", f"{_APP}.asgi:application", "--fd", str(listener.fileno()))
-            this.processes.start(name, *server, environ=environ, listener=listener)
+            this.processes.start(name, *server, environ={**environ, **_LEVELS.get(name, {})}, listener=listener)
     worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle")
     this.processes.start("worker", "-m", "celery", "--quiet", "-A", _APP, *worker, environ=environ)
     this.wait_for("the database", lambda: database.done)
     this.wait_for("the worker", lambda: any(_says_ready(line.fields) for line in this.lines.events if line.process == "worker"))
+    this.say("The web server, the server for WebSockets and the worker are ready.")
     return web, sockets
 
 
 def _start_valkey(this: _Run, environ: dict[str, str]) -> str:
-    return brokers.start_valkey(this.processes, this.lines, this.folder, environ, this.deadline)
+    url = brokers.start_valkey(this.processes, this.lines, this.folder, environ, this.deadline)
+    this.say(f"Valkey listens at {url}")
+    return url
 
 
 def _environ(this: _Run, socket_port: int) -> dict[str, str]:
@@ -150,6 +179,7 @@ def _click(this: _Run, ports: tuple[int, int]) -> Any:
     """Click, and wait until its lines are there; return what was pushed to the browser."""
     browser = Browser(ports, this.deadline, this.processes.check)
     browser.log_in(this.password)
+    this.lines.shown = True
     with browser.watch() as connection:
         browser.click(this.request_id)
         pushed = browser.receive(connection)

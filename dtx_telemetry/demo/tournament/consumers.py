@@ -9,7 +9,7 @@ from dtx_telemetry import get_logger, telemetry_consumer
 log = get_logger(__name__)
 
 
-@telemetry_consumer
+@telemetry_consumer(log_messages=True)
 class DraftConsumer(AsyncJsonWebsocketConsumer):
     """Pushes each pick of a tournament to a user who is logged in."""
 

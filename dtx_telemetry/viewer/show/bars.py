@@ -9,7 +9,7 @@ __all__ = ["axis", "bar", "ticks"]
 
 _HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT = "━╸╺"
 _LIGHT, _LIGHT_LEFT, _LIGHT_RIGHT = "─╴╶"
-_MIN_TICK_WIDTH = 11
+_MIN_TICK_WIDTH = 10
 #: Steps of axes of a minute and more.
 _MINUTES = tuple(60.0 * minutes for minutes in (0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720))
 
@@ -49,21 +49,21 @@ def _cell(column: int, wait: int, run: int, stop: int) -> str:
 def axis(length: float, columns: int) -> str:
     """Return an axis of *length* seconds: round times at their places."""
     cells = [" "] * columns
-    for tick, text in ticks(length, columns // _MIN_TICK_WIDTH):
+    for tick, text in ticks(length, columns / _MIN_TICK_WIDTH):
         shown, column = f"╷{text}", round(tick / length * columns) if length else 0
-        if column + len(shown) <= columns:
+        if column + len(shown) <= columns and not "".join(cells[column - 1 : column + len(shown)]).strip():
             cells[column : column + len(shown)] = shown
     return "".join(cells).rstrip()
 
 
-def ticks(length: float, most: int) -> list[tuple[float, str]]:
+def ticks(length: float, most: float) -> list[tuple[float, str]]:
     """Return round times between 0 and *length* seconds, about so many, and what each is called."""
-    step = _step(length, max(most, 1))
+    step = _step(length, max(most, 1.0))
     number = floor(length / step + 1e-9) + 1 if step else 1
     return [(place * step, _tick_text(place * step, step, length)) for place in range(number)]
 
 
-def _step(length: float, most: int) -> float:
+def _step(length: float, most: float) -> float:
     """Return a round number of seconds that fits into *length* at most so many times."""
     if length <= 0:
         return 0.0

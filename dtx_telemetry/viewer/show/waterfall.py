@@ -42,9 +42,9 @@ class _Widths:
     notes: int
 
 
-def show_waterfall(waterfall: Waterfall, match: Callable[[Line], bool] | None = None) -> None:
+def show_waterfall(waterfall: Waterfall, match: Callable[[Line], bool] | None = None, *, stderr: bool = False) -> None:
     """Print *waterfall*, and of each scope the lines for which *match* holds; ``None`` for no lines."""
-    console = make_console()
+    console = make_console(stderr=stderr)
     coloured = console.color_system is not None and not console.no_color
     for text in render(waterfall, console.width, match, coloured=coloured):
         console.print(text)
