@@ -114,7 +114,7 @@ def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "of 3 processes" in done.stdout
-    for text in ("POST&#160;/api/tournaments/5/draft/12/", "announce_pick", "draft_pick_shown"):
+    for text in ("POST&#160;/api/tournaments/5/draft/12/", "announce_pick", "draft.pick"):
         assert text in picture.read_text(encoding="utf-8")
 
 
@@ -315,7 +315,8 @@ def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -
     assert _rows(outputs[0]) == _rows(BLOCKS["waterfall"])
     assert "announce_pick" in (newcomer.folder / "c.html").read_text(encoding="utf-8")
     assert "announce_pick" in outputs[2].replace("\n", "")
-    assert "draft_pick_made" not in outputs[4]
+    assert "http://127.0.0.1:" in outputs[4]
+    assert "draft_pick_made" not in outputs[5]
 
 
 def _view(newcomer: Newcomer, command: str) -> str:

@@ -40,6 +40,8 @@ def _run(options: argparse.Namespace) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise DemoError(f"it needs {', '.join(missing)}: pip install 'dtx_telemetry[demo]'")
+    if options.otlp is not None and find_spec("opentelemetry.sdk") is None:
+        raise DemoError("--otlp needs OpenTelemetry: pip install 'dtx_telemetry[otel]'")
     from .brokers import ACCEPTED
     from .run import Options, run
 
