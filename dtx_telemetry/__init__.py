@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .logging import ContextFilter, get_logger
     from .operations import operation
     from .startup import init_telemetry
-    from .websocket import telemetry_consumer
+    from .websocket.decorator import telemetry_consumer
 
 __all__ = [
     "ContextFilter",
@@ -39,7 +39,7 @@ _HOMES = {
     "init_telemetry": "startup",
     "operation": "operations",
     "outgoing_headers": "http.outgoing",
-    "telemetry_consumer": "websocket",
+    "telemetry_consumer": "websocket.decorator",
 }
 
 

@@ -27,7 +27,7 @@ __all__ = ["end", "fail", "leave", "retry", "start"]
 
 _WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
 #: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
-_CODES_OF_TERMINATION = frozenset(number - 256 for number in signal.valid_signals())
+_CODES_OF_TERMINATION = range(1 - 256, signal.NSIG - 256)
 # The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
 # has to be looked up, and nothing can be left behind.
 _ATTRIBUTE = "_dtx_execution"

@@ -1,10 +1,11 @@
-"""Channels consumers: one decorator."""
+"""Channels consumers: the decorator, connections, messages; the channel layer.
+
+Its modules are imported where they are used: a Celery worker sends to channel layers and has no consumers.
+"""
 
 from ..errors import needs_extra
 
 with needs_extra("channels", "channels", what=__name__):
     import channels  # noqa: F401 - said here, once, rather than at the first use
 
-from .decorator import telemetry_consumer
-
-__all__ = ["telemetry_consumer"]
+__all__: list[str] = []
