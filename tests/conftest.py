@@ -14,7 +14,7 @@ import structlog
 
 from dtx_telemetry import config, guard, startup
 from dtx_telemetry.config import Settings
-from dtx_telemetry.context import scopes
+from dtx_telemetry.context import scope
 from dtx_telemetry.logging import configure
 
 from .support.brokers import Broker, filesystem_broker, memory_broker, private_rabbitmq, private_valkey, rabbitmq_answers
@@ -91,7 +91,7 @@ def _database_may_be_used(django_db_blocker: pytest_django.DjangoDbBlocker) -> I
 
 def _forget() -> None:
     structlog.contextvars.clear_contextvars()
-    scopes._current.set(None)
+    scope.current.set(None)
     config.reset()
 
 

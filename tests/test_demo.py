@@ -29,6 +29,7 @@ from dtx_telemetry.demo.story import FIELDS, PUSHED, STAGES
 
 from .support.brokers import RABBITMQ, rabbitmq_answers
 from .support.lines import parse_lines
+from .support.otlp import otlp_collector
 from .support.processes import ROOT, clean_environ
 from .support.waiting import wait_until
 
@@ -301,6 +302,36 @@ def test_a_broker_that_cannot_be_used_is_told(tmp_path, url, said):
     assert "hush" not in demo.text
     assert "Traceback" not in demo.text
     demo.assert_nothing_is_left()
+
+
+def test_the_click_is_printed_as_one_trace(tmp_path):
+    """``--otlp``: request, publish, run and process in one tree, and each line of the click in a span of it."""
+    demo = Demo(tmp_path, "--otlp")
+    done = demo.run()
+    assert done.returncode == 0, demo.text
+
+    heading, *tree = done.stdout[done.stdout.rindex("\ntrace ") + 1 :].splitlines()
+    assert heading.endswith(", 9 lines")
+    spans = [line.split() for line in tree if line.endswith(" ms")]
+    kinds = [(kind, name) for kind, name, *_ in spans if kind != "CLIENT"]
+    route = "/api/tournaments/<int:tournament_id>/draft/<int:draft_id>/"
+    assert spans[0][:3] == ["SERVER", "POST", route]
+    assert kinds[1:] == [("PRODUCER", "apply_async/announce_pick"), ("CONSUMER", "run/announce_pick"), ("CONSUMER", "process")]
+    told = [line.strip() for line in tree if line.strip().startswith("- ")]
+    assert {f"- {part}: {event}" for part, event in PARTS.items()} <= set(told)
+
+
+def test_the_click_is_sent_to_a_collector_that_exists(tmp_path):
+    """``--otlp URL``: all three signals of all three processes."""
+    with otlp_collector(protocols="http") as collector:
+        demo = Demo(tmp_path, "--otlp", f"http://127.0.0.1:{collector.http_port}")
+        assert demo.run().returncode == 0, demo.text
+
+    assert {span.kind for span in collector.spans} >= {"SERVER", "PRODUCER", "CONSUMER"}
+    assert set(PARTS.values()) <= {record.body for record in collector.records}
+    assert {"http.server.request.duration", "dtx.task.duration", "dtx.websocket.messages"} <= {
+        point.name for point in collector.points
+    }
 
 
 @pytest.mark.slow

@@ -1,325 +1,419 @@
-"""The README: every block of code in it runs, and every table says what is so."""
+"""The README: every block of code in it runs or is compared with what ran, and every table says what is so."""
 
+import asyncio
 import configparser
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.request import ProxyHandler, Request, build_opener
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import docutils.nodes
-import docutils.utils
 import pytest
 from docutils.core import publish_doctree
-from websockets.sync.client import connect
 
 from dtx_telemetry import context
-from dtx_telemetry.config import NOISY_LOGGERS, Settings
+from dtx_telemetry.config import NOISY_LOGGERS, Settings, get_settings
 
-from .support.lines import parse_line, with_event
-from .support.processes import ROOT, clean_environ
+from .support.costs import read_tables, summary
+from .support.lines import parse_lines, with_event
+from .support.ports import reserved_port
+from .support.processes import ROOT, clean_environ, run_python
+from .support.waiting import wait_until
 
 PACKAGE = ROOT / "dtx_telemetry"
-DOCUMENT = publish_doctree(
-    (ROOT / "README.rst").read_text(encoding="utf-8"), settings_overrides={"report_level": 2, "halt_level": 2}
-)
+TEXT = (ROOT / "README.rst").read_text(encoding="utf-8")
+DOCUMENT = publish_doctree(TEXT, settings_overrides={"report_level": 2, "halt_level": 2})
 BLOCKS = {
     block["names"][0] if block["names"] else "": block.astext() for block in DOCUMENT.findall(docutils.nodes.literal_block)
 }
-#: The files of the project that the README leaves to the reader.
-OWN = {
-    "mysite/__init__.py": "from .celery import app",
-    "mysite/management/__init__.py": "",
-    "mysite/management/commands/__init__.py": "",
-    "mysite/management/commands/tell.py": """
-from django.core.management.base import BaseCommand
-
-class Command(BaseCommand):
-    def handle(self, **options):
-        self.stdout.write("told")
-""",
-    "mysite/tasks.py": """
-from asgiref.sync import async_to_sync
-from celery import shared_task
-from channels.layers import get_channel_layer
-
-@shared_task
-def announce_pick(hero):
-    async_to_sync(get_channel_layer().group_send)("drafts", {"type": "draft.pick", "hero": hero})
-""",
-    "mysite/urls.py": """
-from django.urls import path
-
-from . import views
-
-urlpatterns = [path("api/tournaments/<int:tournament_id>/pick/", views.pick), path("health/", views.health)]
-""",
-    "mysite/asgi.py": """
-from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
-from django.urls import path
-
-http = get_asgi_application()
-
-from .consumers import DraftConsumer
-
-sockets = URLRouter([path("ws/drafts/", DraftConsumer.as_asgi())])
-application = ProtocolTypeRouter({"http": http, "websocket": sockets})
-""",
-}
-OWN_SETTINGS = """
-import os
-
-SECRET_KEY = "tests only"
-ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "mysite.urls"
-INSTALLED_APPS += ["mysite"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-CELERY_BROKER_URL = os.environ["BROKER"]
-CELERY_TASK_IGNORE_RESULT = True
-"""
-OWN_VIEW = "\n\ndef health(request):\n    return JsonResponse({})\n"
+#: They need Docker or a Loki. What in them is ours is looked at by `test_what_cannot_run_names_what_there_is`.
+CANNOT_RUN = {"otel", "loki"}
+#: Files of the project in which the newcomer's processes write.
+LOGS = ("web.log", "worker.log", "sockets.log")
+#: What a person waits for by ``sleep`` in the block ``run``.
+AWAITED = (
+    "grep -q 'startup complete' web.log && grep -q 'startup complete' sockets.log && grep -q ' ready' worker.log",
+    "grep -q -e ws_connected -e 'connection open' sockets.log",
+    "grep -q -e task_completed -e succeeded worker.log && grep -q '{' browser.log",
+)
 
 
-def test_every_block_has_a_test():
+def test_every_block_has_a_test() -> None:
     """No block of code is in the README that is not run or compared here, and there are no two of one name."""
-    files = {name for name in BLOCKS if name.startswith("mysite/")}
-    assert BLOCKS.keys() - files == {
-        "demo",
-        "tests",
-        "demo-output",
-        "bench",
-        "bench-output",
-        "install",
-        "line",
-        "reading",
-        "calling",
-        "labels",
+    ran = {"demo", "tests", "before", "after", "install", "configuration", "application", "run", "line", "reading", "calling"}
+    ran |= {
+        "operations",
         "signals",
+        "viewer",
+        "waterfall",
+        "handlers",
+        "sentry",
+        "nginx",
+        "jq",
+        "tests-of-applications",
+        "costs",
     }
+    assert BLOCKS.keys() == ran | CANNOT_RUN
     assert len(BLOCKS) == sum(1 for _ in DOCUMENT.findall(docutils.nodes.literal_block))
 
 
-def test_the_changelog_is_well_formed():
+def test_it_is_short() -> None:
+    """A newcomer has joined lines after 150 lines; the rest is for looking up."""
+    lines = TEXT.splitlines()
+    assert len(lines) <= 600
+    assert lines.index("   " + BLOCKS["run"].splitlines()[-1]) < 150
+
+
+def test_what_it_refers_to_is_there() -> None:
+    """The picture, and files of the repository by their names."""
+    (picture,) = {image["uri"] for image in DOCUMENT.findall(docutils.nodes.image) if "://" not in image["uri"]}
+    named = re.findall(r"``((?:tests/)?[\w./]+\.rst)``", TEXT)
+    assert {"CHANGELOG.rst", "tests/benchmarks/README.rst"} <= set(named)
+    for path in (picture, *named, ".ci/run"):
+        assert (ROOT / path).is_file(), path
+
+
+def test_the_changelog_is_well_formed() -> None:
     """Docutils has nothing to say about it, and the version is that of the package."""
     text = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
     publish_doctree(text, settings_overrides={"report_level": 1, "halt_level": 2})
-    assert f"\n{_setup()['metadata']['version']} " in text
+    assert f"\n{_ini('setup.cfg')['metadata']['version']} " in text
 
 
-def _setup():
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    return setup
+def _ini(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / name)
+    return parser
 
 
-# The demo
+# The commands
 
 
-@pytest.fixture(scope="module")
-def demo_output(tmp_path_factory):
-    """What the program in the README's first command prints, in an empty folder."""
+def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
+    """Run in an empty folder, and a picture is made of it where the README's option asks for one."""
     program = BLOCKS["demo"].split(" && ")[2].split()
     assert program.pop(0) == ".venv/bin/python"
+    assert "``python -m dtx_telemetry.demo --svg FILE``" in TEXT
     environ = clean_environ()
     del environ["DJANGO_SETTINGS_MODULE"]
-    folder = tmp_path_factory.mktemp("demo")
+    picture = tmp_path / "click.svg"
+    command = [sys.executable, *program, "--svg", str(picture)]
     done = subprocess.run(
-        [sys.executable, *program],
-        env=environ,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return normalised(done.stdout)
-
-
-def normalised(text):
-    """Return *text* with a word in place of all that differs from run to run."""
-    for pattern, word in (
-        (r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z", "MOMENT"),
-        (r"\d{4}-\d\d-\d\d [\d:]{8}", "SECOND"),
-        (r"\b\d\d:\d\d:\d\d\.\d{6}", "TIME"),
-        (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "UUID"),
-        (r"\bclick-[0-9a-f]{16}\b", "CLICK"),
-        (r"\bdtx-demo-[0-9a-f]{8}\b", "RUN"),
-        (r"\b[0-9a-f]{32}\b", "ID"),
-        (r"(?<=_ms=)[\d.]+", "MS"),
-        (r"(?<=succeeded in )[\d.e-]+", "S"),
-    ):
-        text = re.sub(pattern, word, text)
-    return text
-
-
-def test_the_demos_output_is_what_the_readme_shows(demo_output):
-    """The summary is the same to the letter; each shown line of a process comes, in the shown order."""
-    shown, _, summary = normalised(BLOCKS["demo-output"]).partition("\nrequest.id ")
-    real, _, real_summary = demo_output.partition("\nrequest.id ")
-    assert summary.strip() == real_summary.strip()
-    for process in ("web", "worker", "socket"):
-        wanted = [line for line in shown.splitlines() if line.split(" ")[0] == process]
-        coming = iter(real.splitlines())
-        assert wanted
-        for line in wanted:
-            assert line in coming, f"{line}\nis not, or not there, in\n{real}"
+    assert "of 3 processes" in done.stdout
+    for text in ("POST&#160;/api/tournaments/5/draft/12/", "announce_pick", "draft.pick"):
+        assert text in picture.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["demo", "tests"])
-def test_the_commands_are_one_line_and_install_what_there_is(name):
+def test_the_commands_are_one_line_and_install_what_there_is(name: str) -> None:
     """Each makes its own environment and installs from the clone, with an extra that there is, or from the index."""
     venv, install, program = BLOCKS[name].split(" && ")
     assert "\n" not in BLOCKS[name]
     assert venv == "python3 -m venv .venv"
     wanted = re.fullmatch(r"\.venv/bin/pip install -q (?:'\.\[(\w+)\]'|tox)", install)
     assert wanted
-    assert wanted[1] is None or wanted[1] in _setup()["options.extras_require"]
+    assert wanted[1] is None or wanted[1] in _ini("setup.cfg")["options.extras_require"]
     assert program.startswith(".venv/bin/")
 
 
-def test_the_test_command_runs_tox():
+def test_the_test_command_runs_tox() -> None:
     """Tox is what runs the tests, on every Python that is there."""
-    tox = configparser.ConfigParser()
-    tox.read(ROOT / "tox.ini")
+    tox = _ini("tox.ini")["tox"]
     assert BLOCKS["tests"].endswith("/tox")
-    assert {"oldest", "py312", "newest", "lint", "types"} <= set(re.split(r"[,\s]+", tox["tox"]["env_list"]))
-    assert tox["tox"]["skip_missing_interpreters"] == "true"
+    assert {"oldest", "py312", "newest", "lint", "types"} <= set(re.split(r"[,\s]+", tox["env_list"]))
+    assert tox["skip_missing_interpreters"] == "true"
 
 
-def test_the_benchmarks_command_runs_them():
-    """It is an environment of tox that runs the module."""
-    tox = configparser.ConfigParser()
-    tox.read(ROOT / "tox.ini")
-    name = re.fullmatch(r"\.venv/bin/tox -e (\w+)", BLOCKS["bench"])[1]
-    assert tox[f"testenv:{name}"]["commands"].startswith("python -m tests.benchmarks")
+def test_the_benchmarks_command_runs_them() -> None:
+    """It is an environment of tox that runs the module, and both READMEs name it."""
+    command = ".venv/bin/tox -e bench"
+    assert f"``{command}``" in TEXT
+    assert f"   {command}\n" in (ROOT / "tests/benchmarks/README.rst").read_text(encoding="utf-8")
+    assert _ini("tox.ini")["testenv:bench"]["commands"].startswith("python -m tests.benchmarks")
 
 
-def test_the_benchmarks_tables_are_what_a_run_printed():
+def test_the_benchmarks_tables_are_what_a_run_printed() -> None:
     """Each ratio is near what follows from the costs above it, so no figure was put in by hand."""
     checked = 0
-    for table in BLOCKS["bench-output"].split("\n\n"):
-        title, line, *rows = table.splitlines()
-        assert line == "-" * len(title)
-        costs = {
-            name: float(cost)
-            for name, cost in (re.fullmatch(r"(.+?)  +([\d.]+) us", row).groups() for row in rows if row.endswith(" us"))
-        }
-        assert all(cost > 0 for cost in costs.values())
-        for row in rows[len(costs) :]:
-            label, value = re.fullmatch(r"(.+?)  +(-?[\d.]+)", row).groups()
+    for costs in read_tables().values():
+        for label, value in costs.items():
             name, _, base = label.partition(" to ")
             if name in costs and base in costs:
-                assert float(value) == pytest.approx(costs[name] / costs[base], rel=0.2, abs=0.02)
+                assert value == pytest.approx(costs[name] / costs[base], rel=0.2, abs=0.02)
                 checked += 1
     assert checked > 10
 
 
-def test_the_extras_of_the_install_command_are_there():
-    """They are extras of the package, by their names."""
-    (extras,) = re.fullmatch(r"pip install '\.\[([\w,]+)\]'", BLOCKS["install"]).groups()
-    assert set(extras.split(",")) <= set(_setup()["options.extras_require"])
+def test_the_costs_are_those_of_the_tables() -> None:
+    """``python -m tests.support.costs`` prints them anew."""
+    assert [line.rstrip() for line in BLOCKS["costs"].splitlines()] == summary(read_tables()).strip("\n").splitlines()
 
 
-# The project that the snippets make
+# The newcomer's project
+
+
+def _files() -> dict[str, str]:
+    """Return the project's files by their paths: each begins with a comment that is its path."""
+    code = "\n\n".join((BLOCKS["configuration"], BLOCKS["application"]))
+    _, *parts = re.split(r"^# (mysite/\w+\.py)$\n", code, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _write_files(folder: Path, **replaced: str) -> None:
+    files = _files()
+    assert len(files) == 5
+    for path, code in files.items():
+        assert f"``{path}``" in TEXT
+        for old, new in replaced.items():
+            code = code.replace(old, new)
+        (folder / path).write_text(code, encoding="utf-8")
+
+
+def _without_details(text: str) -> str:
+    """Return *text* with a word in place of all that differs from run to run."""
+    for pattern, word in (
+        (r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z", "MOMENT"),
+        (r"\d{4}-\d\d-\d\d [\d:,.]{8,12}", "SECOND"),
+        (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "UUID"),
+        (r"\b[0-9a-f]{32}\b", "ID"),
+        (r"(?<=_ms=)[\d.]+", "MS"),
+        (r'(?<=_ms":)[\d.]+', "MS"),
+        (r"(?<=succeeded in )[\d.e-]+", "S"),
+        (r"127\.0\.0\.1:\d+", "ADDRESS"),
+        (r"ForkPoolWorker-\d+", "CHILD"),
+    ):
+        text = re.sub(pattern, word, text)
+    return text
+
+
+class Newcomer:
+    """Who follows the README in a folder: its blocks, with free ports, and waiting for what is to come in place of a time.
+
+    Attributes:
+        folder: where it ends up, the project's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ports = {port: str(reserved_port()) for port in ("6390", "8000", "8001")}
+
+    def write(self) -> None:
+        """Write the project's files."""
+        _write_files(self.folder, **{"6390": self._ports["6390"]})
+
+    def click(self, **environ: str) -> str:
+        """Run the block ``run`` and return what its last ``grep`` shows."""
+        script = BLOCKS["run"]
+        for port, free in self._ports.items():
+            assert port in script
+            script = script.replace(port, free)
+        pieces = re.split(r"sleep \d+;", script)
+        assert len(pieces) == len(AWAITED) + 1
+        waiting = [f"until {condition}; do sleep 0.1; done;" for condition in AWAITED]
+        script = "".join(part for pair in zip(pieces, [*waiting, ""], strict=True) for part in pair)
+        return self.shell(script, **environ).partition("}\n")[2]
+
+    def shell(self, script: str, **environ: str) -> str:
+        """Run *script* in the folder by bash and return its stdout; whatever it started is over then."""
+        given = {name: value for name, value in clean_environ().items() if name != "DJANGO_SETTINGS_MODULE"}
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env={**given, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, errors = process.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self._logs()) from None
+        finally:
+            _kill_group(process.pid)
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, output + errors + self._logs()
+        return output
+
+    def _logs(self) -> str:
+        return "".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    wait_until(lambda: not _is_there(group), what="the end of the project's processes")
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """The folder of a project made of the README's snippets, and of what those leave to the reader."""
-    folder = tmp_path_factory.mktemp("project")
-    files = dict(OWN)
-    for name, code in BLOCKS.items():
-        path = name.partition(":")[0]
-        if path.startswith("mysite/"):
-            files[path] = f"{files.get(path, '')}{code}\n"
-    files["mysite/settings.py"] += OWN_SETTINGS
-    files["mysite/views.py"] += OWN_VIEW
-    for path, code in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(code, encoding="utf-8")
-    return folder
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    """A newcomer with the project's files, in this environment in place of one of their own."""
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "mysite").mkdir()
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    newcomer = Newcomer(folder)
+    newcomer.write()
+    return newcomer
 
 
-@pytest.fixture
-def site(project, processes, valkey_url, monkeypatch):
-    """Start programs of that project."""
-    settings = project / "mysite" / "settings.py"
-    shown = "redis://127.0.0.1:6379/0"
-    code = settings.read_text(encoding="utf-8")
-    assert shown in code
-    settings.write_text(code.replace(shown, valkey_url), encoding="utf-8")
-    processes.environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings", "BROKER": valkey_url, "COLUMNS": "80"}
-    processes.environ["PYTHONPATH"] = os.pathsep.join([str(project), str(ROOT)])
-    yield processes
-    settings.write_text(code, encoding="utf-8")
+@pytest.fixture(scope="module")
+def clicked(newcomer: Newcomer) -> str:
+    """What the block ``run`` shows in the end; its logs are in the newcomer's folder."""
+    return newcomer.click()
 
 
-def test_the_four_snippets_join_a_click(site):
-    """View, task and consumer of the README's project log one id, the labels of its table, and the events of its tables."""
-    web = site.uvicorn(app="mysite.asgi:application")
-    worker = site.worker(app="mysite")
-    port = web.wait_for_port()
-    with connect(f"ws://127.0.0.1:{port}/ws/drafts/", proxy=None) as watching:
-        web.wait_for_event("ws_connected")
-        _open(f"http://127.0.0.1:{port}/api/tournaments/5/pick/", {"X-Request-ID": "readme-1"})
-        assert json.loads(watching.recv(timeout=30)) == {"hero": "Invoker"}
-    web.wait_for_event("ws_disconnected")
-    wanted = {"request.id": "readme-1", "labels": ["tournament"], "tournament.id": 5}
-    task = worker.wait_for_event("task_completed")
-    for line in (web.wait_for_event("draft_pick_made"), task, web.wait_for_event("draft_pick_shown")):
-        assert wanted.items() <= line.items()
-    _open(f"http://127.0.0.1:{port}/health/", {"X-Request-ID": "readme-2"})
-    web.stop()
-    assert not with_event(web.lines, "request_completed", request_id="readme-2")
+@pytest.mark.xdist_group("readme")
+def test_the_lines_that_are_joined_are_those_that_the_readme_shows(clicked: str) -> None:
+    """The first of them to the letter, ids and times aside; all of them with one id."""
+    first, *others = clicked.splitlines()
+    assert _without_details(first) == _without_details(BLOCKS["line"])
+    shown = [line.split()[4] for line in BLOCKS["after"].splitlines()[1:]]
+    assert [line["event"] for line in parse_lines(clicked)] == shown
+    assert {line["request.id"] for line in parse_lines(clicked)} == {"click-1"}
+    assert len(others) > 4
 
 
-def _open(url, headers):
-    with build_opener(ProxyHandler({})).open(Request(url, headers=headers), timeout=30) as response:
-        assert response.headers["X-Request-ID"] == headers["X-Request-ID"]
+@pytest.mark.xdist_group("readme")
+def test_before_and_after_are_what_the_project_logs(newcomer: Newcomer, clicked: str) -> None:
+    """With telemetry off, and on in pretty format; the logs of the joined lines are kept."""
+    for name, environ in (("before", {"TELEMETRY_ENABLED": "false"}), ("after", {"LOG_FORMAT": "pretty"})):
+        command, *shown = BLOCKS[name].splitlines()
+        kept = {log: (newcomer.folder / log).read_bytes() for log in LOGS}
+        newcomer.click(**environ)
+        output = newcomer.shell(command.removeprefix("$ "))
+        for log, content in kept.items():
+            (newcomer.folder / log).write_bytes(content)
+        assert _without_details(output).splitlines() == [_without_details(line) for line in shown]
 
 
-@pytest.mark.parametrize(("log_format", "number"), [("json", 0), ("pretty", 1)])
-def test_the_line_of_the_log_call_is_what_the_readme_shows(site, log_format, number):
-    """To the letter, time and id aside, in both formats."""
-    shown = BLOCKS["line"].splitlines()[number]
-    url = "/api/tournaments/5/pick/"
-    client = f"from django.test import Client; import django; django.setup(); Client().get('{url}')"
-    process = site.python("-c", client, env={"LOG_FORMAT": log_format, "BROKER": "memory://"})
-    assert process.wait() == 0, process.text
-    lines = [json.dumps(line, separators=(",", ":")) for line in process.lines] if log_format == "json" else process.other
-    assert normalised(shown) in [normalised(line) for line in lines], process.text
+@pytest.mark.xdist_group("readme")
+def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -> None:
+    """Each runs as it stands there; the waterfall has the rows that the README shows."""
+    commands = [line.split("  #")[0] for line in BLOCKS["viewer"].splitlines()]
+    outputs = [_view(newcomer, command) for command in commands]
+    assert _rows(outputs[0]) == _rows(BLOCKS["waterfall"])
+    assert "announce_pick" in (newcomer.folder / "c.html").read_text(encoding="utf-8")
+    assert "announce_pick" in outputs[2].replace("\n", "")
+    assert "draft_pick_made" not in outputs[4]
 
 
-def test_a_command_that_is_a_server_has_no_scope(site):
-    """The one with ``telemetry = False`` logs nothing of its own, another one its end, to stderr."""
-    server = site.python("-m", "django", "listen")
-    other = site.python("-m", "django", "tell")
-    assert (server.wait(), other.wait()) == (0, 0), server.text + other.text
-    assert "listening" in server.other
-    assert "command_" not in server.text
-    assert other.other == ["told"]
-    events = [parse_line(line) for line in other.errors]
-    assert [(line["event"], line["level"]) for line in events] == [("command_completed", "info")]
+def _view(newcomer: Newcomer, command: str) -> str:
+    command = command.replace("kubectl logs -f deploy/web", "cat web.log")
+    program = f"{sys.executable} -m dtx_telemetry"
+    wanted = command.replace("dtx-telemetry", program)
+    if " page " in command:  # which goes on until it is stopped
+        wanted = f"{wanted} >page.txt 2>&1 & until grep -q 'http://' page.txt; do sleep 0.1; done; kill $!; cat page.txt"
+    elif " errors " in command or " pretty " in command:  # there are none, and the code says so
+        wanted = f"{wanted} || test $? = 1"
+    return newcomer.shell(wanted, COLUMNS="100")
 
 
-# The other snippets, run here
+def _rows(waterfall: str) -> list[str]:
+    """Return the names of the rows: everything before the bars."""
+    rows = waterfall.splitlines()[3:]
+    return [re.split(r" {2,}| [─╺━╸╶]", row.strip("└ │"))[0] for row in rows if row.strip("╷ ")][1:]
 
 
-def run_block(name):
+@pytest.mark.xdist_group("readme")
+def test_jq_finds_the_click(newcomer: Newcomer, clicked: str) -> None:
+    """The same lines as ``grep``, from all files."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    found = newcomer.shell(BLOCKS["jq"])
+    assert sorted(map(json.dumps, parse_lines(found))) == sorted(map(json.dumps, parse_lines(clicked)))
+
+
+def test_an_applications_test_sees_what_was_logged(valkey_url: str, tmp_path: Path) -> None:
+    """The README's test passes in its project, with the plugin."""
+    (tmp_path / "mysite").mkdir()
+    _write_files(tmp_path, **{"redis://127.0.0.1:6390/0": valkey_url})
+    (tmp_path / "test_it.py").write_text(BLOCKS["tests-of-applications"], encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntelemetry_check_leaks = true\n", encoding="utf-8")
+    environ = clean_environ(DJANGO_SETTINGS_MODULE="mysite.settings", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    plugins = ("-p", "pytest_django.plugin", "-p", "dtx_telemetry.pytest_plugin", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(tmp_path)]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_newcomer_gets_one_id_over_three_processes(tmp_path: Path) -> None:
+    """From an empty folder, by what the README says alone, in an environment of its own."""
+    newcomer = Newcomer(tmp_path)
+    source = tmp_path / "clone"
+    source.mkdir()
+    for name in ("setup.py", "setup.cfg", "README.rst", "LICENSE", "dtx_telemetry"):
+        _copy(ROOT / name, source / name)
+    assert "'/path/to/clone[celery,channels]'" in BLOCKS["install"]
+    _install(newcomer, BLOCKS["install"].replace("/path/to/clone", str(source)))
+    newcomer.folder /= "shop"
+    newcomer.write()
+    lines = parse_lines(newcomer.click(PYTHONPATH=""))
+    assert {line["request.id"] for line in lines} == {"click-1"}
+    for event in ("draft_pick_made", "task_completed", "draft_pick_shown"):
+        assert len(with_event(lines, event)) == 1
+    for log in LOGS:
+        assert "click-1" in (newcomer.folder / log).read_text()
+
+
+def _install(newcomer: Newcomer, script: str) -> None:
+    script = script.replace("python3 -m venv", f"{sys.executable} -m venv")
+    environ = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
+    subprocess.run(
+        ["bash", "-euc", script],
+        cwd=newcomer.folder,
+        env={**clean_environ(), **environ, "PYTHONPATH": ""},
+        check=True,
+        timeout=600,
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+# The other snippets
+
+
+def run_block(name: str) -> dict[str, Any]:
     """Run a snippet and return its names."""
-    names = {"__name__": "readme"}
+    names: dict[str, Any] = {"__name__": "readme"}
     exec(compile(BLOCKS[name], f"README.rst: {name}", "exec"), names)
     return names
 
 
-def test_reading_and_carrying_the_id(log_output):
+def test_reading_and_carrying_the_id(log_output: Any) -> None:
     """The id is read, bound fields are on the block's line alone, and the pool's thread has the id."""
     serve = run_block("reading")["serve"]
     scope = context.enter_root({"request.id": "readme-3"})
@@ -332,50 +426,124 @@ def test_reading_and_carrying_the_id(log_output):
     assert "phase" not in worked
 
 
-def test_outgoing_calls_bear_the_id(monkeypatch):
-    """Each of the three libraries sends the header."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    received = []
+@pytest.fixture
+def service() -> Iterator[tuple[str, list[str | None]]]:
+    """Another service: its address, and the ids that it was asked with."""
+    received: list[str | None] = []
 
     class Service(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             received.append(self.headers["X-Request-ID"])
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    call = run_block("calling")["call"]
     with HTTPServer(("127.0.0.1", 0), Service) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        scope = context.enter_root({"request.id": "readme-4"})
-        try:
-            call(f"http://127.0.0.1:{server.server_port}/")
-        finally:
-            context.leave(scope)
-            server.shutdown()
-            thread.join()
-    assert received == ["readme-4"] * 3
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
+        thread.join()
 
 
-def test_labels():
-    """The snippet asserts it itself."""
-    run_block("labels")
+def test_outgoing_calls_bear_the_id(monkeypatch: pytest.MonkeyPatch, service: tuple[str, list[str | None]]) -> None:
+    """The header is sent; what the snippet says about labels it asserts itself."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    url, received = service
+    call: Callable[[str], None] = run_block("calling")["call"]
+    scope = context.enter_root({"request.id": "readme-4"})
+    try:
+        call(url)
+    finally:
+        context.leave(scope)
+    assert received == ["readme-4"]
 
 
-def test_signals_change_what_travels():
+def test_operations_end_with_their_own_events(log_output: Any) -> None:
+    """A bot's turn, a record with its producer's id, a scheduler's job."""
+    names = run_block("operations")
+    message = SimpleNamespace(channel=SimpleNamespace(id=7), content="pick")
+    asyncio.run(names["on_message"](message))
+    names["consume"]([SimpleNamespace(headers={"X-Request-ID": "readme-5"}, offset=3)])
+    names["nightly"]()
+    ends = log_output.events("operation_completed")
+    assert [end["operation.name"] for end in ends] == ["discord.message", "orders.record", "nightly"]
+    assert ends[0]["channel"] == 7
+    assert log_output.one("order_read")["request.id"] == ends[1]["request.id"] == "readme-5"
+    assert len({end["request.id"] for end in ends}) == 3
+    assert log_output.one("cleaned_up")["request.id"] == ends[2]["request.id"]
+
+
+def test_signals_change_what_travels() -> None:
     """What the first receiver takes out does not go along, and what the second puts in is bound."""
     names = run_block("signals")
-    for signal, receiver, found, wanted in (
+    for sent, receiver, found, wanted in (
         ("context_publishing", "leave_out", {"draft_notes": "secret", "kept": 1}, {"kept": 1}),
         ("context_restored", "add_region", {"kept": 1}, {"kept": 1, "region": "eu"}),
     ):
         changed = dict(found)
-        names[signal].send(None, context=changed)
-        names[signal].disconnect(names[receiver])
+        names[sent].send(None, context=changed)
+        names[sent].disconnect(names[receiver])
         assert changed == wanted
+
+
+def test_a_file_handler_has_the_id(tmp_path: Path) -> None:
+    """In a scope that of the scope, outside a dash."""
+    log = tmp_path / "app.log"
+    code = BLOCKS["handlers"].replace("app.log", str(log))
+    run_python(f"""{code}
+import logging
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["dtx_telemetry"], LOGGING=LOGGING)
+django.setup()
+from dtx_telemetry import get_logger, operation
+with operation("turn", "readme-6"):
+    get_logger("app").info("inside")
+logging.getLogger("app").warning("outside")
+""")
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert "INFO [readme-6] inside" in lines
+    assert "WARNING [-] outside" in lines
+
+
+def test_sentrys_events_have_the_id() -> None:
+    """The real SDK, with a transport that keeps what it would send."""
+    output = run_python(f"""
+import functools
+import logging
+import sentry_sdk
+from sentry_sdk.transport import Transport
+
+class Kept(Transport):
+    def capture_envelope(self, envelope):
+        print(envelope.get_event()["tags"]["request.id"])
+
+sentry_sdk.init = functools.partial(sentry_sdk.init, transport=Kept)
+{BLOCKS["sentry"]}
+from dtx_telemetry import init_telemetry, operation
+init_telemetry()
+with operation("turn", "readme-7"):
+    logging.getLogger("app").error("no mana")
+""")
+    assert "readme-7" in output.splitlines()
+
+
+def test_nginx_sets_the_header_that_is_read() -> None:
+    """The setting's default, to a variable that nginx has had since 1.11 and whose form we accept: 32 hex digits."""
+    header = re.fullmatch(r"proxy_set_header ([\w-]+) \$request_id;", BLOCKS["nginx"])
+    assert header is not None
+    assert header[1] == get_settings().request_id_header
+    assert context.valid_request_id("0123456789abcdef" * 2)
+
+
+def test_what_cannot_run_names_what_there_is() -> None:
+    """The project, the switch, and the field."""
+    assert "uvicorn mysite.asgi:application" in BLOCKS["otel"]
+    assert f"{Settings.__dataclass_fields__['otel_enabled'].metadata['env']}=true" in BLOCKS["otel"]
+    assert '[\\"request.id\\"]' in BLOCKS["loki"]
 
 
 # The tables
@@ -408,7 +576,8 @@ def _equal(name, default, parse, given):
     if name == "resources_without_id":
         return given == ", ".join(default)
     if name == "quiet_loggers":
-        return default == NOISY_LOGGERS
+        told = set(re.findall(r"\w+", given.partition("such as ")[2])) - {"and"}
+        return default == NOISY_LOGGERS and bool(told) and told <= set(default)
     if name == "log_levels":
         return (given, dict(default)) == ("none", {})
     if default is None:

@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from dtx_telemetry import bind_fields, config, get_logger, startup
+from dtx_telemetry.logging.targets import StreamTarget
 from dtx_telemetry.tracing.complaints import Complaints
 
 from .conftest import LogOutput
@@ -174,15 +175,25 @@ def test_no_logs_are_exported_where_nobody_wants_them(monkeypatch: pytest.Monkey
         assert traced.flushed().records == []
 
 
-def test_lost_lines_are_counted(traced: Traced, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_lost_lines_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """``dtx.log.lines_lost``, once output works again."""
-    from dtx_telemetry.logging.taps import TAPS
+    write, is_full = StreamTarget.write, [True]
 
-    assert TAPS.count_lost is not None
-    TAPS.count_lost(3)
+    def write_unless_full(target: StreamTarget, data: bytes, nested: bool) -> None:
+        if is_full[0]:
+            raise OSError("no space left on device")
+        write(target, data, nested)
 
-    (point,) = [point for point in traced.flushed().points if point.name == "dtx.log.lines_lost"]
+    monkeypatch.setattr(StreamTarget, "write", write_unless_full)
+    with opentelemetry_on(monkeypatch, LOG_STREAM="stdout") as traced:
+        for _ in range(3):
+            log.info("lost")
+        is_full[0] = False
+        log.info("printed")
+        (point,) = [point for point in traced.flushed().points if point.name == "dtx.log.lines_lost"]
+
     assert point.value == 3
+    assert "log_lines_lost" in capsys.readouterr().out
 
 
 class TestAnApplicationsOwnSetUp:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from dtx_telemetry import config, get_logger, startup
+from dtx_telemetry import config, get_logger, operation, startup
 from dtx_telemetry.config import ImproperlyConfigured
 from dtx_telemetry.tracing import TRACING
 from dtx_telemetry.tracing.instrumentations import InsideSpansOnly
@@ -334,3 +334,25 @@ class TestPerProcess:
 def test_the_route_of_a_handshake(path: str, matched: Any, route: str | None) -> None:
     """As far as Channels' router tells it."""
     assert route_of(path, matched) == route
+
+
+class TestOperations:
+    def test_an_operation_is_a_trace_of_its_own(self, traced: Traced, log_output: LogOutput) -> None:
+        """Also inside a span, with its closing event in it."""
+        with trace.get_tracer("application").start_as_current_span("around") as around, operation("nightly", **{"user.id": 5}):
+            assert trace.get_current_span() is not around
+        assert trace.get_current_span() is trace.INVALID_SPAN
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        span = spans["operation nightly"]
+        assert (span.kind, span.parent_id, span.status) == ("INTERNAL", "", "UNSET")
+        assert (span.attributes["operation.name"], span.attributes["user.id"]) == ("nightly", 5)
+        assert log_output.one("operation_completed")["span_id"] == span.span_id
+
+    def test_that_fails_is_an_error(self, traced: Traced) -> None:
+        """With the exception."""
+        with pytest.raises(RuntimeError), operation("nightly"):
+            raise RuntimeError("no mana")
+
+        (span,) = [span for span in traced.flushed().spans if span.name == "operation nightly"]
+        assert (span.status, len(span.events)) == ("ERROR", 1)

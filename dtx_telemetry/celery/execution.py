@@ -111,7 +111,8 @@ def end(task: AnyTask, task_id: str | None = None, state: str | None = None, ret
     try:
         _close(execution.scope, task, state, retval, escaping)
     finally:
-        release(execution.scope)  # where no event came about
+        if execution.scope.waiting:  # no event came about
+            release(execution.scope)
     if execution.scope.span is not None:  # where nobody here says how it ended
         end_span(execution.scope, task, "killed", error=escaping)
 

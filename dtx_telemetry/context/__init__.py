@@ -6,21 +6,11 @@ It knows nothing of Django, Celery or Channels.
 from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out
 from .companion import Companion
+from .outgoing import outgoing_fields
+from .reading import bound, get_request_id
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
-from .scopes import (
-    Outside,
-    Scope,
-    bind_fields,
-    bound,
-    current_scope,
-    enter,
-    enter_root,
-    get_request_id,
-    leave,
-    milliseconds,
-    outgoing_fields,
-    outside_scopes,
-)
+from .scope import Outside, Scope, current_scope, milliseconds
+from .scopes import bind_fields, enter, enter_root, leave, outside_scopes
 from .senders import enter_senders, unpack_message_context
 from .threads import carry_context
 from .users import user_id

@@ -6,8 +6,10 @@ from typing import Any
 
 from .binding import OWN_KEYS
 from .carrying import Parcel, carry_in
+from .reading import bound
 from .request_ids import new_request_id
-from .scopes import Scope, bound, current_scope, enter
+from .scope import Scope, current_scope
+from .scopes import enter
 
 __all__ = ["enter_senders", "unpack_message_context"]
 

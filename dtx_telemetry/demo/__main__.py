@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -43,10 +44,13 @@ def _run(options: argparse.Namespace) -> int:
     from .brokers import ACCEPTED
     from .run import Options, run
 
+    if options.otlp is not None and find_spec("opentelemetry.sdk") is None:
+        raise DemoError("--otlp needs OpenTelemetry: pip install 'dtx_telemetry[otel]'")
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    return run(Options(raw=options.format == "json", broker=options.broker, serve=options.serve, picture=options.svg))
+    raw = options.format == "json"
+    return run(Options(raw=raw, broker=options.broker, serve=options.serve, otlp=options.otlp, picture=options.svg))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
     parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
-    parser.add_argument("--svg", metavar="FILE", help="write a picture of the click's waterfall")
     parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
+    otlp = "send traces, metrics and logs to a collector at URL; without one, print the click as a trace"
+    parser.add_argument("--otlp", metavar="URL", nargs="?", const="", help=otlp)
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="write a picture of what the click did, too")
     return parser
 
 

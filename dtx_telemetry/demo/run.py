@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..viewer.show.picture import draw
 from ..viewer.show.waterfall import show_waterfall
-from . import brokers, summary
+from . import brokers, otlp, picture, summary
 from .browser import Browser
-from .errors import DemoError, Stopped
+from .errors import Stopped
 from .guardian import Guardian
 from .lines import Lines
 from .printing import PrettyPrinter, RawPrinter
@@ -40,13 +39,15 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
-        picture: where to write a picture of the waterfall, as SVG.
+        otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
+        picture: where to write a picture of the click to, ``None`` for nowhere.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
-    picture: str | None = None
+    otlp: str | None = None
+    picture: Path | None = None
 
 
 @dataclass
@@ -59,6 +60,7 @@ class _Run:
     processes: Processes
     folder: Path
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    more: dict[str, str] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: f"click-{secrets.token_hex(8)}")
     deadline: float = field(default_factory=lambda: time.monotonic() + _DEADLINE)
 
@@ -83,13 +85,17 @@ def run(options: Options) -> int:
         if options.broker is not None:
             stack.enter_context(brokers.borrowed(options.broker, name))
         processes = stack.enter_context(Processes(guardian.group, lines.take))
-        this = _Run(name, options, lines, processes, guardian.folder)
+        receiver = stack.enter_context(otlp.Receiver()) if options.otlp == "" else None
+        this = _Run(name, options, lines, processes, guardian.folder, more=_collector(options, receiver))
         ports = _start(this, options.broker)
         pushed = _click(this, ports)
         if not options.serve:
             lines.shown = False
             processes.stop()
         _sum_up(this, pushed)
+        if receiver is not None:
+            traced = [(line.process, line.fields) for line in lines.events]
+            this.say(f"\n{otlp.tree(this.request_id, receiver.spans, traced)}")
         if options.serve:
             this.say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
             _serve(this)
@@ -103,10 +109,13 @@ def _sum_up(this: _Run, pushed: Any) -> None:
     show_waterfall(waterfall, stderr=this.options.raw)
     this.say(f"\n{summary.verdict(this.request_id, this.lines.events, pushed)}")
     if this.options.picture is not None:
-        try:
-            Path(this.options.picture).write_text(draw(waterfall), encoding="utf-8")
-        except OSError as error:
-            raise DemoError(f"{this.options.picture}: {error.strerror}") from error
+        picture.write(waterfall, this.options.picture)
+
+
+def _collector(options: Options, receiver: "otlp.Receiver | None") -> dict[str, str]:
+    """Return the environment by which the processes send to a collector, empty where they do not."""
+    url = receiver.url if receiver is not None else options.otlp
+    return otlp.environ(url) if url else {}
 
 
 def _start(this: _Run, broker: str | None) -> tuple[int, int]:
@@ -148,7 +157,7 @@ def _environ(this: _Run, socket_port: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(this.folder),  # billiard leaves a folder there if it is killed
     }
-    return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | own
+    return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | own | this.more
 
 
 def _says_ready(fields: dict[str, Any]) -> bool:

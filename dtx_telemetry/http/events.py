@@ -73,10 +73,10 @@ class RequestEvents:
             elif settings.exclude_paths and (status is None or status < 500) and settings.excludes(self._path):
                 return
             elif status is None:
-                self._log_closing(logging.WARNING, "request_cancelled", self._fields(None))
+                log_closing_event(self._log, self.scope, logging.WARNING, "request_cancelled", self._fields(None))
             else:
                 level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
-                self._log_closing(level, "request_completed", self._fields(status))
+                log_closing_event(self._log, self.scope, level, "request_completed", self._fields(status))
         except Exception as failure:
             report("the closing event", failure)
         finally:
@@ -85,12 +85,9 @@ class RequestEvents:
         if self.span is not None:
             self.span.finish(status if error is None else status or 500, self._route, error)
 
-    def _log_closing(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        log_closing_event(self._log, self.scope, level, event, fields)
-
     def _end_failed(self, error: BaseException, status: int) -> None:
         fields = {**self._fields(status), "error": error_text(error), "exc_info": error}
-        self._log_closing(logging.ERROR, "request_failed", fields)
+        log_closing_event(self._log, self.scope, logging.ERROR, "request_failed", fields)
         self.scope.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
 
     def _fields(self, status: int | None) -> dict[str, Any]:

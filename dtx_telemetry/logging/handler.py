@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import error_text, is_interruption
 from .lines import NO_FIELDS, LineBuilder, bare_line
 from .records import exception_of
-from .said_once import Rule, note_printed, print_unless_said, rule_for
+from .said_once import WATCH, Rule, print_unless_said, rule_for
 from .sinks import Sink
 from .taps import TAPS
 from .tracebacks import give_back_traceback
@@ -68,7 +68,8 @@ class TelemetryHandler(logging.Handler):
             if TAPS.export is not None:
                 TAPS.export(record.created, line, record.levelno, exception_of(record))
             prepared = self._prepare(line)
-            note_printed(record.name)
+            if record.name == WATCH.logger:
+                WATCH.printed = True
         except Exception as error:
             prepared = self._prepare_failed(record.msg, line, error)
             if (failure := exception_of(record)) is not None:
@@ -83,7 +84,8 @@ class TelemetryHandler(logging.Handler):
             if TAPS.export is not None:
                 TAPS.export(created, line, 0, None)
             prepared = self._prepare(line)
-            note_printed(name)
+            if name == WATCH.logger:
+                WATCH.printed = True
         except Exception as error:
             prepared = self._prepare_failed(event, line, error)
         self._take(prepared)

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..context import bound
 from ..errors import error_text, is_interruption
-from ..rendering.readers import ask
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
+from ..rendering.values import ask
 from .records import OWN_NAMES, exception_of, fields_of, rename_own
 from .tracebacks import format_traceback, take_traceback
 
@@ -109,7 +109,7 @@ class LineBuilder:
             taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
             line = _add(taken, context)
         if _span_sources and _span_sources[0][0] in sys.modules and (span := _span_sources[0][1]()):
-            line = _add(line, span)
+            line = {**span, **line} if span.keys() & line.keys() else {**line, **span}
         if not self._safe.issuperset(line):
             self._redact(line)
         return line

@@ -20,12 +20,12 @@ from .records import exception_of
 from .tracebacks import note_closing, reported_ids
 
 __all__ = [
+    "WATCH",
     "Rule",
     "Subject",
     "about_scope",
     "lines_of",
     "log_closing_event",
-    "note_printed",
     "note_request",
     "print_unless_said",
     "release",
@@ -57,13 +57,13 @@ rule_for = _rules.get
 
 
 class _Watch(threading.local):
-    """The logger of the closing event that this thread is logging, and whether the event was printed."""
+    """The logger of the closing event that this thread is logging, and whether the handler printed an event of it since."""
 
     logger: str | None = None
     printed = False
 
 
-_watch = _Watch()
+WATCH = _Watch()
 
 
 def lines_of(logger: str) -> Callable[[Rule], Rule]:
@@ -112,22 +112,16 @@ def log_closing_event(log: Any, scope: Scope, level: int, event: str, fields: di
         fields: its fields; ``exc_info`` is an exception or missing.
     """
     error = fields.get("exc_info")
-    before, _watch.logger, _watch.printed = _watch.logger, log.name, False
+    before, WATCH.logger, WATCH.printed = WATCH.logger, log.name, False
     try:
         log.emit(level, event, fields)
-        scope.told = _watch.printed
+        scope.told = WATCH.printed
     finally:
-        _watch.logger = before
+        WATCH.logger = before
         if scope.waiting:
             release(scope)
     if scope.told and isinstance(error, BaseException):
         note_closing(error, scope.own)
-
-
-def note_printed(logger: str) -> None:
-    """Note that an event of *logger* stands on our output."""
-    if logger == _watch.logger:
-        _watch.printed = True
 
 
 def release(scope: Scope) -> None:

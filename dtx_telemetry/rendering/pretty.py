@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .escape import printable
+from .quoting import key_text, value_text
 from .sanitizer import Sanitizer
 from .styles import BOLD, CYAN, DIM, LEVELS, MAGENTA, NAME, Paint, leave, paint
 from .terminal import lay_out
-from .values import key_text, value_text
 
 __all__ = ["PrettyRenderer", "local_time"]
 

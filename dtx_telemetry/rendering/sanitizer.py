@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ..errors import is_interruption
-from .readers import key_text, reader, unprintable
 from .secrets import REDACTED, Secrets
+from .values import key_text, reader, unprintable
 
 __all__ = ["ATOMS", "Sanitizer"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .escape import printable
+from .quoting import key_text, value_text
 from .styles import BOLD, CYAN, DIM, LEVELS, RED, Paint, colour_of
-from .values import key_text, value_text
 
 __all__ = ["CUT", "lay_out"]
 

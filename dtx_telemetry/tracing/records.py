@@ -26,6 +26,7 @@ _SEVERITIES = {
 }
 #: What a record has fields of its own for, and what is told by the semantic conventions' attributes.
 _NO_ATTRIBUTES = frozenset({"timestamp", "level", "logger", "event", "trace_id", "span_id", "exception"})
+_NUMBERS = frozenset({int, float, bool, type(None)})
 # In the midst of exporting a record: what is logged then would come back here for ever.
 _exporting: ContextVar[bool] = ContextVar("dtx_telemetry_exporting", default=False)
 
@@ -68,7 +69,7 @@ class RecordExport:
 
     def _emit(self, logger: Logger, created: float, line: Mapping[Any, Any], level: int, error: BaseException | None) -> None:
         number, text = _SEVERITIES.get(line["level"]) or _severity(level, str(line["level"]))
-        attributes = self._sanitizer.line({key: line[key] for key in line if key not in _NO_ATTRIBUTES})
+        attributes = self._attributes(line)
         if error is not None:
             attributes |= self._failures.attributes(error, line.get("exception"))
         elif "exception" in line:
@@ -80,6 +81,20 @@ class RecordExport:
             body=self._sanitizer.text(line["event"]),
             attributes=attributes,
         )
+
+    def _attributes(self, line: Mapping[Any, Any]) -> dict[str, Any]:
+        """Return the line's fields as plain data. Most are short texts and numbers, which need no walk."""
+        attributes, rest = {}, {}
+        for key, value in line.items():
+            if key in _NO_ATTRIBUTES:
+                continue
+            kind = type(value)
+            is_short = kind is str and len(value) < 256 and value.isascii() and "=" not in value and "@" not in value
+            if type(key) is str and (is_short or kind in _NUMBERS):
+                attributes[key] = value
+            else:
+                rest[key] = value
+        return {**attributes, **self._sanitizer.line(rest)} if rest else attributes
 
 
 def _severity(level: int, name: str) -> tuple[SeverityNumber, str]:

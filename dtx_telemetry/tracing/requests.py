@@ -156,8 +156,7 @@ class RequestSpan(ScopeSpan):
         seconds = time.perf_counter() - self._started
         outcome = _outcome(status, route, error)
         if self.span.is_recording():
-            for key, value in outcome.items():
-                self.span.set_attribute(key, value)
+            self.span.set_attributes(outcome)
             if route is not None:
                 self.span.update_name(f"{self._attributes[HTTP_REQUEST_METHOD]} {route}".replace("_OTHER", "HTTP"))
             if status is not None and status >= 500 and error is None:

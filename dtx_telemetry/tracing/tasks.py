@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.celery import CeleryInstrumentor, celery_getter
-from opentelemetry.instrumentation.celery.utils import set_attributes_from_context
+from opentelemetry.instrumentation.celery.utils import CELERY_CONTEXT_ATTRIBUTES, set_attributes_from_context
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_MESSAGE_ID
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -35,6 +35,8 @@ __all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]
 _publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_publishing", default=None)
 
 
+#: Options that may be objects of kombu's.
+_NAMED = frozenset({"exchange", "queue"})
 #: Celery's names of what we call an outcome; a task that the worker ended has none.
 _STATES = {
     "completed": "SUCCESS",
@@ -201,5 +203,8 @@ class TaskSpan(ScopeSpan):
 
 
 def _as_text(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *options* with queues and exchanges, which no attribute can hold, as their names."""
-    return {key: value.name if hasattr(value, "name") else value for key, value in options.items()}
+    """Return what becomes attributes of *options*; queues and exchanges, which no attribute can hold, as their names."""
+    told = {key: value for key in CELERY_CONTEXT_ATTRIBUTES if (value := options.get(key)) is not None}
+    for key in _NAMED & told.keys():
+        told[key] = getattr(told[key], "name", told[key])
+    return told

@@ -1,11 +1,14 @@
-"""What publishing and executing a task cost over Celery alone: ours, and django-structlog's ``DjangoStructLogInitStep``.
+"""What a task costs: over Celery alone, beside django-structlog; and as a whole, beside Celery with its own logging.
 
-In one process, lines as JSON; Celery's own lines are off, since each would be a line of the one or the other.
+In the first two tables each half is called in one process, with lines as JSON and Celery's own off, since each would be a line
+of the one or the other. Peers are set up as their documentation does for the process that is measured: publishing is a web
+process's, executing a worker's. In the last one a real worker takes the tasks, all lines are on, and go to the null device.
 """
 
 import copy
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,21 +17,31 @@ from .harness import Comparison, Costs, Subject, compare
 __all__ = ["comparisons", "executor", "publisher"]
 
 OURS, PEER, BARE = "dtx_telemetry", "django-structlog", "bare Celery"
+# Its app and its boot step each connect receivers of what is published.
+PEERS_WORKER = "django-structlog in a worker, its receivers connected twice"
+DEFAULT = "Celery with its own logging"
+TASKS = 10
 FIELDS = {"request.id": "0af7651916cd43dd8448eb211c80319c", "user.id": 42, "labels": ["tournament"], "tournament.id": 5}
 
 
 def comparisons(rounds: int) -> Iterator[Comparison]:
     """Yield the tables of this module."""
-    for title, maker in (("publishing a task", "publisher"), ("executing a task", "executor")):
-        subjects = [Subject(name, f"{__name__}:{maker}", (name,)) for name in (BARE, OURS, PEER)]
-        yield compare(title, subjects, {"what we add to what django-structlog adds": _added}, rounds=rounds)
+    added = {"what we add to what django-structlog adds": _added}
+    for title, maker, names in (
+        ("publishing a task", "publisher", (BARE, OURS, PEER, PEERS_WORKER)),
+        ("executing a task", "executor", (BARE, OURS, PEER)),
+    ):
+        subjects = [Subject(name, f"{__name__}:{maker}", (name,)) for name in names]
+        yield compare(title, subjects, added, rounds=rounds)
+    subjects = [Subject(name, f"{__name__}:worker", (name,)) for name in (OURS, DEFAULT)]
+    yield compare(f"{TASKS} tasks, published to a solo worker and executed by it", subjects, rounds=rounds)
 
 
 def _added(costs: Costs) -> float:
     return (costs[OURS] - costs[BARE]) / (costs[PEER] - costs[BARE])
 
 
-# Signals hold a receiver weakly; in a worker its boot step keeps it.
+# Signals hold a receiver weakly; in a worker its boot step is kept by the worker.
 _kept: list[object] = []
 
 
@@ -50,7 +63,7 @@ def executor(name: str) -> Callable[[], None]:
     from celery.app.trace import build_tracer
     from kombu.transport.memory import Channel
 
-    app = _app(name)
+    app = _app(PEERS_WORKER if name == PEER else name)
 
     @app.task(name="work", ignore_result=True)
     def work() -> None:
@@ -72,12 +85,44 @@ def executor(name: str) -> Callable[[], None]:
     return execute
 
 
+def worker(name: str) -> Callable[[], None]:
+    """Publish tasks to a solo worker in a thread of this process, and wait until Celery has done with the last of them."""
+    from celery import Celery
+    from celery.contrib.testing.worker import start_worker
+
+    os.dup2(1, 2)  # where Celery's own logging goes
+    if name == OURS:
+        os.environ.update(LOG_FORMAT="json")
+        import dtx_telemetry.celery  # noqa: F401 - for its effect
+    app = Celery("benchmark", broker="memory://", backend="disabled://")
+    app.conf.update(broker_transport_options={"polling_interval": 0.005}, worker_enable_remote_control=False)
+
+    @app.task(name="work", ignore_result=True)
+    def work() -> None:
+        pass
+
+    done = threading.Semaphore(0)
+    app.loader.on_process_cleanup = done.release  # what Celery calls last
+    context = start_worker(app, pool="solo", loglevel="INFO", perform_ping_check=False)
+    context.__enter__()
+    _kept.append(context)
+
+    def run() -> None:
+        for _ in range(TASKS):
+            work.delay()
+        for _ in range(TASKS):
+            done.acquire()
+
+    return _in_scope(name, run)
+
+
 def _app(name: str) -> Any:
     """Return a Celery app in a process that is set up for *name*."""
     from celery import Celery
 
     logging.getLogger("celery").setLevel(logging.WARNING)
-    {BARE: lambda: None, OURS: _set_up_ours, PEER: _set_up_peer}[name]()
+    makers = {BARE: lambda: None, OURS: _set_up_ours, PEER: _set_up_peer, PEERS_WORKER: _set_up_peers_worker}
+    makers[name]()
     app = Celery("benchmark", broker="memory://", backend="disabled://")
     app.finalize()
     return app
@@ -92,7 +137,7 @@ def _set_up_ours() -> None:
 
 
 def _set_up_peer() -> None:
-    """Set it up as its documentation does."""
+    """Set it up as its documentation does for a web process."""
     import django
     import structlog
     from django.conf import settings
@@ -117,16 +162,19 @@ def _set_up_peer() -> None:
     )
     configure_structlog()
     django.setup()
-    from django_structlog.celery.receivers import CeleryReceiver
 
-    peer = CeleryReceiver()
-    peer.connect_worker_signals()
-    _kept.append(peer)
+
+def _set_up_peers_worker() -> None:
+    """Set it up as in a worker, where its boot step comes to its app."""
+    _set_up_peer()
+    from django_structlog.celery.steps import DjangoStructLogInitStep
+
+    _kept.append(DjangoStructLogInitStep(None))
 
 
 def _in_scope(name: str, work: Callable[[], None]) -> Callable[[], None]:
     """Return *work* with a request's fields bound, where there is something to bind them."""
-    if name == BARE:
+    if name in {BARE, DEFAULT}:
         return work
     import structlog
 
