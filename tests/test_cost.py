@@ -33,10 +33,10 @@ os.write(stdout, str(count).encode())
 @pytest.mark.parametrize(
     ("subject", "limit"),
     [
-        (("http", "wsgi", "dtx_telemetry"), 45),
-        (("http", "asgi", "dtx_telemetry"), 50),
-        (("celery", "publisher", "dtx_telemetry"), 27),
-        (("celery", "executor", "dtx_telemetry"), 62),
+        (("http", "wsgi", "dtx_telemetry"), 60),
+        (("http", "asgi", "dtx_telemetry"), 60),
+        (("celery", "publisher", "dtx_telemetry"), 40),
+        (("celery", "executor", "dtx_telemetry"), 75),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else None,
 )

@@ -310,8 +310,8 @@ def test_the_click_is_printed_as_one_trace(tmp_path):
     done = demo.run()
     assert done.returncode == 0, demo.text
 
-    heading, *tree = done.stdout[done.stdout.rindex("\ntrace ") + 1 :].splitlines()
-    assert heading.endswith(", 9 lines")
+    heading, *tree = done.stdout[done.stdout.index("\ntrace ") + 1 :].splitlines()
+    assert heading.endswith(", 7 lines")
     spans = [line.split() for line in tree if line.endswith(" ms")]
     kinds = [(kind, name) for kind, name, *_ in spans if kind != "CLIENT"]
     route = "/api/tournaments/<int:tournament_id>/draft/<int:draft_id>/"

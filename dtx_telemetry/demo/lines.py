@@ -4,6 +4,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .errors import DemoError
@@ -43,6 +45,7 @@ class Lines:
         self._news = threading.Condition()
         self.events: list[Line] = []
         self.others: list[tuple[str, str]] = []
+        self._copy: Path | None = None
 
     def take(self, process: str, text: str) -> None:
         """Keep and show a line that *process* wrote."""
@@ -54,9 +57,23 @@ class Lines:
                     self._printer.other(process, text)
             else:
                 self.events.append(Line(process, fields))
+                self._write(fields)
                 if self.shown:
                     self._printer.event(process, text, fields)
             self._news.notify_all()
+
+    def copy_to(self, path: Path) -> None:
+        """Write the events into a file as well, those that were there before too."""
+        with self._news:
+            self._copy = path
+            path.touch()
+            for line in self.events:
+                self._write(line.fields)
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        if self._copy is not None:
+            with suppress(OSError), self._copy.open("a", encoding="ascii") as file:
+                file.write(f"{json.dumps(fields)}\n")
 
     def wait_for(self, condition: Callable[[], object], *, deadline: float, check: Callable[[], None]) -> bool:
         """Wait until *condition* is true, and return whether it was so in time.

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..viewer.show.picture import draw
 from ..viewer.show.waterfall import show_waterfall
-from . import brokers, otlp, picture, summary
+from . import brokers, live, otlp, summary
 from .browser import Browser
-from .errors import Stopped
+from .errors import DemoError, Stopped
 from .guardian import Guardian
 from .lines import Lines
 from .printing import PrettyPrinter, RawPrinter
@@ -39,15 +40,17 @@ class Options:
         raw: print the lines as they came.
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
+        show: open the pages then in the browser.
         otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
-        picture: where to write a picture of the click to, ``None`` for nowhere.
+        picture: where to write a picture of the waterfall, as SVG.
     """
 
     raw: bool = False
     broker: str | None = None
     serve: bool = False
+    show: bool = False
     otlp: str | None = None
-    picture: Path | None = None
+    picture: str | None = None
 
 
 @dataclass
@@ -59,8 +62,8 @@ class _Run:
     lines: Lines
     processes: Processes
     folder: Path
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     more: dict[str, str] = field(default_factory=dict)
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     request_id: str = field(default_factory=lambda: f"click-{secrets.token_hex(8)}")
     deadline: float = field(default_factory=lambda: time.monotonic() + _DEADLINE)
 
@@ -89,6 +92,8 @@ def run(options: Options) -> int:
         this = _Run(name, options, lines, processes, guardian.folder, more=_collector(options, receiver))
         ports = _start(this, options.broker)
         pushed = _click(this, ports)
+        draft = f"http://127.0.0.1:{ports[0]}/"
+        page = live.start_page(processes, lines, guardian.folder, this.deadline) if options.serve else ""
         if not options.serve:
             lines.shown = False
             processes.stop()
@@ -97,9 +102,18 @@ def run(options: Options) -> int:
             traced = [(line.process, line.fields) for line in lines.events]
             this.say(f"\n{otlp.tree(this.request_id, receiver.spans, traced)}")
         if options.serve:
-            this.say(f"\nhttp://127.0.0.1:{ports[0]}/ shows the draft ({USERNAME} may log in there); Ctrl-C ends it")
+            this.say(f"\n{draft} shows the draft ({USERNAME} may log in there)")
+            this.say(f"{page} beside it shows each click as it is made; Ctrl-C ends it")
+            if options.show:
+                live.open_both(draft, page)
             _serve(this)
     return 1 if summary.missing(this.request_id, lines.events, pushed) else 0
+
+
+def _collector(options: Options, receiver: otlp.Receiver | None) -> dict[str, str]:
+    """Return the environment by which the processes send to a collector, empty where they do not."""
+    url = receiver.url if receiver is not None else options.otlp
+    return otlp.environ(url) if url else {}
 
 
 def _sum_up(this: _Run, pushed: Any) -> None:
@@ -109,13 +123,10 @@ def _sum_up(this: _Run, pushed: Any) -> None:
     show_waterfall(waterfall, stderr=this.options.raw)
     this.say(f"\n{summary.verdict(this.request_id, this.lines.events, pushed)}")
     if this.options.picture is not None:
-        picture.write(waterfall, this.options.picture)
-
-
-def _collector(options: Options, receiver: "otlp.Receiver | None") -> dict[str, str]:
-    """Return the environment by which the processes send to a collector, empty where they do not."""
-    url = receiver.url if receiver is not None else options.otlp
-    return otlp.environ(url) if url else {}
+        try:
+            Path(this.options.picture).write_text(draw(waterfall), encoding="utf-8")
+        except OSError as error:
+            raise DemoError(f"{this.options.picture}: {error.strerror}") from error
 
 
 def _start(this: _Run, broker: str | None) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from .output import Output
 from .sinks import DirectSink, QueueSink, Sink
 from .state import STATE
 from .structlog_setup import is_set_up, set_up_structlog
-from .taps import TAPS
 from .targets import FileTarget, StreamTarget
 
 __all__ = ["configure", "restore"]
@@ -107,8 +106,6 @@ def _make_handler(settings: Settings, stream: str | None, path: str | None) -> T
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
-    if TAPS.count_lost is not None:
-        TAPS.count_lost(count)
     return {
         "timestamp": timestamp(time.time()),
         "level": "warning",

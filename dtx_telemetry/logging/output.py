@@ -8,6 +8,7 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 from ..errors import is_interruption
+from .taps import TAPS
 from .targets import Target, TornLineError
 
 __all__ = ["Output"]
@@ -95,7 +96,9 @@ class Output:
             self._target.write(b"\n" + line if self._torn else line, nested)
             self._torn = False
             if line is not data:
-                self._lost = 0
+                lost, self._lost = self._lost, 0
+                if TAPS.count_lost is not None:
+                    TAPS.count_lost(lost)
 
     def _defer(self, data: bytes) -> None:
         if len(self._deferred) < _MAX_DEFERRED:

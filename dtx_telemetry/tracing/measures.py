@@ -9,6 +9,7 @@ from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL
 from opentelemetry.semconv.attributes.url_attributes import URL_SCHEME
 from opentelemetry.semconv.metrics.http_metrics import HTTP_SERVER_REQUEST_DURATION
 
+from ..guard import never_raises
 from .processes import PerProcess
 from .providers import Providers
 
@@ -85,6 +86,7 @@ class Measures:
         if (made := self._instruments.get()) is not None:
             made.messages.add(1, {"consumer": consumer, "direction": direction})
 
+    @never_raises
     def lines_lost(self, count: int) -> None:
         """Count lines."""
         if (made := self._instruments.get()) is not None:

@@ -15,7 +15,7 @@ from ..guard import report
 __all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all"]
 
 #: How long the exit of a process waits for the last exports, all signals together.
-EXIT_SECONDS = 3.0
+EXIT_SECONDS = 2.5
 #: The same for a pool's child that is recycled: another one is waiting to take its place.
 CHILD_SECONDS = 1.5
 # How long a thread waits for another that makes the same thing.

@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         ("errors", _errors, "show errors by type and place"),
     ):
         _add(commands, name, run, text).add_argument("--json", action="store_true", help="print it for programs")
+    page = _add(commands, "page", _page, "show what comes in on a live page, on this machine alone")
+    page.add_argument("--port", type=int, default=0, help="where to listen; by default a port that is free")
+    page.add_argument("--open", action="store_true", help="open the page in the browser")
     return parser
 
 
@@ -123,6 +126,17 @@ def _errors(options: argparse.Namespace) -> int:
     from .commands import errors
 
     return errors.run(_query(options), as_json=options.json)
+
+
+def _page(options: argparse.Namespace) -> int:
+    try:
+        from .commands import page
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("starlette", "uvicorn"):
+            raise
+        raise UsageError(f"page needs {missing}: pip install 'dtx_telemetry[viewer]'") from error
+    return page.run(_query(options), port=options.port, show=options.open)
 
 
 def _need_rich(command: str) -> None:
