@@ -54,7 +54,8 @@ def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
     settings = get_settings()
     if not settings.enabled:
         return
-    if task_postrun.receivers[-1][1] is not leave:
+    receivers = task_postrun.receivers
+    if not receivers or receivers[-1][1] is not leave:
         _leave_after_all_others()
     if _escaped.get() == (task_id, task.name):
         _escaped.set(None)
@@ -64,6 +65,7 @@ def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
         parent_id = parent_id or _task_around()
         scope = context.enter({**_eager_fields(task, found, request), "task.id": task_id, "task.name": task.name})
     else:
+        _leave_what_was_interrupted()
         fields = restored_fields(task, found, request, task_id)
         scope = context.enter_root({**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
     request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
@@ -134,6 +136,12 @@ def _leave_after_all_others() -> None:
     task_postrun.connect(leave, weak=False, dispatch_uid=f"dtx_telemetry.leave.{context.new_request_id()}")
     for uid, _ in found:
         task_postrun.disconnect(dispatch_uid=uid)
+
+
+def _leave_what_was_interrupted() -> None:
+    """Leave an execution that this thread has closed and not left: a receiver between the two ended it with ``SystemExit``."""
+    while (scope := context.current_scope()) is not None and scope.closed:
+        context.leave(scope)
 
 
 def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:
