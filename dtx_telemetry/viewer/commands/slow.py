@@ -44,8 +44,8 @@ class Group:
 
     kind: str
     name: str
-    durations: array[float] = field(default_factory=lambda: array("d"))
-    queued: array[float] = field(default_factory=lambda: array("d"))
+    durations: "array[float]" = field(default_factory=lambda: array("d"))
+    queued: "array[float]" = field(default_factory=lambda: array("d"))
     errors: int = 0
 
     def as_json(self) -> dict[str, Any]:
