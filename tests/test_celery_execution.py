@@ -1,13 +1,16 @@
 """An execution of a task: its scope, its lines, and what is left of it."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import VERSION, Celery, Task
+from celery.app.trace import build_tracer
 from celery.backends.cache import CacheBackend
 from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import before_task_publish, task_postrun
@@ -423,6 +426,37 @@ def test_a_late_receiver_of_postrun_is_part_of_the_task(run: Runner, log_output:
     finally:
         task_postrun.disconnect(late)
     assert run.left == [{}] * 6
+
+
+def test_a_receiver_that_exits_costs_the_next_task_nothing(log_output: LogOutput) -> None:
+    """``SystemExit`` between a task's closing event and its end stays in its thread, which the next task finds clean."""
+    app = make_app()
+    register(app)
+
+    def leave_early(sender: Any, **_: Any) -> None:
+        if sender.name == "fail":
+            raise SystemExit
+
+    def execute(name: str) -> None:
+        request = {"id": name, "request.id": f"req-{name}", "is_eager": False, "delivery_info": {}}
+        with suppress(SystemExit):
+            build_tracer(name, app.tasks[name], app=app)(name, (), {}, request)
+
+    def work() -> None:
+        execute("fail")
+        execute("echo")
+        log.info("afterwards")
+
+    task_postrun.connect(leave_early, weak=False)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        task_postrun.disconnect(leave_early)
+    assert log_output.one("task_failed")["request.id"] == "req-fail"
+    assert log_output.one("echo")["request.id"] == log_output.one("task_completed")["request.id"] == "req-echo"
+    assert not {"request.id", "task.id"} & log_output.one("afterwards").keys()
 
 
 def test_clearing_structlogs_context_leaves_the_tasks_own(run: Runner, log_output: LogOutput) -> None:

@@ -130,6 +130,8 @@ def leave(task: AnyTask, **_: Any) -> None:
 def _leave_after_all_others() -> None:
     """Move `leave` behind the receivers that were connected after it, so that what they log and publish is the task's too.
 
+    Those that are connected while a task runs are outside it, and inside the next one.
+
     It is connected again before it is disconnected: another thread whose task ends just now must not miss it.
     """
     found = [key for key, receiver in task_postrun.receivers if receiver is leave]

@@ -7,7 +7,7 @@ from celery.app.task import Context
 from celery.utils.dispatch import Signal
 
 from .. import context
-from .closing import log
+from .closing import AnyTask, log
 from .workflow import workflow_id
 
 __all__ = ["CONTEXT", "PUBLISHED_AT", "REQUEST_ID", "OurHeaders", "context_restored", "read_headers", "restored_fields"]
@@ -28,15 +28,15 @@ class OurHeaders(NamedTuple):
     published_at: Any
 
     def seconds_since(self, now: float) -> float | None:
-        """Return how long ago it was published, at least 0 (the publisher's clock may be ahead), if it says so believably."""
+        """Return how long ago it was published, 0 if the publisher's clock is ahead; ``None`` if missing or implausible."""
         at = self.published_at
         if type(at) not in (float, int) or not 0 < at < 2**40:
             return None
         return now - at if now > at else 0.0
 
 
-def read_headers(request: Any) -> OurHeaders:
-    """Return the headers of ours that *request* (a task's context, a message's headers, ``None``) bears.
+def read_headers(request: Context | Mapping[str, Any] | None) -> OurHeaders:
+    """Return our headers of a task's request, or of a message's headers.
 
     An eager task has them only under ``headers``, a task from a message as attributes too.
     """
@@ -51,7 +51,9 @@ def read_headers(request: Any) -> OurHeaders:
     return found
 
 
-def restored_fields(sender: Any, found: OurHeaders, request: Any, task_id: Any) -> dict[str, Any]:
+def restored_fields(
+    sender: "AnyTask | str | None", found: OurHeaders, request: Context | Mapping[str, Any] | None, task_id: str | None
+) -> dict[str, Any]:
     """Return the fields to bind for a task: what its message carried, as far as it is good, and always a ``request.id``.
 
     Args:
@@ -65,13 +67,13 @@ def restored_fields(sender: Any, found: OurHeaders, request: Any, task_id: Any) 
     request_id = parcel.request_id or _workflow_id(request, task_id)
     fields = {**parcel.fields, "request.id": request_id}
     if context_restored.receivers:
-        fields = _asked(sender, fields, request_id)
+        fields = _changed_by_receivers(sender, fields, request_id)
     if parcel.problems:
         log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
     return fields
 
 
-def _asked(sender: Any, fields: dict[str, Any], request_id: str) -> dict[str, Any]:
+def _changed_by_receivers(sender: "AnyTask | str | None", fields: dict[str, Any], request_id: str) -> dict[str, Any]:
     """Return *fields* as the receivers of ``context_restored`` want them."""
     context_restored.send(sender, context=fields)
     if not context.valid_request_id(fields.get("request.id")):
@@ -79,6 +81,6 @@ def _asked(sender: Any, fields: dict[str, Any], request_id: str) -> dict[str, An
     return {key: value for key, value in fields.items() if isinstance(key, str)}
 
 
-def _workflow_id(request: Any, task_id: Any) -> str:
+def _workflow_id(request: Context | Mapping[str, Any] | None, task_id: str | None) -> str:
     get = getattr(request, "get", lambda _: None)
     return workflow_id(get("group"), get("chain"), get("chord"), get("root_id") or task_id)

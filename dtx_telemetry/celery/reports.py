@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+from celery.app.task import Context
+
 from .. import context
 from ..config import get_settings
 from ..errors import error_text
 from ..guard import never_raises
-from .closing import failure, log, retry_fields
+from .closing import AnyTask, failure, log, retry_fields
 from .headers import OurHeaders, read_headers, restored_fields
 
 __all__ = ["failed", "headers_of_lost_task", "rejected", "remember", "retried", "revoked", "unknown"]
@@ -24,7 +26,7 @@ _TOLD = "_dtx_told"
 
 
 @never_raises
-def remember(request: Any = None, **_: Any) -> None:
+def remember(request: Any, **_: Any) -> None:
     """Note a request of the worker; a receiver of ``task_received``."""
     if get_settings().enabled:
         _received[request.id] = request
@@ -41,7 +43,7 @@ def headers_of_lost_task(task_id: Any) -> OurHeaders:
     return read_headers(None if received is None else received._context)
 
 
-def failed(task: Any, task_id: str | None, error: Any) -> None:
+def failed(task: AnyTask, task_id: str | None, error: Any) -> None:
     """Log ``task_failed`` for a task that the pool lost or killed, once although Celery may report it twice."""
     request = _request_of(task, task_id)
     if _first(request):
@@ -49,7 +51,7 @@ def failed(task: Any, task_id: str | None, error: Any) -> None:
         _log(level, "task_failed", task, request, task_id, fields)
 
 
-def retried(task: Any, request: Any, reason: Any) -> None:
+def retried(task: AnyTask, request: Context | None, reason: Any) -> None:
     """Log ``task_retried`` for a task that the worker itself publishes again."""
     if _first(request):
         _log(logging.WARNING, "task_retried", task, request, getattr(request, "id", None), retry_fields(request, reason))
@@ -78,7 +80,7 @@ def unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any =
         _log(logging.ERROR, "task_unknown", name, _headers(message), id, {})
 
 
-def _request_of(task: Any, task_id: str | None) -> Any:
+def _request_of(task: AnyTask, task_id: str | None) -> Context | None:
     """Return the task's request as the worker knows it: on top of the task's stack if Celery put it there, or held here."""
     current = task.request
     if current.id == task_id:
