@@ -79,6 +79,13 @@ def test_what_is_bound_is_dimmed_and_a_click_has_one_colour():
     assert len({colour_of(f"click-{number}") for number in range(100)}) > 15
 
 
+def test_what_is_bound_comes_last_wherever_it_stood():
+    """A collector may sort the keys of a line."""
+    text = shown(dict(sorted(LINE.items())), coloured=True)
+    assert text.index("hero") < text.index("request.id") < text.index("user.id=42")
+    assert "\x1b[2mlabels=tournament,draft\x1b[0m" in text
+
+
 def test_a_traceback_ends_in_red_and_installed_frames_are_dim():
     """The application's own frames stand out, and the exception itself most."""
     exception = (

@@ -97,7 +97,9 @@ def bound() -> dict[str, Any]:
             for variable, value in context.items()
             if value is not ... and _VARIABLES.get(variable.name) is variable
         }
-    known = _current_keys()
+    known = _known
+    if known.count != len(_VARIABLES):  # at each line: most need no call to learn that nothing is new
+        known = _current_keys()
     found = {}
     for name, read in known.readers:  # in Python 3.11 a comprehension is one more call
         if (value := read()) is not ...:

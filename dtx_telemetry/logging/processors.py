@@ -19,6 +19,9 @@ from .events import log_event
 from .lines import LEVEL_NAMES
 from .state import STATE
 
+# Asked at each event: the public get_config() makes a dict of all that it holds.
+_CONFIGURATION = structlog._config._CONFIG
+
 __all__ = ["configured_processors", "log_processed", "take_over", "without_rendering"]
 
 _RENDERING_FUNCTIONS = (
@@ -43,7 +46,7 @@ Processor = Callable[[Any, str, Any], Any]
 
 def configured_processors() -> Sequence[Processor]:
     """Return the processors of structlog's configuration of now; none where nobody configured it."""
-    return structlog.get_config()["processors"] if structlog.is_configured() else ()
+    return _CONFIGURATION.default_processors if _CONFIGURATION.is_configured else ()  # type: ignore[return-value]
 
 
 def without_rendering(chain: Sequence[Processor]) -> list[Processor]:

@@ -19,9 +19,9 @@ _BLOCKS = ("exception", "stack")
 _EVENT_WIDTH = 24
 #: Where the event begins, and what does not fit into its line goes on.
 _INDENT = len("HH:MM:SS.mmm ") + len("critical ")
-# The first key of what is bound; everything after it is bound too.
+# The first key of what is bound: everything after it is bound too. Where a collector has sorted the keys, names tell some.
 _FIRST_BOUND = "request.id"
-_ALWAYS_BOUND = frozenset({"trace_id", "span_id"})
+_BOUND = frozenset({"user.id", "labels", "ws.conn_id", "command.name", "operation.name", "trace_id", "span_id"})
 _INSTALLED = re.compile(r'File "[^"]*(?:site-packages|dist-packages|/lib/python3)|File "<frozen ')
 
 #: A part of a line as it is printed, and how many columns it takes.
@@ -55,10 +55,13 @@ def width(text: str) -> int:
 
 def _parts(fields: Mapping[str, Any], logger: str, paint: Paint) -> Iterator[_Part]:
     """Return the fields: the event's own first, then what is bound and the logger, dimmed."""
-    bound = False
-    for key, value in fields.items():
-        bound = bound or key == _FIRST_BOUND
-        yield _field(key, value, paint, dimmed=bound or key in _ALWAYS_BOUND)
+    keys = list(fields)
+    first = keys.index(_FIRST_BOUND) if _FIRST_BOUND in fields else len(keys)
+    bound = [key for number, key in enumerate(keys) if number >= first or key in _BOUND]
+    for key in [key for key in keys if key not in bound]:
+        yield _field(key, fields[key], paint, dimmed=False)
+    for key in bound:
+        yield _field(key, fields[key], paint, dimmed=True)
     if not logger.startswith("dtx_telemetry."):  # ours are told by their events
         yield paint(f"[{logger}]", DIM), width(logger) + 2
 

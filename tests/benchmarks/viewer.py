@@ -5,6 +5,7 @@ three million lines. Each subject is a process of its own; what counts is the pr
 """
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..support.viewer_lines import write_lines
 from .harness import ROOT, Comparison, times
-from .viewer_lines import write_lines
 
 __all__ = ["comparisons"]
 
@@ -92,7 +93,8 @@ def comparisons(rounds: int) -> Iterator[Comparison]:
 
 
 def _compare(title: str, subjects: dict[str, Sequence[str]], turns: int) -> Comparison:
-    """Run *subjects* in turns; the first is compared with each of the others."""
+    """Run *subjects* in turns; the first is compared with each of the others that are installed."""
+    subjects = {name: command for name, command in subjects.items() if shutil.which(command[0])}
     uses: dict[str, list[float]] = {name: [] for name in subjects}
     for command in subjects.values():
         _run(command)  # so that the file, and what they are made of, is in memory for all

@@ -22,8 +22,8 @@ from typing import Any
 
 import psutil
 
+from ..support.viewer_lines import click
 from .harness import ROOT, Comparison
-from .viewer_lines import click
 
 __all__ = ["comparisons"]
 

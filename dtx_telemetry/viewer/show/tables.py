@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ..commands.errors import Group
 from .console import make_console, safe
@@ -30,7 +31,7 @@ def show_slow(results: Sequence[dict[str, Any]]) -> None:
     for result in results:
         kind = "" if result["kind"] == "request" else f"{result['kind']} "
         table.add_row(
-            safe(kind, "dim").append_text(safe(result["name"], "bold")),
+            Text.assemble(safe(kind, "dim"), safe(result["name"], "bold")),
             str(result["count"]),
             safe(result["errors"] or "", "red"),
             *("" if result[name] is None else length_text(result[name] / 1000) for name in times),
@@ -54,10 +55,9 @@ def show_errors(groups: Sequence[Group]) -> None:
     for head in ("first", "last", "example"):
         table.add_column(head, no_wrap=True)
     for group in groups:
-        what = safe(group.type, "bold red").append(" ").append_text(safe(group.place)).append("\n")
         table.add_row(
             str(group.count),
-            what.append_text(safe(group.message, "dim")),
+            Text.assemble(safe(group.type, "bold red"), " ", safe(group.place), "\n", safe(group.message, "dim")),
             *(day_and_time(line.time)[5:19] for line in (group.first, group.last)),
             safe((group.example or "")[:8], "cyan"),
         )
