@@ -111,14 +111,14 @@ def test_an_exit_takes_five_seconds_at_most(tmp_path: Path, mode: str, protocol:
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_work_takes_as_long_as_beside_a_healthy_collector(tmp_path: Path, protocol: str) -> None:
-    """Whatever the collector does."""
+    """Whatever the collector does; a wait for it would be many times as long, and a busy machine alone makes a quarter."""
 
     def median(mode: str) -> float:
         with broken(mode) as collector:
             return min(Worked(tmp_path, collector, protocol).median for _ in range(3))
 
     healthy = median("accept")
-    assert {mode: round(median(mode) / healthy, 2) for mode in ("refuse", "hang", "slow") if median(mode) > 1.1 * healthy} == {}
+    assert {mode: round(median(mode) / healthy, 2) for mode in ("refuse", "hang", "slow") if median(mode) > 2 * healthy} == {}
 
 
 def test_a_collector_that_comes_back_gets_what_is_new(processes: Processes) -> None:
