@@ -90,6 +90,7 @@ class Closer:
         self._done = threading.Event()
         threading.Thread(target=self._run, name=f"dtx_telemetry.{name}", daemon=True).start()
         _closers.append(self)
+        _start_gevents_threads(len(_closers))
 
     def _run(self) -> None:
         self._asked.wait()
@@ -106,6 +107,15 @@ class Closer:
     def wait(self, seconds: float) -> bool:
         """Whether it was done within *seconds*."""
         return self._done.wait(max(seconds, 0.0))
+
+
+def _start_gevents_threads(count: int) -> None:
+    """Start now the threads in which gevent looks up hosts for *count* greenlets: at exit it is too late for them, too."""
+    gevent: Any = sys.modules.get("gevent")
+    monkey: Any = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("socket"):
+        pool = gevent.get_hub().threadpool
+        pool.size = max(pool.size, min(count, pool.maxsize))
 
 
 _instances: WeakSet[PerProcess[Any]] = WeakSet()
