@@ -17,7 +17,7 @@ from .config import ImproperlyConfigured, Settings, get_settings
 from .context import Scope
 from .errors import error_text
 from .guard import never_raises
-from .logging import get_logger
+from .logging import Subject, about_scope, get_logger, lines_of, log_closing_event
 
 if TYPE_CHECKING:
     from django.tasks.base import TaskResult
@@ -122,7 +122,7 @@ def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
 @never_raises
 def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
     """Log the closing event and leave the scope; a receiver of ``task_finished``."""
-    scope = _scope_of(task_result)
+    scope = _scope_of(task_result.id)
     if scope is None:
         return
     try:
@@ -137,17 +137,31 @@ def _close(scope: Scope, result: "Result") -> None:
         return
     fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
     if result.status != "FAILED":
-        _log.emit(logging.INFO, "task_completed", fields)
+        log_closing_event(_log, scope, logging.INFO, "task_completed", fields)
     elif (error := sys.exc_info()[1]) is not None:  # Django: "Signal is sent inside exception handlers"
-        _log.error("task_failed", **fields, error=error_text(error), exc_info=error)
+        fields.update(error=error_text(error), exc_info=error)
+        log_closing_event(_log, scope, logging.ERROR, "task_failed", fields)
     else:
         kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
-        _log.error("task_failed", **fields, error=kinds[-1] if kinds else "unknown")
+        fields["error"] = kinds[-1] if kinds else "unknown"
+        log_closing_event(_log, scope, logging.ERROR, "task_failed", fields)
 
 
-def _scope_of(result: "Result") -> Scope | None:
+@lines_of("django.tasks")
+def _about_task(record: logging.LogRecord) -> Subject | None:
+    """Return what Django's line about the state of a task repeats: enqueued, running, successful or failed."""
+    if not isinstance(record.args, tuple) or len(record.args) != 3:
+        return None
+    task_id, name, state = record.args
+    if state in ("SUCCESSFUL", "FAILED"):
+        scope = _scope_of(task_id)
+        return None if scope is None else about_scope(scope)
+    return Subject(True, {"task.id": task_id, "task.name": name})
+
+
+def _scope_of(task_id: object) -> Scope | None:
     scope = context.current_scope()
-    while scope is not None and scope.own.get("task.id") != result.id:
+    while scope is not None and scope.own.get("task.id") != task_id:
         scope = scope.outer
     return scope
 

@@ -4,8 +4,9 @@ import itertools
 import logging
 import os
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -132,6 +133,17 @@ def log_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     config.reset()
     startup.init_telemetry()
     return LogOutput(capsys)
+
+
+@pytest.fixture
+def telemetry(settings: Any) -> Callable[..., None]:
+    """Set telemetry up with these keys of ``DTX_TELEMETRY``."""
+
+    def set_up(**keys: Any) -> None:
+        settings.DTX_TELEMETRY = keys
+        startup.init_telemetry()
+
+    return set_up
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Django's own Tasks: their events and scopes, by the backends of Django and by one with a real worker."""
 
 import json
-import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,6 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "tasks": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tasks"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _frameworks_lines() -> None:
-    """Django's loggers, quiet: the tests count lines."""
-    logging.getLogger("django").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture
@@ -89,6 +82,24 @@ def test_a_task_that_runs_at_once_is_in_its_callers_scope(log_output: LogOutput)
     assert started["task.queue_ms"] >= 0
     assert completed["duration_ms"] >= 0
     assert not {"task.id", "bound_by_task"} & closing.keys()
+
+
+def test_djangos_own_lines_are_printed_where_they_are_wanted(log_output: LogOutput, telemetry: Any) -> None:
+    """With the ids of what they are about; without `FRAMEWORK_LINES` they repeat our events, and are left out."""
+    telemetry(FRAMEWORK_LINES=True, LOG_LEVELS={"django.tasks": "DEBUG"})
+    result = jobs.send_letter.enqueue("Invoker")
+    own = [line for line in log_output.lines if line["logger"] == "django.tasks"]
+    assert [line["event"].rpartition(" ")[2] for line in own] == ["backend=default", "state=RUNNING", "state=SUCCESSFUL"]
+    assert {(line["task.id"], line["task.name"]) for line in own} == {(result.id, "tests.project.jobs.send_letter")}
+
+
+@pytest.mark.parametrize("level", ["INFO", "CRITICAL"])
+def test_a_traceback_stands_somewhere(log_output: LogOutput, telemetry: Any, level: str) -> None:
+    """On our event; where that is silenced, on Django's line."""
+    telemetry(LOG_LEVELS={"dtx_telemetry": level})
+    jobs.fail.enqueue()
+    (line,) = [line for line in log_output.lines if "exception" in line]
+    assert line["logger"] == ("dtx_telemetry.django_tasks" if level == "INFO" else "django.tasks")
 
 
 def test_a_task_enqueued_by_nobody_has_its_own_id(log_output: LogOutput) -> None:
@@ -244,7 +255,7 @@ def test_nothing_happens_where_telemetry_is_off(log_output: LogOutput, monkeypat
     config.reset()
     result = jobs.nest.enqueue(0)
     assert result.status == TaskResultStatus.SUCCESSFUL
-    assert [line["event"] for line in log_output.lines] == ["nested"]
+    assert [line["event"] for line in log_output.lines if line["logger"] != "django.tasks"] == ["nested"]
     assert log_output.lines[0]["bound"] == {}
 
 

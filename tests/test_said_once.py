@@ -36,17 +36,6 @@ def djangos(lines: list[Line]) -> list[Line]:
     return [line for line in lines if line["logger"].startswith("django")]
 
 
-@pytest.fixture
-def telemetry(settings: Any) -> Callable[..., None]:
-    """Set telemetry up with these keys of ``DTX_TELEMETRY``."""
-
-    def set_up(**keys: Any) -> None:
-        settings.DTX_TELEMETRY = keys
-        startup.init_telemetry()
-
-    return set_up
-
-
 class Kept(logging.Handler):
     """A handler of the application's."""
 
