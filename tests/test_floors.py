@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "checks": {"errors", "guard", "context", "config", "logging"},
     "pytest_plugin": {"errors", "guard", "context", "config", "rendering", "logging"},
     "apps": {"errors", "guard", "config", "startup", "commands", "celery", "django_tasks", "websocket", "checks"},
-    "viewer": {"rendering"},
+    "viewer": {"errors", "rendering"},
     "__main__": {"viewer"},
     "": {"config", "context", "http", "logging", "operations", "startup", "websocket"},
 }

@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import dtx_telemetry
+from dtx_telemetry.errors import install_command
 
 from .support.lines import parse_lines, with_event
 from .support.processes import ROOT, run_python
@@ -169,6 +170,15 @@ except ImportError as error:
     assert f"needs the extra [{extra}]: pip install " in output
     wanted = list(map(Requirement, shlex.split(output.partition("pip install ")[2])))
     assert wanted == list(map(Requirement, extra_requirements(extra)))
+
+
+def test_an_extra_of_extras_is_told_by_what_they_stand_for():
+    """Each requirement once, and none that names this library."""
+    command, _, rest = install_command("demo", "nothing").partition(" install ")
+    wanted = [str(Requirement(line)) for line in shlex.split(rest)]
+    stands_for = {line for extra in ("demo", "celery", "channels", "otel", "viewer") for line in extra_requirements(extra)}
+    assert command == "pip"
+    assert sorted(wanted) == sorted(str(Requirement(line)) for line in stands_for - {"dtx_telemetry[all]"})
 
 
 def extra_requirements(extra):

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core import checks
 
 from ..config import Settings, get_settings
+from ..errors import install_command
 
 __all__ = ["check_names", "check_otel"]
 
@@ -42,7 +43,7 @@ def check_otel() -> Iterator[checks.CheckMessage]:
     if idle:
         yield checks.Warning(
             f"OpenTelemetry is off, so these environment variables have no effect: {', '.join(idle)}.",
-            hint="Set OTEL_ENABLED=true (it needs: pip install 'dtx_telemetry[otel]'), or remove them.",
+            hint=f"Set OTEL_ENABLED=true (it needs: {install_command('otel', 'opentelemetry-sdk')}), or remove them.",
             id="dtx_telemetry.W006",
         )
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from ..errors import install_command
 from .errors import DemoError, Stopped
 
 __all__ = ["main"]
@@ -39,9 +40,9 @@ def main() -> int:
 def _run(options: argparse.Namespace) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise DemoError(f"it needs {', '.join(missing)}: pip install 'dtx_telemetry[demo]'")
+        raise DemoError(f"it needs {', '.join(missing)}: {install_command('demo', *missing)}")
     if options.otlp is not None and find_spec("opentelemetry.sdk") is None:
-        raise DemoError("--otlp needs OpenTelemetry: pip install 'dtx_telemetry[otel]'")
+        raise DemoError(f"--otlp needs OpenTelemetry: {install_command('otel', 'opentelemetry-sdk')}")
     from .brokers import ACCEPTED
     from .run import Options, run
 

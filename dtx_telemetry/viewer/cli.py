@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import install_command
 from .errors import UsageError
 
 __all__ = ["main"]
@@ -135,7 +136,7 @@ def _page(options: argparse.Namespace) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("starlette", "uvicorn"):
             raise
-        raise UsageError(f"page needs {missing}: pip install 'dtx_telemetry[viewer]'") from error
+        raise UsageError(f"page needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
     return page.run(_query(options), port=options.port, show=options.open)
 
 
@@ -143,4 +144,4 @@ def _need_rich(command: str) -> None:
     try:
         import rich  # noqa: F401
     except ImportError as error:
-        raise UsageError(f"{command} needs rich: pip install 'dtx_telemetry[viewer]'") from error
+        raise UsageError(f"{command} needs rich: {install_command('viewer', 'rich')}") from error
