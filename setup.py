@@ -1,5 +1,19 @@
-"""Everything that there is to say stands in setup.cfg."""
+"""Everything that there is to say stands in setup.cfg, but for the page on PyPI, which is made of the README."""
+
+import re
+from pathlib import Path
 
 from setuptools import setup
 
-setup()
+IMAGE = re.compile(r"^\.\. image:: .*\.svg\n(?:   .*\n)*", re.MULTILINE)
+WATERFALL = re.compile(r"^\.\. code-block:: text\n   :name: waterfall\n\n((?: .*\n|\n)+)", re.MULTILINE)
+
+
+def page():
+    """Return the README for PyPI, which shows no picture of the repository: the waterfall stands there as text."""
+    readme = Path(__file__).with_name("README.rst").read_text(encoding="utf-8")
+    waterfall = WATERFALL.search(readme)[1]
+    return IMAGE.sub(lambda _: f"::\n\n{waterfall.rstrip()}\n", readme)
+
+
+setup(long_description=page())

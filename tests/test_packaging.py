@@ -221,21 +221,37 @@ def test_the_metadata_is_complete():
     assert not any(name in base for name in EXTRAS)
 
 
-def test_the_wheel_holds_the_whole_package(tmp_path):
-    """Every file of it, sub-packages and ``py.typed`` included; tests are not in it."""
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built in a folder of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
     for name in ("setup.py", "setup.cfg", "README.rst", "LICENSE"):
-        if (ROOT / name).exists():
-            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "dtx_telemetry").symlink_to(ROOT / "dtx_telemetry")
-    (tmp_path / "tests").symlink_to(ROOT / "tests")
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    (folder / "dtx_telemetry").symlink_to(ROOT / "dtx_telemetry")
+    (folder / "tests").symlink_to(ROOT / "tests")
     command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", "wheels"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (path,) = (folder / "wheels").iterdir()
+    with zipfile.ZipFile(path) as wheel:
+        yield wheel
 
-    (wheel,) = (tmp_path / "wheels").iterdir()
-    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+def test_the_wheel_holds_the_whole_package(wheel):
+    """Every file of it, sub-packages and ``py.typed`` included; tests are not in it."""
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     files = {path for path in (ROOT / "dtx_telemetry").rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
     assert names == {str(path.relative_to(ROOT)) for path in files}
     assert "dtx_telemetry/py.typed" in names
+
+
+def test_the_page_on_pypi_shows_the_waterfall(wheel):
+    """As text, since PyPI shows no picture of the repository; every picture that is left has an address of its own."""
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    page = wheel.read(path).decode()
+    assert page.index("GET /api/tournaments/5/pick/ 202 ") < page.index("**Before.**")
+    pictures = re.findall(r"image:: (.*)", page)
+    assert pictures
+    assert all(picture.startswith("https://") for picture in pictures)
 
 
 def test_the_top_of_the_repository_is_tidy():
