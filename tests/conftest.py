@@ -1,5 +1,6 @@
 """Fixtures for all tests: global state as it was found, what was logged, brokers and processes of a test's own."""
 
+import asyncio
 import itertools
 import logging
 import os
@@ -31,6 +32,11 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 OURS = ("TELEMETRY_", "LOG_", "OTEL_", "DTX_TEST_")
+
+
+def pytest_configure() -> None:
+    """Start without an event loop: asked for the current one, asyncio would make one, which pytest-asyncio leaves open."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.hookimpl(wrapper=True)
