@@ -61,6 +61,16 @@ def _global_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     _forget()
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Take away what a test leaves bound that is marked with ``leaves_bound``; any other fails by the plugin's option."""
+    try:
+        return (yield)
+    finally:
+        if item.get_closest_marker("leaves_bound") is not None:
+            structlog.contextvars.clear_contextvars()
+
+
 class _Failures:
     """Stands in for the guard's logger, and notes what went wrong inside this library."""
 

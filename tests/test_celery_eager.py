@@ -94,6 +94,7 @@ def test_without_a_caller_it_has_an_id_of_its_own(app: Celery, log_output: LogOu
     assert get_contextvars() == {}
 
 
+@pytest.mark.leaves_bound
 def test_what_the_process_has_bound_shows_in_it(app: Celery, log_output: LogOutput, publish: Any) -> None:
     """An eager task runs inside what is bound around it."""
     bind_contextvars(service="shell")

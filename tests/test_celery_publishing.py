@@ -115,6 +115,7 @@ def test_a_bad_id_that_was_set_by_hand_does_not(publish: Any, log_output: LogOut
         assert publish(headers={"request.id": bad})["request.id"] == "req-1"
 
 
+@pytest.mark.leaves_bound
 def test_a_bound_id_that_is_none_is_replaced(publish: Any, log_output: LogOutput) -> None:
     """An application that binds a ``request.id`` of its own making gets a valid one in the message, and a warning."""
     bind_contextvars(**{"request.id": "two words"})
@@ -123,6 +124,7 @@ def test_a_bound_id_that_is_none_is_replaced(publish: Any, log_output: LogOutput
     assert log_output.one("context_not_carried_whole")["fields"] == {"request.id": "replaced"}
 
 
+@pytest.mark.leaves_bound
 def test_what_the_process_itself_has_bound_stays_there(publish: Any, log_output: LogOutput) -> None:
     """Within a scope, what was bound before the outermost one and what belongs to a task do not travel."""
     bind_contextvars(service="web")
@@ -134,6 +136,7 @@ def test_what_the_process_itself_has_bound_stays_there(publish: Any, log_output:
     assert headers["dtx.context"] == {"user.id": 7, "hero": "Lina"}
 
 
+@pytest.mark.leaves_bound
 def test_outside_any_scope_everything_bound_travels(publish: Any, log_output: LogOutput) -> None:
     """A script that binds fields and publishes has them on its tasks' lines."""
     bind_contextvars(service="script", **IDS)

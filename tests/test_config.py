@@ -368,6 +368,7 @@ def test_the_ids_of_the_configured_resources_are_no_processs_own(settings):
     assert config.get_settings().own_keys == OWN_KEYS | {"hero.id"}
 
 
+@pytest.mark.leaves_bound
 def test_the_headers_for_another_service(settings):
     """They carry the bound id under the configured name, and are empty where none is bound."""
     assert outgoing_headers() == {}

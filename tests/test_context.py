@@ -41,6 +41,7 @@ def apply(operations):
             clear_contextvars()
 
 
+@pytest.mark.leaves_bound
 def test_a_scope_binds_its_fields_and_takes_them_away():
     """Inside, the fields are bound, beside what was; after it, exactly what was bound before is."""
     bind_contextvars(service="dtx")
@@ -54,6 +55,7 @@ def test_a_scope_binds_its_fields_and_takes_them_away():
     assert context.current_scope() is None
 
 
+@pytest.mark.leaves_bound
 def test_what_the_application_binds_inside_is_gone_after():
     """What was bound, changed and unbound inside by structlog's own functions is as it was, each value the same object."""
     tags = ["a"]
@@ -133,6 +135,7 @@ def test_a_scope_can_drop_keys_of_the_one_around():
     context.leave(outer)
 
 
+@pytest.mark.leaves_bound
 def test_a_root_scope_knows_nothing_of_leaked_keys():
     """A request that starts with stale keys bound has none of them, but what the process bound itself."""
     leaked = {"request.id": "stale", "user.id": 1, "labels": ["team"], "task.id": "t0", "task.name": "x", "ws.conn_id": "c0"}
@@ -145,6 +148,7 @@ def test_a_root_scope_knows_nothing_of_leaked_keys():
     assert context.bound() == {"service": "dtx", "command.name": "migrate", **leaked}
 
 
+@pytest.mark.leaves_bound
 def test_a_root_scope_inside_a_scope_starts_from_the_process():
     """What the surrounding scope bound does not hold inside, what the process had bound before it does."""
     bind_contextvars(service="dtx")
@@ -159,6 +163,7 @@ def test_a_root_scope_inside_a_scope_starts_from_the_process():
     context.leave(outer)
 
 
+@pytest.mark.leaves_bound
 def test_the_keys_that_no_process_owns_can_be_named():
     """The ids of the configured resources are among them."""
     bind_contextvars(**{"draft.id": 3, "service": "dtx"})
@@ -194,6 +199,7 @@ def test_fields_can_be_bound_for_a_function():
     assert context.bound() == {}
 
 
+@pytest.mark.leaves_bound
 def test_a_body_is_made_in_its_scope_again():
     """After a scope was left, each piece of a response's body is inside it again: what one binds, the next one has."""
     bind_contextvars(service="dtx")
@@ -252,6 +258,7 @@ def test_what_a_body_left_open_is_open_again_at_the_next_piece():
     assert seen == [{"request.id": "r1", "part": 1}, {"request.id": "r1", "part": 1}, {"request.id": "r1"}]
 
 
+@pytest.mark.leaves_bound
 def test_a_generator_left_half_way_ends_with_the_scope():
     """What it had bound is on no line after the scope's end, nor bound when it is closed at last."""
     bind_contextvars(service="dtx")
@@ -602,6 +609,7 @@ def test_bad_ids_are_refused(value):
     assert not context.valid_request_id(value)
 
 
+@pytest.mark.leaves_bound
 def test_what_scopes_bound_travels():
     """By us or by the application, in this scope or the one around; not what the process had bound, and no ``task.*``."""
     bind_contextvars(service="dtx", region="eu")
@@ -615,6 +623,7 @@ def test_what_scopes_bound_travels():
     context.leave(outer)
 
 
+@pytest.mark.leaves_bound
 def test_outside_any_scope_everything_travels():
     """A shell that binds by hand sends it along, but for ``task.*``."""
     bind_contextvars(**{"request.id": "r1", "service": "dtx", "task.id": "t1"})
@@ -709,6 +718,7 @@ def test_a_variable_that_lost_its_place_is_not_what_is_bound() -> None:
 
 
 @pytest.mark.parametrize("keep_fields", [True, False])
+@pytest.mark.leaves_bound
 def test_work_can_be_started_outside_any_scope(keep_fields: bool) -> None:
     """What outlives the scope does not hold it; it has what the process bound alone, or its fields as well."""
     bind_contextvars(service="dtx")
@@ -735,6 +745,7 @@ def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothi
 
     assert context.current_scope() is scope
     assert context.bound() == {"request.id": "another"}
+    context.leave(scope)
 
 
 def test_a_message_can_be_handled_inside_anothers() -> None:

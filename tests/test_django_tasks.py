@@ -149,6 +149,7 @@ def test_the_dummy_backend_publishes_and_no_more(log_output: LogOutput, settings
     assert [line["event"] for line in log_output.lines] == ["task_published"]
 
 
+@pytest.mark.leaves_bound
 def test_the_context_goes_along_in_the_cache(log_output: LogOutput, settings: Any, tasks_cache: Any) -> None:
     """What the publisher's scope has bound is bound for the task, wherever it runs; and the process's own stays."""
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")

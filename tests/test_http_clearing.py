@@ -134,6 +134,7 @@ def test_the_user_stays_known(log_output: LogOutput, db: None, is_async: bool) -
     assert messages(app)[0]["dtx.context"]["user.id"] == user.pk
 
 
+@pytest.mark.leaves_bound
 def test_what_the_process_had_bound_is_there_again(log_output: LogOutput) -> None:
     """A view that clears takes nothing from the thread that serves it."""
     bind_contextvars(service="mine")

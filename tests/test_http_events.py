@@ -363,6 +363,7 @@ class TestExcludedPaths:
         assert closing(log_output.lines)["http.route"] == path
 
 
+@pytest.mark.leaves_bound
 def test_switched_off_everything_passes_through(log_output: LogOutput, settings: Any) -> None:
     """With telemetry off there is no header, no event and nothing bound."""
     settings.DTX_TELEMETRY = {"ENABLED": False}

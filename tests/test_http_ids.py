@@ -131,6 +131,7 @@ def test_the_header_can_be_renamed_both_ways(log_output: LogOutput, settings: An
     assert json.loads(answer.body)["headers"] == {"X-Correlation-ID": "theirs"}
 
 
+@pytest.mark.leaves_bound
 def test_stale_keys_of_an_earlier_request_are_not_logged(log_output: LogOutput) -> None:
     """What was left bound under our names does not hold inside; it is there again after."""
     stale = {"request.id": "stale", "user.id": 99, "labels": ["stale"], "tournament.id": 99, "service": "mine"}

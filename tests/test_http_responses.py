@@ -285,6 +285,7 @@ class TestClosing:
         response.close()
         assert log_output.one("finished")["request.id"] == closing(log_output.lines)["request.id"]
 
+    @pytest.mark.leaves_bound
     def test_what_a_receiver_binds_is_gone_after(self, log_output: LogOutput) -> None:
         """As with all that a scope binds; what the thread had bound is there again."""
 

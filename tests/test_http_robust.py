@@ -144,6 +144,7 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
     ],
 )
 @pytest.mark.parametrize("path", ["/http/ok/", "/http/boom/", "/http/stream/"])
+@pytest.mark.leaves_bound
 def test_whatever_of_ours_fails_the_response_is_the_same(
     log_output: LogOutput, db: None, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, path: str
 ) -> None:

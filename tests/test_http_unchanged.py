@@ -116,6 +116,7 @@ def asked(path: str, **options: Any) -> tuple[Answer, list[str]]:
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.leaves_bound
 def test_every_view_answers_as_without_us(
     log_output: LogOutput, sessions: dict[str, str | None], is_async: bool, state: str
 ) -> None:
@@ -198,6 +199,7 @@ def test_every_kind_of_session_is_left_alone(
 
 @pytest.mark.parametrize("state", ["anonymous", "logged in", "expired"])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
+@pytest.mark.leaves_bound
 def test_it_holds_at_every_place_in_middleware(
     log_output: LogOutput, sessions: dict[str, str | None], state: str, place: int
 ) -> None:

@@ -138,6 +138,7 @@ async def test_a_cancelled_operation_says_so(log_output: LogOutput) -> None:
     assert "exception" not in line
 
 
+@pytest.mark.leaves_bound
 def test_an_operation_inside_a_scope_starts_anew(log_output: LogOutput) -> None:
     """Nothing of the scope around is on its lines but what the process has bound; after it all is as before."""
     bind_contextvars(service="bot")
