@@ -18,6 +18,7 @@ from .context import Scope
 from .errors import error_text
 from .guard import never_raises
 from .logging import Subject, about_scope, get_logger, lines_of, log_closing_event
+from .tracing import TRACING
 
 if TYPE_CHECKING:
     from django.tasks.base import TaskResult
@@ -29,6 +30,7 @@ __all__ = ["install"]
 _DAY = 24 * 60 * 60
 _REQUEST_ID = "request.id"
 _PARENT_ID = "task.parent_id"
+_TRACE = "trace"
 _log = get_logger(__name__)
 
 
@@ -59,19 +61,29 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     fields = {"task.id": task_result.id, "task.name": task_result.task.module_path, "task.queue": task_result.task.queue_name}
     if context.get_request_id() is None:
         fields[_REQUEST_ID] = _own_id(task_result)
-    if settings.tasks_cache is not None and not _is_immediate(sender):
-        _send_context(settings, settings.tasks_cache, task_result)
+    if not _is_immediate(sender):  # with no message, there is nobody who sends one
+        trace = _traced(task_result)
+        if settings.tasks_cache is not None:
+            _send_context(settings, settings.tasks_cache, task_result, trace)
     _log.emit(logging.INFO, "task_published", fields)
 
 
+def _traced(result: "Result") -> dict[str, str] | None:
+    if TRACING.on is None:
+        return None
+    return TRACING.on.django_tasks.enqueued(result)
+
+
 @never_raises
-def _send_context(settings: Settings, cache: str, result: "Result") -> None:
+def _send_context(settings: Settings, cache: str, result: "Result", trace: dict[str, str] | None) -> None:
     parcel = context.carry_out(context.outgoing_fields(settings.propagate))
-    carried = {
+    carried: dict[str, Any] = {
         _REQUEST_ID: parcel.request_id or _own_id(result),
         context.CONTEXT_KEY: parcel.fields,
         _PARENT_ID: context.bound().get("task.id"),
     }
+    if trace:
+        carried[_TRACE] = trace
     caches[cache].set(_key(result), carried, _lifetime(result))
     if parcel.problems:
         _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
@@ -86,12 +98,16 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     own = {"task.id": task_result.id, "task.name": task_result.task.module_path}
     if _is_immediate(sender):  # its publisher is the scope around
         parent_id = context.bound().get("task.id")
-        context.enter(own if context.get_request_id() else {_REQUEST_ID: _own_id(task_result), **own})
+        trace = None
+        scope = context.enter(own if context.get_request_id() else {_REQUEST_ID: _own_id(task_result), **own})
     else:
         carried = _receive_context(settings, task_result) or {}
-        parent_id = carried.get(_PARENT_ID)
-        context.enter_root({**_restored_fields(carried, task_result), **own}, own=settings.own_keys)
-    _log.emit(logging.INFO, "task_started", _started_fields(task_result, parent_id))
+        parent_id, trace = carried.get(_PARENT_ID), carried.get(_TRACE, {})
+        scope = context.enter_root({**_restored_fields(carried, task_result), **own}, own=settings.own_keys)
+    started = _started_fields(task_result, parent_id)
+    if TRACING.on is not None:
+        scope.span = TRACING.on.django_tasks.start(task_result, trace, waited_ms=started.get("task.queue_ms"))
+    _log.emit(logging.INFO, "task_started", started)
 
 
 @never_raises
@@ -135,16 +151,21 @@ def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
 def _close(scope: Scope, result: "Result") -> None:
     if not scope.close():
         return
-    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
-    if result.status != "FAILED":
-        log_closing_event(_log, scope, logging.INFO, "task_completed", fields)
-    elif (error := sys.exc_info()[1]) is not None:  # Django: "Signal is sent inside exception handlers"
-        fields.update(error=error_text(error), exc_info=error)
-        log_closing_event(_log, scope, logging.ERROR, "task_failed", fields)
-    else:
-        kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
-        fields["error"] = kinds[-1] if kinds else "unknown"
-        log_closing_event(_log, scope, logging.ERROR, "task_failed", fields)
+    failed = result.status == "FAILED"
+    error = sys.exc_info()[1] if failed else None  # Django: "Signal is sent inside exception handlers"
+    fields = {"duration_ms": scope.duration_ms, **(_failure(result, error) if failed else {})}
+    level, event = (logging.ERROR, "task_failed") if failed else (logging.INFO, "task_completed")
+    log_closing_event(_log, scope, level, event, fields)
+    if TRACING.on is not None:
+        outcome = event.removeprefix("task_")
+        TRACING.on.django_tasks.finish(scope.span, result, outcome, scope.duration_ms / 1000, error=error)
+
+
+def _failure(result: "Result", error: BaseException | None) -> dict[str, Any]:
+    if error is not None:
+        return {"error": error_text(error), "exc_info": error}
+    kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
+    return {"error": kinds[-1] if kinds else "unknown"}
 
 
 @lines_of("django.tasks")

@@ -17,7 +17,9 @@ from dtx_telemetry import config, context, django_tasks, operation
 from .conftest import LogOutput
 from .support.database import Database
 from .support.lines import Line, one_event, with_event
+from .support.otlp import otlp_collector
 from .support.processes import Processes, run_python
+from .support.tracing import Traced, opentelemetry_on
 
 if django.VERSION < (6,):
     pytest.skip("django.tasks is there from Django 6 on", allow_module_level=True)
@@ -276,6 +278,102 @@ def test_the_end_of_a_task_that_never_started_is_nobodys(log_output: LogOutput, 
     assert [line["event"] for line in log_output.lines] == ["task_published"]
 
 
+class TestTraced:
+    """With OpenTelemetry on."""
+
+    def test_a_task_that_runs_at_once_is_in_its_callers_span(self, traced: Traced, log_output: LogOutput) -> None:
+        """There is no message, so no producer."""
+        with operation("turn"):
+            result = jobs.send_letter.enqueue("Invoker")
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        assert spans.keys() == {"operation turn", "run/tests.project.jobs.send_letter"}
+        execution = spans["run/tests.project.jobs.send_letter"]
+        assert (execution.kind, execution.status) == ("CONSUMER", "UNSET")
+        assert execution.parent_id == spans["operation turn"].span_id
+        assert execution.attributes["task.id"] == execution.attributes["messaging.message.id"] == result.id
+        lines = [line for line in log_output.lines if line["event"] in {"task_started", "sending", "task_completed"}]
+        assert [line["span_id"] for line in lines] == [execution.span_id] * 3
+
+    def test_a_task_is_a_producer_and_a_consumer_in_its_publishers_trace(
+        self, traced: Traced, settings: Any, tasks_cache: Any
+    ) -> None:
+        """The trace goes along in the cache."""
+        use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+        with operation("turn", "r1"):
+            result = jobs.send_letter.enqueue("Invoker")
+        run_elsewhere(result, result.task.get_backend())
+
+        spans = {span.name: span for span in traced.flushed().spans}
+        publish, execution = spans["enqueue/tests.project.jobs.send_letter"], spans["run/tests.project.jobs.send_letter"]
+        assert publish.kind == "PRODUCER"
+        assert publish.parent_id == spans["operation turn"].span_id
+        assert execution.parent_id == publish.span_id
+        assert execution.attributes["request.id"] == "r1"
+        messaging = {
+            "messaging.system": "django_tasks",
+            "messaging.destination.name": "default",
+            "messaging.message.id": result.id,
+        }
+        assert {**messaging, "messaging.operation.type": "send"}.items() <= publish.attributes.items()
+        assert {**messaging, "messaging.operation.type": "process"}.items() <= execution.attributes.items()
+
+    def test_a_publishers_span_lasts_from_when_the_backend_began(self, traced: Traced, settings: Any) -> None:
+        """Until it has the task; one whose clock is ahead makes no span that ends before it begins."""
+        use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+        result = jobs.send_letter.enqueue("Invoker")
+        for offset in (timedelta(seconds=-5), timedelta(hours=1)):
+            object.__setattr__(result, "enqueued_at", timezone.now() + offset)
+            task_enqueued.send(sender=result.task.get_backend(), task_result=result)
+
+        spans = traced.flushed().wait_for_spans(3, kind="PRODUCER")
+        assert sorted(round(span.seconds) for span in spans) == [0, 0, 5]
+
+    def test_a_task_in_a_trace_of_its_own(self, monkeypatch: pytest.MonkeyPatch, settings: Any, tasks_cache: Any) -> None:
+        """``TASK_SPANS`` as ``link``."""
+        use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+        settings.DTX_TELEMETRY = {"TASKS_CACHE": "tasks", "TASK_SPANS": "link"}
+        with opentelemetry_on(monkeypatch) as traced:
+            result = jobs.send_letter.enqueue("Invoker")
+            run_elsewhere(result, result.task.get_backend())
+            spans = {span.kind: span for span in traced.flushed().spans}
+
+        assert spans["CONSUMER"].parent_id == ""
+        assert spans["CONSUMER"].links == [(spans["PRODUCER"].trace_id, spans["PRODUCER"].span_id)]
+
+    @pytest.mark.parametrize("trace", [None, "text", {"traceparent": 5}, {5: "x"}, {"traceparent": "two\nlines"}])
+    def test_a_bad_trace_in_the_cache_is_left_out(self, traced: Traced, settings: Any, tasks_cache: Any, trace: Any) -> None:
+        """The task starts a trace, as it does without a cache."""
+        use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+        result = jobs.send_letter.enqueue("Invoker")
+        tasks_cache.set(f"dtx_telemetry.task.default.{result.id}", {"request.id": "r1", "trace": trace})
+        run_elsewhere(result, result.task.get_backend())
+
+        execution = traced.flushed().span("run/tests.project.jobs.send_letter")
+        assert (execution.parent_id, execution.attributes["request.id"]) == ("", "r1")
+
+    def test_a_task_that_raises_is_an_error(self, traced: Traced) -> None:
+        """With its exception."""
+        jobs.fail.enqueue()
+
+        execution = traced.flushed().span("run/tests.project.jobs.fail")
+        assert (execution.status, execution.description) == ("ERROR", "RuntimeError: no mana")
+        assert [event["exception.message"] for _, event in execution.events] == ["no mana"]
+
+    def test_a_task_is_measured(self, traced: Traced) -> None:
+        """As Celery's are: how long it waited, how long it took, how it ended."""
+        jobs.send_letter.enqueue("Invoker")
+        jobs.fail.enqueue()
+
+        points = traced.flushed().points
+        outcomes = {
+            point.attributes["task.name"]: point.attributes["outcome"] for point in points if "outcome" in point.attributes
+        }
+        assert outcomes == {"tests.project.jobs.send_letter": "completed", "tests.project.jobs.fail": "failed"}
+        waited = [point for point in points if point.name == "dtx.task.queue.duration"]
+        assert {point.attributes["task.name"] for point in waited} == outcomes.keys()
+
+
 DATABASE_PROJECT = {
     "INSTALLED_APPS": ["dtx_telemetry", "django.contrib.auth", "django.contrib.contenttypes", "django_tasks_db"],
     "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
@@ -286,7 +384,10 @@ DATABASE_PROJECT = {
 def test_a_task_of_the_database_backend_joins_up_with_its_publisher(
     database: Database, processes: Processes, tmp_path: Path
 ) -> None:
-    """Three processes: one publishes, the real worker runs, and the cache is a folder that both see."""
+    """Three processes: one publishes, the real worker runs, and the cache is a folder that both see.
+
+    The worker's own command has a span and a trace, and no task is in it.
+    """
     cache = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "cache")}}
     processes.environ |= {
         "DTX_TEST_DB": str(database.path),
@@ -301,14 +402,20 @@ from tests.project.jobs import enqueue_all
 with operation("turn", "r1", **{"user.id": 5}):
     enqueue_all("send_letter", "fail", "nest")
 """
-    publisher = processes.python("-c", publish)
-    assert publisher.wait() == 0, publisher.text
-    worker = processes.manage("db_worker", "--batch", "--no-startup-delay", "--interval", "0")
-    assert worker.wait() == 0, worker.text
+    with otlp_collector(protocols="http") as collector:
+        processes.environ |= collector.environ()
+        publisher = processes.python("-c", publish)
+        assert publisher.wait() == 0, publisher.text
+        worker = processes.manage("db_worker", "--batch", "--no-startup-delay", "--interval", "0")
+        assert worker.wait() == 0, worker.text
 
     published = {line["task.id"]: line for line in with_event(publisher.lines, "task_published")}
     assert len(published) == 3
     _assert_worker_joined(worker.lines, published)
+    executions = collector.wait_for_spans(4, kind="CONSUMER")
+    publishing = {span.span_id for span in collector.spans if span.kind == "PRODUCER"}
+    assert {span.trace_id for span in executions} == {collector.span("operation turn").trace_id}
+    assert {span.parent_id for span in executions} == publishing
     assert worker.other == []
 
 

@@ -2,13 +2,15 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.exceptions import Ignore, Reject
-from celery.signals import before_task_publish, task_postrun, worker_process_shutdown
+from celery.signals import before_task_publish, task_postrun, task_revoked, worker_process_shutdown
+from celery.worker import state
 from django.test import override_settings
 from kombu import Connection, Exchange
 from kombu.exceptions import OperationalError
@@ -98,6 +100,18 @@ def instrumentation(request: pytest.FixtureRequest, traced: Traced) -> Iterator[
     yield request.param
     if request.param == "plain":
         CeleryInstrumentor().uninstrument()
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Publish without a trace in the message."""
+
+    def without_trace(headers: dict[str, Any], **_: Any) -> None:
+        del headers["traceparent"]
+
+    before_task_publish.connect(without_trace)
+    yield
+    before_task_publish.disconnect(without_trace)
 
 
 def begin(name: str) -> trace.Span:
@@ -225,15 +239,82 @@ class TestATask:
 
     def test_from_an_untraced_publisher_starts_a_trace(self, traced: Traced, worker: Celery) -> None:
         """Whatever else the message carries."""
-
-        def without_trace(headers: dict[str, Any], **_: Any) -> None:
-            del headers["traceparent"]
-
-        before_task_publish.connect(without_trace)
-        run(worker, "app.ok")
+        with untraced():
+            run(worker, "app.ok")
 
         (execution,) = spans_of(traced, "run/")
         assert execution.parent_id == ""
+
+
+def revoke_first(worker: Celery) -> None:
+    state.revoked.add("revoked-1")
+    worker.tasks["app.ok"].apply_async(task_id="revoked-1")
+
+
+def expire(worker: Celery) -> None:
+    worker.tasks["app.ok"].apply_async(headers={"expires": "2020-01-01T00:00:00+00:00"})
+
+
+def send_unknown(worker: Celery) -> None:
+    worker.send_task("somewhere.else")
+
+
+def send_invalid(worker: Celery) -> None:
+    worker.tasks["app.ok"].apply_async(eta="not a time")
+
+
+class TestATaskThatNeverRuns:
+    @pytest.mark.parametrize(
+        ("send", "event", "measured"),
+        [
+            (revoke_first, "task_revoked", ("app.ok", "revoked")),
+            (expire, "task_revoked", ("app.ok", "expired")),
+            (send_unknown, "task_unknown", ("_OTHER", "unknown")),
+            (send_invalid, "task_rejected", ("app.ok", "rejected")),
+        ],
+    )
+    def test_is_told_of_in_its_publishers_trace(
+        self,
+        traced: Traced,
+        worker: Celery,
+        log_output: LogOutput,
+        send: Callable[[Celery], None],
+        event: str,
+        measured: tuple[str, str],
+    ) -> None:
+        """By its line, and counted; a CONSUMER span would say that it was processed, and how long that took.
+
+        The semantic conventions' ``process`` is for a message that is processed. The name of a task that the worker does not
+        have may be anything, and is no attribute of a metric.
+        """
+        with trace.use_span(begin("view"), end_on_exit=True):
+            send(worker)
+        wait_until(lambda: log_output.events(event))
+
+        collector = traced.flushed()
+        (publish,) = spans_of(traced, "apply_async/")
+        assert {span.name for span in collector.spans} == {"view", publish.name}
+        (record,) = collector.wait_for_records(body=event)
+        (line,) = log_output.events(event)
+        assert (record.trace_id, record.span_id) == (publish.trace_id, publish.span_id)
+        assert (line["trace_id"], line["span_id"]) == (publish.trace_id, publish.span_id)
+        (point,) = [point for point in collector.points if point.name == "dtx.task.duration"]
+        assert (point.attributes, point.count, point.value) == ({"task.name": measured[0], "outcome": measured[1]}, 1, 0)
+
+    def test_from_an_untraced_publisher_is_in_no_trace(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
+        """Nor is it in that of whatever happens to be current in the worker."""
+        with untraced():
+            send_unknown(worker)
+        wait_until(lambda: log_output.events("task_unknown"))
+
+        assert "trace_id" not in log_output.one("task_unknown")
+
+    def test_while_it_runs_is_counted_where_it_runs(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
+        """A task that is terminated has a span, and one measurement, by whoever runs it."""
+        task_revoked.send(sender=worker.tasks["app.ok"], request=None, terminated=True, signum=15, expired=False)
+
+        assert log_output.one("task_revoked")["task.name"] == "app.ok"
+        assert not [point for point in traced.flushed().points if point.name == "dtx.task.duration"]
 
 
 class TestFaultsOfThePlainOne:

@@ -1,6 +1,7 @@
 """What the worker's main process says about tasks that ended without their scope: lost, killed, revoked, refused.
 
-These are lines about another process's work, so each is logged in a scope of its own, from what the message carried.
+These are lines about another process's work, so each is logged in a scope of its own, from what the message carried: with
+OpenTelemetry on, in its publisher's trace.
 """
 
 import logging
@@ -14,6 +15,7 @@ from .. import context
 from ..config import get_settings
 from ..errors import error_text
 from ..guard import never_raises
+from ..tracing import TRACING
 from .closing import AnyTask, failure, log, retry_fields
 from .headers import OurHeaders, read_headers, restored_fields
 
@@ -58,10 +60,12 @@ def retried(task: AnyTask, request: Context | None, reason: Any) -> None:
 
 
 @never_raises
-def revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
+def revoked(sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
     """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``; a receiver of that signal."""
     if get_settings().enabled and _first(request):
         _log(logging.WARNING, "task_revoked", sender, request, getattr(request, "id", None), {})
+        if not terminated:  # one that was running is measured where it ran
+            _measure(getattr(sender, "name", None), "expired" if expired else "revoked")
 
 
 @never_raises
@@ -71,6 +75,7 @@ def rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any)
         headers = _headers(message)
         fields = {} if exc is None else {"error": error_text(exc)}
         _log(logging.WARNING, "task_rejected", headers.get("task"), headers, headers.get("id"), fields)
+        _measure(headers.get("task"), "rejected")
 
 
 @never_raises
@@ -78,6 +83,7 @@ def unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any =
     """Log ``task_unknown`` for a task that the worker does not have; a receiver of that signal."""
     if get_settings().enabled:
         _log(logging.ERROR, "task_unknown", name, _headers(message), id, {})
+        _measure(None, "unknown")  # there is no end to the names that a message may bring
 
 
 def _request_of(task: AnyTask, task_id: str | None) -> Context | None:
@@ -116,7 +122,16 @@ def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: 
     scope = context.enter_root(
         {**restored_fields(task, read_headers(request), request, task_id), **about}, own=settings.own_keys
     )
+    if TRACING.on is not None:
+        carrier = Context(dict(request)) if isinstance(request, Mapping) else request
+        scope.span = TRACING.on.tasks.in_publishers_trace(carrier)
     try:
         log.log(level, event, **fields)
     finally:
         context.leave(scope)
+
+
+def _measure(name: object, outcome: str) -> None:
+    """Count a task that ended before it ran."""
+    if TRACING.on is not None:
+        TRACING.on.tasks.never_ran(name if isinstance(name, str) else None, outcome)

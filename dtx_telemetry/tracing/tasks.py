@@ -24,6 +24,7 @@ from opentelemetry.trace import (
 )
 
 from ..guard import never_raises
+from .current import Current
 from .failures import Failures
 from .measures import Measures
 from .providers import Providers
@@ -35,6 +36,8 @@ __all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]
 _publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_publishing", default=None)
 
 
+#: The semantic conventions' word for a value from outside that is not among the known ones.
+_OTHER = "_OTHER"
 #: Options that may be objects of kombu's.
 _NAMED = frozenset({"exchange", "queue"})
 #: Celery's names of what we call an outcome; a task that the worker ended has none.
@@ -175,6 +178,28 @@ class TaskSpans:
             span.end(error if isinstance(error, BaseException) else None)
             self.instrumentor.runtime(task, seconds)
         self.measures.task_done(task.name, seconds, outcome)
+
+    @never_raises
+    def in_publishers_trace(self, request: Any) -> Current:
+        """Make a message's trace current, for what a worker says about a task that does not run here.
+
+        There is no span of its own: the semantic conventions have one for a message that is processed, and this one is not.
+        The line is a part of the publisher's trace, and of its span.
+
+        Args:
+            request: the task's request as the worker has it.
+        """
+        return Current(propagate.extract(request, Context(), celery_getter))
+
+    @never_raises
+    def never_ran(self, name: str | None, outcome: str) -> None:
+        """Measure a task that ended before it ran, which took no time.
+
+        Args:
+            name: the task's name; ``None`` where the worker has no task of that name.
+            outcome: ``revoked``, ``expired``, ``rejected`` or ``unknown``.
+        """
+        self.measures.task_done(name or _OTHER, 0.0, outcome)
 
     def _origin(self, request: Any) -> tuple[Context | None, list[Link] | None]:
         """Return the context that a task's message brings; an eager task has its caller's."""

@@ -10,6 +10,7 @@ from ..config import Settings
 from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .current import Current
+from .django_tasks import DjangoTaskSpans
 from .environment import read_blueprint
 from .failures import Failures
 from .measures import Measures
@@ -40,6 +41,7 @@ class Tracing:
         requests: spans of HTTP requests.
         sockets: spans of WebSocket connections and channel layer messages.
         work: spans of commands and operations.
+        django_tasks: spans of Django's own Tasks.
         measures: the metrics.
         records: exports log lines; ``None`` where ``OTEL_LOGS_EXPORTER`` is ``none``.
     """
@@ -56,6 +58,7 @@ class Tracing:
         self.requests = RequestSpans(providers, failures, measures, trusts=settings.trust_traceparent)
         self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)
         self.work = ScopeSpans(providers, failures)
+        self.django_tasks = DjangoTaskSpans(providers, self.work, measures, links=self._links)
         self.records = RecordExport(providers, failures, sanitizer) if providers.exports_logs else None
 
     @cached_property
