@@ -151,7 +151,9 @@ def test_the_click_is_shown_pretty_and_summed_up(tmp_path):
     assert re.fullmatch(r"[├└] task announce_pick [\d.]+ m?s", task), summed
     assert re.fullmatch(r"└ message draft\.pick [\d.]+ m?s", message), summed
     assert "─" in summed.splitlines()[5], "the time in the queue"
-    assert rows[8].endswith("lines of 3 processes have this request.id")
+    printed = re.findall(rf"(?m)^(?:{'|'.join(PARTS)}) +\| .*$", shown)
+    assert all(f"request.id={request_id} " in line for line in printed), shown
+    assert rows[8] == f"{len(printed)} lines of 3 processes have this request.id"
     demo.assert_nothing_is_left()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from dtx_telemetry import bind_fields, config, startup
@@ -273,3 +273,38 @@ def test_a_servers_report_of_a_consumers_exception(processes: Processes, name: s
     (unwatched,) = [line for line in servers if line["error"] == "RuntimeError: nobody watches"]
     assert "exception" in unwatched
     assert not [line for line in process.lines if line["logger"] in ACCESS and not wanted]
+
+
+def _shake_hands(port: int, consumer: str) -> int:
+    """Open a WebSocket and close it, and return the status of the handshake."""
+    address = f"ws://127.0.0.1:{port}/ws/{consumer}/draft/5/"
+    try:
+        with connect(address, additional_headers={"X-Request-ID": consumer}, proxy=None):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+CLOSING = {"ws_disconnected", "ws_rejected", "ws_failed"}
+HANDSHAKES = {"async": 101, "sync": 101, "rejects": 403, "denies": 401, "fails_to_connect": 500}
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["left out", "wanted"])
+def test_uvicorns_lines_about_a_handshake(processes: Processes, wanted: bool) -> None:
+    """A decorated consumer's events say it; where the lines are wanted they have its ids. An undecorated one's stay."""
+    processes.environ["DTX_TEST_SETTINGS"] = json.dumps({"DTX_TELEMETRY": {"FRAMEWORK_LINES": wanted}})
+    process = processes.uvicorn("--ws", "websockets-sansio", app=SOCKETS)  # the default of newer versions
+    port = process.wait_for_port()
+    assert {consumer: _shake_hands(port, consumer) for consumer in HANDSHAKES} == HANDSHAKES
+    for consumer in HANDSHAKES:
+        process.wait_for(lambda line, consumer=consumer: line.get("request.id") == consumer and line["event"] in CLOSING)
+    assert _shake_hands(port, "bare") == 101
+    process.wait_for(lambda line: line["event"] == "connection open" and "ws.conn_id" not in line)
+    process.stop()
+    servers = [line for line in process.lines if line["logger"] == "uvicorn.error"]
+    about = [line for line in servers if "WebSocket" in line["event"] or "connection " in line["event"]]
+    told = [(line.get("request.id"), line["event"].partition(" - ")[2] or line["event"]) for line in about]
+    unwatched = [(None, '"WebSocket /ws/bare/draft/5/" [accepted]'), (None, "connection open")]
+    assert [line for line in told if line[0] is None] == unwatched
+    reached = {request_id for request_id, _ in told if request_id is not None}
+    assert reached == (set(HANDSHAKES) if wanted else set())

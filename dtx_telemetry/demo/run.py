@@ -95,7 +95,6 @@ def run(options: Options) -> int:
         draft = f"http://127.0.0.1:{ports[0]}/"
         page = live.start_page(processes, lines, guardian.folder, this.deadline) if options.serve else ""
         if not options.serve:
-            lines.shown = False
             processes.stop()
         _sum_up(this, pushed)
         if receiver is not None:
@@ -179,8 +178,10 @@ def _click(this: _Run, ports: tuple[int, int]) -> Any:
     """Click, and wait until its lines are there; return what was pushed to the browser."""
     browser = Browser(ports, this.deadline, this.processes.check)
     browser.log_in(this.password)
-    this.lines.shown = True
     with browser.watch() as connection:
+        # The connection's own line, so that those of the click alone are shown.
+        this.wait_for("the WebSocket", lambda: any(line.fields["event"] == "ws_connected" for line in this.lines.events))
+        this.lines.shown = True
         browser.click(this.request_id)
         pushed = browser.receive(connection)
         this.lines.wait_for(
@@ -188,7 +189,8 @@ def _click(this: _Run, ports: tuple[int, int]) -> Any:
             deadline=time.monotonic() + 10,
             check=this.processes.check,
         )
-        return pushed
+        this.lines.shown = this.options.serve
+    return pushed
 
 
 def _serve(this: _Run) -> None:

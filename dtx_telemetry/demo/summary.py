@@ -24,7 +24,7 @@ def missing(request_id: str, events: Sequence[Line], pushed: Any) -> list[str]:
 def is_whole(request_id: str, events: Sequence[Line]) -> bool:
     """Whether the click is over, as far as lines tell."""
     closed = {line.fields["event"] for line in events if line.fields.get("request.id") == request_id}
-    return {"request_completed", "task_completed"} <= closed and not missing(request_id, events, PUSHED)
+    return {"request_completed", "task_completed", "ws_handled"} <= closed and not missing(request_id, events, PUSHED)
 
 
 def waterfall(request_id: str, events: Sequence[Line]) -> Waterfall:

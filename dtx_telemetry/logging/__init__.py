@@ -8,7 +8,7 @@ from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
-from .said_once import Subject, about_scope, lines_of, log_closing_event, note_request, release
+from .said_once import Subject, about_scope, lines_of, log_closing_event, note_connection, note_request, release
 from .state import is_configured
 from .taps import set_taps
 from .tracebacks import format_traceback
@@ -25,6 +25,7 @@ __all__ = [
     "is_configured",
     "lines_of",
     "log_closing_event",
+    "note_connection",
     "note_request",
     "release",
     "restore",

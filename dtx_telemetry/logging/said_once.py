@@ -26,6 +26,7 @@ __all__ = [
     "about_scope",
     "lines_of",
     "log_closing_event",
+    "note_connection",
     "note_request",
     "print_unless_said",
     "release",
@@ -141,6 +142,15 @@ def note_request(scope: Scope, path: str) -> None:
     _latest_request.set((path, scope.own))
 
 
+# uvicorn tells of a handshake in the connection's task: while the consumer accepts or refuses, or after it has failed.
+_latest_connection: ContextVar[Mapping[str, Any] | None] = ContextVar("dtx_telemetry_latest_connection", default=None)
+
+
+def note_connection(scope: Scope) -> None:
+    """Note the connection that is served here, whose server may log lines about its handshake."""
+    _latest_connection.set(scope.own)
+
+
 def _access_line(path: str) -> Subject:
     """Return the subject of an access line, with the ids of the request where that was for the same *path*."""
     latest = _latest_request.get()
@@ -183,10 +193,13 @@ def _exception(record: logging.LogRecord) -> Subject | None:
     return None if ids is None else Subject(True, ids)
 
 
+# The websockets package writes them, with the logger that uvicorn gives it.
+_HANDSHAKE = {"connection open", "connection rejected (%d %s)", "HTTP response sent (%d %s)"}
+
+
 @lines_of("uvicorn.error")
 def _uvicorns_own(record: logging.LogRecord) -> Subject | None:
-    scope = current_scope()
-    # Its access lines of WebSockets, logged while the consumer accepts or refuses.
-    if scope is not None and "ws.conn_id" in scope.own and str(record.msg).startswith('%s - "WebSocket '):
-        return Subject(True)
+    connection, text = _latest_connection.get(), str(record.msg)
+    if connection is not None and (text in _HANDSHAKE or text.startswith('%s - "WebSocket ')):
+        return Subject(True, connection)
     return _exception(record)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import context
 from ..errors import error_text
 from ..guard import never_raises
-from ..logging import get_logger, log_closing_event
+from ..logging import get_logger, log_closing_event, note_connection
 from ..tracing import TRACING
 from .asgi_scope import client_address, meta_of, path_of, tells_reasons
 from .consumer_call import is_failure
@@ -35,6 +35,7 @@ class Connection(ScopedCall):
 
     def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
         super().__init__(scope, log_messages, **{"ws.conn_id": context.new_request_id()})
+        note_connection(self._scope)
         self._accepted = False
         self._close_code: int | None = None
         #: Of the response that denied the handshake.
