@@ -103,11 +103,13 @@ def test_secrets_are_redacted_and_long_values_cut(monkeypatch: pytest.MonkeyPatc
         try:
             raise RuntimeError("at https://user:hunter2@example.org/")
         except RuntimeError:
-            log.exception("https://user:hunter2@example.org/", password="hunter2", nested={"token": "hunter2"}, long="x" * 999)
+            fields = {"nested": {"token": "hunter2"}, "quoted": "{'password': 'hunter2'}"}
+            log.exception("https://user:hunter2@example.org/", password="hunter2", long="x" * 999, longish="x" * 150, **fields)
         record = the_record(traced)
 
     assert "hunter2" not in repr(record)
     assert len(record.attributes["long"]) < 200
+    assert "[cut: 150 characters]" in record.attributes["longish"]
 
 
 def test_what_cannot_be_printed_costs_no_record(traced: Traced) -> None:

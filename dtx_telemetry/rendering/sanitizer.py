@@ -43,8 +43,14 @@ class Sanitizer:
 
     def text(self, value: object) -> str:
         """Return *value* as one string."""
+        if type(value) is str and self.is_plain(value):
+            return value
         plain = self.value(value)
         return plain if isinstance(plain, str) else str(plain)
+
+    def is_plain(self, text: str) -> bool:
+        """Whether *text* is certain to stay as it is: it fits, has no lone surrogate, and no secret can be in it."""
+        return len(text) <= self.limit and text.isascii() and not _may_hold_secret(text)
 
     def line(self, line: dict[Any, Any]) -> dict[str, Any]:
         """Return *line* fit to be printed: keys that are strings, plain values."""
@@ -100,7 +106,7 @@ class _Walk:
         length, room = len(text), max(self.room, 0)
         if length > room:
             text = self._scrub(text[: room + _MARGIN])[:room] + _cut_note(length)
-        elif "=" in text or "@" in text or "'" in text or '"' in text:
+        elif _may_hold_secret(text):
             text = self._scrub(text)
         self.room = room - min(length, room)
         return text if text.isascii() else _without_surrogates(text)
@@ -173,6 +179,11 @@ class _Walk:
         if scrubbed is not text and scrubbed != text:
             self.redacted = True
         return scrubbed
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether *text* has what a secret in a text comes with: an assignment, a URL's user part, a quoted name."""
+    return "=" in text or "@" in text or "'" in text or '"' in text
 
 
 def _is_pair(item: object) -> bool:

@@ -76,7 +76,7 @@ class Providers:
         self._fields = ScopeFields()
         self._with_fields: Any = None
         self._tracer = PerProcess(self._find_tracer)
-        self._loggers = PerProcess(self._find_loggers)
+        self._loggers = PerProcess(lambda: _Loggers(self._find_logger_provider()))
         self._metering = PerProcess(self._find_meter_provider)
         #: Whether log records have somewhere to go.
         self.exports_logs = bool(blueprint.exporters["logs"])
@@ -92,8 +92,8 @@ class Providers:
 
     def logger(self, name: str) -> _logs.Logger | None:
         """Return the logger of that name; ``None`` while there is no provider."""
-        provider = self._loggers.get()
-        return None if provider is None else provider.get_logger(name)
+        loggers = self._loggers.get()
+        return None if loggers is None else loggers[name]
 
     def _find_tracer(self) -> Tracer:
         self._metering.get()
@@ -148,7 +148,7 @@ class Providers:
         Closer("metrics", provider.shutdown)
         return provider
 
-    def _find_loggers(self) -> _logs.LoggerProvider:
+    def _find_logger_provider(self) -> _logs.LoggerProvider:
         provider: Any = _logs.get_logger_provider()
         if type(provider).__name__ in _NOBODYS:
             _logs.set_logger_provider(self._make_logger_provider())
@@ -176,6 +176,18 @@ class Providers:
         if hasattr(provider, "force_flush"):
             register_end()
             Closer(signal, lambda: provider.force_flush(int(EXIT_SECONDS * 1000)))
+
+
+class _Loggers(dict[str, _logs.Logger]):
+    """A provider's loggers by name, each asked for once: the SDK takes two locks to find one that it has."""
+
+    def __init__(self, provider: _logs.LoggerProvider) -> None:
+        super().__init__()
+        self._provider = provider
+
+    def __missing__(self, name: str) -> _logs.Logger:
+        logger = self[name] = self._provider.get_logger(name)
+        return logger
 
 
 class _OwnTracerProvider(TracerProvider):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from ..guard import never_raises
@@ -74,23 +74,24 @@ class RecordExport:
             attributes |= self._failures.attributes(error, line.get("exception"))
         elif "exception" in line:
             attributes["exception.stacktrace"] = self._sanitizer.line({"exception": line["exception"]})["exception"]
-        logger.emit(
+        record = LogRecord(
             timestamp=int(created * 1e9),
             severity_number=number,
             severity_text=text,
             body=self._sanitizer.text(line["event"]),
             attributes=attributes,
         )
+        logger.emit(record)
 
     def _attributes(self, line: Mapping[Any, Any]) -> dict[str, Any]:
-        """Return the line's fields as plain data. Most are short texts and numbers, which need no walk."""
+        """Return the line's fields as plain data. Most are plain texts and numbers, which need no walk."""
+        is_plain = self._sanitizer.is_plain
         attributes, rest = {}, {}
         for key, value in line.items():
             if key in _NO_ATTRIBUTES:
                 continue
             kind = type(value)
-            is_short = kind is str and len(value) < 256 and value.isascii() and "=" not in value and "@" not in value
-            if type(key) is str and (is_short or kind in _NUMBERS):
+            if type(key) is str and (kind in _NUMBERS or (kind is str and is_plain(value))):
                 attributes[key] = value
             else:
                 rest[key] = value
