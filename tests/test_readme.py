@@ -4,6 +4,7 @@ import asyncio
 import configparser
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -16,7 +17,8 @@ from dataclasses import MISSING
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
+from urllib.request import urlopen
 
 import docutils.nodes
 import pytest
@@ -41,17 +43,15 @@ BLOCKS = {
 CANNOT_RUN = {"otel", "loki"}
 #: Files of the project in which the newcomer's processes write.
 LOGS = ("web.log", "worker.log", "sockets.log")
-#: What a person waits for by ``sleep`` in the block ``run``.
-AWAITED = (
-    "grep -q 'startup complete' web.log && grep -q 'startup complete' sockets.log && grep -q ' ready' worker.log",
-    "grep -q -e ws_connected -e 'connection open' sockets.log",
-    "grep -q -e task_completed -e succeeded worker.log && grep -q '{' browser.log",
-)
+#: The end of the block ``example``.
+_CLICK, _GREP = "bash click.sh", "grep -h click-1 web.log worker.log sockets.log"
+#: The terminal in which the README's samples were printed.
+COLUMNS = 100
 
 
 def test_every_block_has_a_test() -> None:
     """No block of code is in the README that is not run or compared here, and there are no two of one name."""
-    ran = {"demo", "tests", "before", "after", "install", "configuration", "application", "run", "line", "reading", "calling"}
+    ran = {"demo", "tests", "before", "after", "start", "first-line", "example", "line", "resources", "reading", "calling"}
     ran |= {
         "operations",
         "signals",
@@ -72,7 +72,7 @@ def test_it_is_short() -> None:
     """A newcomer has joined lines after 150 lines; the rest is for looking up."""
     lines = TEXT.splitlines()
     assert len(lines) <= 600
-    assert lines.index("   " + BLOCKS["run"].splitlines()[-1]) < 150
+    assert lines.index("   " + BLOCKS["example"].splitlines()[-1]) < 150
 
 
 def test_what_it_refers_to_is_there() -> None:
@@ -104,7 +104,7 @@ def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
     """Run in an empty folder, and a picture is made of it where the README's option asks for one."""
     program = BLOCKS["demo"].split(" && ")[2].split()
     assert program.pop(0) == ".venv/bin/python"
-    assert "``python -m dtx_telemetry.demo --svg FILE``" in TEXT
+    assert "``--svg FILE``" in TEXT
     environ = clean_environ()
     del environ["DJANGO_SETTINGS_MODULE"]
     picture = tmp_path / "click.svg"
@@ -166,32 +166,18 @@ def test_the_costs_are_those_of_the_tables() -> None:
 # The newcomer's project
 
 
-def _files() -> dict[str, str]:
-    """Return the project's files by their paths: each begins with a comment that is its path."""
-    code = "\n\n".join((BLOCKS["configuration"], BLOCKS["application"]))
-    _, *parts = re.split(r"^# (mysite/\w+\.py)$\n", code, flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _write_files(folder: Path, **replaced: str) -> None:
-    files = _files()
-    assert len(files) == 5
-    for path, code in files.items():
-        assert f"``{path}``" in TEXT
-        for old, new in replaced.items():
-            code = code.replace(old, new)
-        (folder / path).write_text(code, encoding="utf-8")
-
-
 def _without_details(text: str) -> str:
     """Return *text* with a word in place of all that differs from run to run."""
     for pattern, word in (
         (r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z", "MOMENT"),
         (r"\d{4}-\d\d-\d\d [\d:,.]{8,12}", "SECOND"),
+        (r"\b\d\d:\d\d:\d\d\.\d{3}\b", "SECOND"),
         (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "UUID"),
+        (r"(?<=id=)[0-9a-f]{8}\b", "ID"),
         (r"\b[0-9a-f]{32}\b", "ID"),
         (r"(?<=_ms=)[\d.]+", "MS"),
         (r'(?<=_ms":)[\d.]+', "MS"),
+        (r"\b[\d.]+ m?s\b", "LENGTH"),
         (r"(?<=succeeded in )[\d.e-]+", "S"),
         (r"127\.0\.0\.1:\d+", "ADDRESS"),
         (r"ForkPoolWorker-\d+", "CHILD"),
@@ -201,39 +187,65 @@ def _without_details(text: str) -> str:
 
 
 class Newcomer:
-    """Who follows the README in a folder: its blocks, with free ports, and waiting for what is to come in place of a time.
+    """Who follows the README in a clone, with free ports and, where there is one, an environment in place of their own.
+
+    Args:
+        clone: a folder.
+        environment: a virtual environment with all that the README installs; ``None``: they install it.
 
     Attributes:
-        folder: where it ends up, the project's.
+        folder: the project's, beside the clone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, clone: Path, environment: Path | None) -> None:
+        self.folder = clone.parent / "league"
+        self._clone = clone
+        self._environment = environment
         self._ports = {port: str(reserved_port()) for port in ("6390", "8000", "8001")}
 
-    def write(self) -> None:
-        """Write the project's files."""
-        _write_files(self.folder, **{"6390": self._ports["6390"]})
+    def begin(self) -> None:
+        """Make the project, by the block ``start``."""
+        script, server = BLOCKS["start"].rsplit("\n", 1)
+        assert server == ".venv/bin/python manage.py runserver"
+        self._make(script, self._clone)
 
-    def click(self, **environ: str) -> str:
-        """Run the block ``run`` and return what its last ``grep`` shows."""
-        script = BLOCKS["run"]
+    def add_the_rest(self) -> None:
+        """Write the files of the block ``example``."""
+        script, run = BLOCKS["example"].rsplit("\n", 1)
+        assert run == f"{_CLICK}; echo; {_GREP}"
         for port, free in self._ports.items():
             assert port in script
             script = script.replace(port, free)
-        pieces = re.split(r"sleep \d+;", script)
-        assert len(pieces) == len(AWAITED) + 1
-        waiting = [f"until {condition}; do sleep 0.1; done;" for condition in AWAITED]
-        script = "".join(part for pair in zip(pieces, [*waiting, ""], strict=True) for part in pair)
-        return self.shell(script, **environ).partition("}\n")[2]
+        self._make(f"clone={self._clone}\n{script}", self.folder)
 
-    def shell(self, script: str, **environ: str) -> str:
-        """Run *script* in the folder by bash and return its stdout; whatever it started is over then."""
-        given = {name: value for name, value in clean_environ().items() if name != "DJANGO_SETTINGS_MODULE"}
+    def _make(self, script: str, folder: Path) -> None:
+        if self._environment is None:
+            _install(script, folder)
+            return
+        *lines, install = re.split(r"^(?:python3 .* && )?\.venv/bin/pip install .*$", script, flags=re.MULTILINE)
+        assert len(lines) == 1
+        link = f"test -e .venv || ln -s {self._environment} .venv"
+        subprocess.run(["bash", "-euc", f"{lines[0]}\n{link}\n{install}"], cwd=folder, check=True, timeout=60, env=_environ())
+
+    def serve(self) -> "Terminal":
+        """Start the server of the block ``start``."""
+        return Terminal(f".venv/bin/python manage.py runserver {self._ports['8000']}", self.folder)
+
+    @property
+    def address(self) -> str:
+        """The server's."""
+        return f"http://127.0.0.1:{self._ports['8000']}/"
+
+    def click(self, **environ: str) -> None:
+        """Run the script of the block ``example``; everything that it started must be over then."""
+        self.shell(_CLICK, leaves_nothing=True, **environ)
+
+    def shell(self, script: str, *, leaves_nothing: bool = False, **environ: str) -> str:
+        """Run *script* in the folder by bash and return its stdout; whatever it started is over then, or must be already."""
         process = subprocess.Popen(
             ["bash", "-c", script],
             cwd=self.folder,
-            env={**given, **environ},
+            env=_environ(**environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -246,6 +258,7 @@ class Newcomer:
             _kill_group(process.pid)
             output, errors = process.communicate()
         else:
+            assert not (leaves_nothing and _is_there(process.pid)), "a process was left"
             _kill_group(process.pid)
             wait_until(lambda: not _is_there(process.pid), what="the end of the project's processes")
         assert process.returncode == 0, output + errors + self._logs()
@@ -253,6 +266,52 @@ class Newcomer:
 
     def _logs(self) -> str:
         return "".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
+
+
+class Terminal:
+    """A command on a terminal of `COLUMNS` columns, without colours; it and what it started is killed on leaving the block."""
+
+    def __init__(self, command: str, folder: Path) -> None:
+        self.text = ""
+        self._ours, theirs = pty.openpty()
+        environ = _environ(COLUMNS=str(COLUMNS), NO_COLOR="1")
+        self._process = subprocess.Popen(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _kill_group(self._process.pid)
+        self.end()
+        os.close(self._ours)
+
+    def end(self) -> str:
+        """Wait until nobody writes any more and return the text."""
+        self._process.wait(60)
+        self._reader.join(60)
+        return self.text
+
+    def _read(self) -> None:
+        # Linux tells by an error that nobody has the other side open any more.
+        with suppress(OSError):
+            while read := os.read(self._ours, 4096):
+                self.text += read.decode().replace("\r", "")
+
+
+def _environ(**more: str) -> dict[str, str]:
+    """Return an environment in which no Django project is set up."""
+    return {name: value for name, value in clean_environ(**more).items() if name != "DJANGO_SETTINGS_MODULE"}
 
 
 def _kill_group(group: int) -> None:
@@ -271,48 +330,88 @@ def _is_there(group: int) -> bool:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     """A newcomer with the project's files, in this environment in place of one of their own."""
-    folder = tmp_path_factory.mktemp("shop")
-    (folder / "mysite").mkdir()
-    (folder / ".venv").mkdir()
-    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    newcomer = Newcomer(folder)
-    newcomer.write()
+    newcomer = Newcomer(tmp_path_factory.mktemp("clone"), Path(sys.prefix))
+    newcomer.begin()
+    newcomer.add_the_rest()
     return newcomer
 
 
 @pytest.fixture(scope="module")
 def clicked(newcomer: Newcomer) -> str:
-    """What the block ``run`` shows in the end; its logs are in the newcomer's folder."""
-    return newcomer.click()
+    """What the block ``example`` shows in the end; its logs are in the newcomer's folder."""
+    newcomer.click()
+    return newcomer.shell(_GREP)
 
 
-def test_the_lines_that_are_joined_are_those_that_the_readme_shows(clicked: str) -> None:
-    """The first of them to the letter, ids and times aside; all of them with one id."""
+def test_the_first_success_is_a_line_for_the_first_request(tmp_path: Path) -> None:
+    """On the terminal in which the server was started, laid out as the README shows it."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    newcomer = Newcomer(clone, Path(sys.prefix))
+    newcomer.begin()
+    with newcomer.serve() as terminal:
+        wait_until(lambda: "Quit the server" in terminal.text, what="the server")
+        with urlopen(newcomer.address, timeout=60):
+            wait_until(lambda: re.search(r"request\.id=\w{8}\n", terminal.text), what="the line")
+        (shown,) = re.findall(r"^[\d:.]+ \w+ +request_completed .*(?:\n .*)*", terminal.text, flags=re.MULTILINE)
+    assert _words(shown) == _words(BLOCKS["first-line"])
+
+
+def test_the_lines_that_are_joined_are_those_that_the_readme_shows(newcomer: Newcomer, clicked: str) -> None:
+    """The first of them to the letter, ids and times aside; all of them with one id, over three processes."""
     first, *others = clicked.splitlines()
     assert _without_details(first) == _without_details(BLOCKS["line"])
-    shown = [line.split()[4] for line in BLOCKS["after"].splitlines()[1:]]
-    assert [line["event"] for line in parse_lines(clicked)] == shown
-    assert {line["request.id"] for line in parse_lines(clicked)} == {"click-1"}
-    assert len(others) > 4
+    lines = parse_lines(clicked)
+    assert {line["request.id"] for line in lines} == {"click-1"}
+    assert len(others) == 5
+    for event in ("draft_pick_made", "task_completed", "draft_pick_shown"):
+        assert len(with_event(lines, event)) == 1
+    for log in LOGS:
+        assert "click-1" in (newcomer.folder / log).read_text(encoding="utf-8")
+    assert '{"hero": "Invoker"}' in (newcomer.folder / "browser.log").read_text(encoding="utf-8")
 
 
-def test_before_and_after_are_what_the_project_logs(newcomer: Newcomer, clicked: str) -> None:
-    """With telemetry off, and on in pretty format; the logs of the joined lines are kept."""
-    for name, environ in (("before", {"TELEMETRY_ENABLED": "false"}), ("after", {"LOG_FORMAT": "pretty"})):
-        command, *shown = BLOCKS[name].splitlines()
-        kept = {log: (newcomer.folder / log).read_bytes() for log in LOGS}
-        newcomer.click(**environ)
-        output = newcomer.shell(command.removeprefix("$ "))
-        for log, content in kept.items():
-            (newcomer.folder / log).write_bytes(content)
-        assert _without_details(output).splitlines() == [_without_details(line) for line in shown]
+def test_before_is_what_the_project_logs_without_telemetry(newcomer: Newcomer, clicked: str) -> None:
+    """The logs of the joined lines are kept."""
+    command, *shown = BLOCKS["before"].splitlines()
+    kept = {path: path.read_bytes() for path in newcomer.folder.glob("*.log")}
+    newcomer.click(TELEMETRY_ENABLED="false")
+    output = newcomer.shell(command.removeprefix("$ "))
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert _without_details(output).splitlines() == [_without_details(line) for line in shown]
+
+
+def test_after_is_what_the_project_logs(newcomer: Newcomer, clicked: str) -> None:
+    """In the terminal of the README; where a line is broken depends on how long it took."""
+    command, shown = BLOCKS["after"].split("\n", 1)
+    with Terminal(command.removeprefix("$ "), newcomer.folder) as terminal:
+        assert _words(terminal.end()) == _words(shown)
+    assert max(map(len, shown.splitlines())) <= COLUMNS
+
+
+def _words(text: str) -> str:
+    return " ".join(_without_details(text).split())
+
+
+def test_the_check_finds_nothing_but_a_forgotten_decorator(newcomer: Newcomer) -> None:
+    """By the settings of the example."""
+    check = ".venv/bin/python manage.py check 2>&1"
+    assert "no issues" in newcomer.shell(check)
+    decorated = (newcomer.folder / "mysite/asgi.py").read_text(encoding="utf-8")
+    forgotten = "rm -rf other && mkdir other && cp -r manage.py mysite .venv other && cd other"
+    forgotten += " && sed -i.old '/^@telemetry_consumer/d' mysite/asgi.py"
+    assert "@telemetry_consumer  # <--\n" in decorated
+    assert "dtx_telemetry.W005" in newcomer.shell(f"{forgotten} && {check}")
 
 
 def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -> None:
-    """Each runs as it stands there; the waterfall has the rows that the README shows."""
+    """Each runs as it stands there; the waterfall has the heading and the rows that the README shows."""
     commands = [line.split("  #")[0] for line in BLOCKS["viewer"].splitlines()]
     outputs = [_view(newcomer, command) for command in commands]
     assert _rows(outputs[0]) == _rows(BLOCKS["waterfall"])
+    heading, shown = (_without_details(text).split("\n\n")[0] for text in (outputs[0].lstrip("\n"), BLOCKS["waterfall"]))
+    assert heading == shown
     assert "announce_pick" in (newcomer.folder / "c.html").read_text(encoding="utf-8")
     assert "announce_pick" in outputs[2].replace("\n", "")
     assert "http://127.0.0.1:" in outputs[4]
@@ -320,14 +419,12 @@ def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -
 
 
 def _view(newcomer: Newcomer, command: str) -> str:
-    command = command.replace("kubectl logs -f deploy/web", "cat web.log")
-    program = f"{sys.executable} -m dtx_telemetry"
-    wanted = command.replace("dtx-telemetry", program)
-    if " page " in command:  # which goes on until it is stopped
+    wanted = command.replace("kubectl logs -f deploy/web", "cat web.log")
+    if " page " in wanted:  # which goes on until it is stopped
         wanted = f"{wanted} >page.txt 2>&1 & until grep -q 'http://' page.txt; do sleep 0.1; done; kill $!; cat page.txt"
-    elif " errors " in command or " pretty " in command:  # there are none, and the code says so
+    elif " errors " in wanted or " pretty " in wanted:  # there are none, and the code says so
         wanted = f"{wanted} || test $? = 1"
-    return newcomer.shell(wanted, COLUMNS="100")
+    return newcomer.shell(wanted, COLUMNS=str(COLUMNS))
 
 
 def _rows(waterfall: str) -> list[str]:
@@ -344,51 +441,42 @@ def test_jq_finds_the_click(newcomer: Newcomer, clicked: str) -> None:
     assert sorted(map(json.dumps, parse_lines(found))) == sorted(map(json.dumps, parse_lines(clicked)))
 
 
-def test_an_applications_test_sees_what_was_logged(valkey_url: str, tmp_path: Path) -> None:
-    """The README's test passes in its project, with the plugin."""
-    (tmp_path / "mysite").mkdir()
-    _write_files(tmp_path, **{"redis://127.0.0.1:6390/0": valkey_url})
-    (tmp_path / "test_it.py").write_text(BLOCKS["tests-of-applications"], encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\ntelemetry_check_leaks = true\n", encoding="utf-8")
-    environ = clean_environ(DJANGO_SETTINGS_MODULE="mysite.settings", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
-    plugins = ("-p", "pytest_django.plugin", "-p", "dtx_telemetry.pytest_plugin", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(tmp_path)]
-    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+def test_an_applications_test_sees_what_was_logged(newcomer: Newcomer) -> None:
+    """The README's test passes in its project, with the plugin and without a broker."""
+    install, script = BLOCKS["tests-of-applications"].split("\n", 1)
+    assert install == ".venv/bin/pip install -q pytest-django"
+    assert "``telemetry_check_leaks = true``" in TEXT
+    options = "-p pytest_django.plugin -p dtx_telemetry.pytest_plugin -p no:cacheprovider -o telemetry_check_leaks=true"
+    output = newcomer.shell(script, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=options)
+    assert "1 passed" in output, output
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_newcomer_gets_one_id_over_three_processes(tmp_path: Path) -> None:
-    """From an empty folder, by what the README says alone, in an environment of its own."""
-    newcomer = Newcomer(tmp_path)
-    source = tmp_path / "clone"
-    source.mkdir()
+    """From a clone, by what the README says alone, in an environment of its own."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
     for name in ("setup.py", "setup.cfg", "README.rst", "LICENSE", "dtx_telemetry"):
-        _copy(ROOT / name, source / name)
-    assert "'/path/to/clone[celery,channels]'" in BLOCKS["install"]
-    _install(newcomer, BLOCKS["install"].replace("/path/to/clone", str(source)))
-    newcomer.folder /= "shop"
-    newcomer.write()
-    lines = parse_lines(newcomer.click(PYTHONPATH=""))
+        _copy(ROOT / name, clone / name)
+    newcomer = Newcomer(clone, None)
+    newcomer.begin()
+    newcomer.add_the_rest()
+    newcomer.click(PYTHONPATH="")
+    lines = parse_lines(newcomer.shell(_GREP))
     assert {line["request.id"] for line in lines} == {"click-1"}
     for event in ("draft_pick_made", "task_completed", "draft_pick_shown"):
         assert len(with_event(lines, event)) == 1
     for log in LOGS:
         assert "click-1" in (newcomer.folder / log).read_text()
+    assert "click-1" in newcomer.shell(BLOCKS["viewer"].splitlines()[0], PYTHONPATH="")
 
 
-def _install(newcomer: Newcomer, script: str) -> None:
+def _install(script: str, folder: Path) -> None:
+    """Run *script*, which makes an environment or installs into it."""
     script = script.replace("python3 -m venv", f"{sys.executable} -m venv")
-    environ = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
-    subprocess.run(
-        ["bash", "-euc", script],
-        cwd=newcomer.folder,
-        env={**clean_environ(), **environ, "PYTHONPATH": ""},
-        check=True,
-        timeout=600,
-    )
+    given = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
+    subprocess.run(["bash", "-euc", script], cwd=folder, env=_environ(**given, PYTHONPATH=""), check=True, timeout=600)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -406,6 +494,19 @@ def run_block(name: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "readme"}
     exec(compile(BLOCKS[name], f"README.rst: {name}", "exec"), names)
     return names
+
+
+def test_the_projects_own_words_are_resources() -> None:
+    """The path that the README names has the label and the id that it tells."""
+    assert """``/orders/7/`` then gives ``labels=["order"]`` and ``order.id=7``""" in TEXT
+    settings = run_block("resources")
+    output = run_python(f"""
+from django.conf import settings
+settings.configure(**{ {"DTX_TELEMETRY": settings["DTX_TELEMETRY"]} })
+from dtx_telemetry import extract_labels
+print(extract_labels("/orders/7/"))
+""")
+    assert output == "{'labels': ['order'], 'order.id': 7}\n"
 
 
 def test_reading_and_carrying_the_id(log_output: Any) -> None:
@@ -485,23 +586,32 @@ def test_signals_change_what_travels() -> None:
 
 
 def test_a_file_handler_has_the_id(tmp_path: Path) -> None:
-    """In a scope that of the scope, outside a dash."""
+    """In a scope that of the scope, outside a dash; the event's own fields are on the record; frameworks' loggers are quiet."""
     log = tmp_path / "app.log"
-    code = BLOCKS["handlers"].replace("app.log", str(log))
-    run_python(f"""{code}
+    code = BLOCKS["handlers"].replace("app.log", str(log)).replace("%(message)s", "%(message)s %(hero)s")
+    code = code.replace('{"user.id": "-"}', '{"user.id": "-", "hero": "-"}')
+    (quiet,) = re.findall(r"``LOG_LEVELS=(uvicorn[\w.=,]+)``", TEXT.replace("\n", " "))
+    run_python(
+        f"""{code}
 import logging
 import django
 from django.conf import settings
 settings.configure(INSTALLED_APPS=["dtx_telemetry"], LOGGING=LOGGING)
 django.setup()
-from dtx_telemetry import get_logger, operation
-with operation("turn", "readme-6"):
-    get_logger("app").info("inside")
+from dtx_telemetry import bind_fields, get_logger, operation
+with operation("turn", "readme-6"), bind_fields(**{{"user.id": 42}}):
+    get_logger("app").info("inside", hero="Invoker")
 logging.getLogger("app").warning("outside")
-""")
+for logger in ("uvicorn.access", "celery.worker.strategy", "celery.app.trace"):
+    logging.getLogger(logger).info("repeated")
+logging.getLogger("django.request").warning("repeated")
+""",
+        LOG_LEVELS=quiet,
+    )
     lines = log.read_text(encoding="utf-8").splitlines()
-    assert "INFO [readme-6] inside" in lines
-    assert "WARNING [-] outside" in lines
+    assert "INFO [readme-6] user=42 inside Invoker" in lines
+    assert "WARNING [-] user=- outside -" in lines
+    assert not [line for line in lines if "repeated" in line]
 
 
 def test_sentrys_events_have_the_id() -> None:
