@@ -39,6 +39,8 @@ DOCUMENT = publish_doctree(TEXT, settings_overrides={"report_level": 2, "halt_le
 BLOCKS = {
     block["names"][0] if block["names"] else "": block.astext() for block in DOCUMENT.findall(docutils.nodes.literal_block)
 }
+#: The two at the top.
+COMMANDS = dict(zip(("demo", "tests"), BLOCKS["commands"].splitlines(), strict=True))
 #: They need Docker or a Loki. What in them is ours is looked at by `test_what_cannot_run_names_what_there_is`.
 CANNOT_RUN = {"otel", "loki"}
 #: Files of the project in which the newcomer's processes write.
@@ -51,7 +53,7 @@ COLUMNS = 100
 
 def test_every_block_has_a_test() -> None:
     """No block of code is in the README that is not run or compared here, and there are no two of one name."""
-    ran = {"demo", "tests", "before", "after", "start", "first-line", "example", "line", "resources", "reading", "calling"}
+    ran = {"commands", "before", "after", "start", "first-line", "example", "line", "resources", "reading", "calling"}
     ran |= {
         "operations",
         "signals",
@@ -102,7 +104,7 @@ def _ini(name: str) -> configparser.ConfigParser:
 
 def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
     """Run in an empty folder, and a picture is made of it where the README's option asks for one."""
-    program = BLOCKS["demo"].split(" && ")[2].split()
+    program = COMMANDS["demo"].split(" && ")[2].split()
     assert program.pop(0) == ".venv/bin/python"
     assert "``--svg FILE``" in TEXT
     environ = clean_environ()
@@ -121,8 +123,7 @@ def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["demo", "tests"])
 def test_the_commands_are_one_line_and_install_what_there_is(name: str) -> None:
     """Each makes its own environment and installs from the clone, with an extra that there is, or from the index."""
-    venv, install, program = BLOCKS[name].split(" && ")
-    assert "\n" not in BLOCKS[name]
+    venv, install, program = COMMANDS[name].split(" && ")
     assert venv == "python3 -m venv .venv"
     wanted = re.fullmatch(r"\.venv/bin/pip install -q (?:'\.\[(\w+)\]'|tox)", install)
     assert wanted
@@ -133,7 +134,7 @@ def test_the_commands_are_one_line_and_install_what_there_is(name: str) -> None:
 def test_the_test_command_runs_tox() -> None:
     """Tox is what runs the tests, on every Python that is there."""
     tox = _ini("tox.ini")["tox"]
-    assert BLOCKS["tests"].endswith("/tox")
+    assert COMMANDS["tests"].endswith("/tox")
     assert {"oldest", "py312", "newest", "lint", "types"} <= set(re.split(r"[,\s]+", tox["env_list"]))
     assert tox["skip_missing_interpreters"] == "true"
 
