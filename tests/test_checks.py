@@ -300,6 +300,15 @@ def test_a_loggers_own_console_handler_is_told(use_logging: Callable[[Any], None
     message = one("W004")
     assert "'out' of the logger 'dota.draft'" in message.msg
     assert "LOGGING['loggers']['dota.draft']['handlers']" in str(message.hint)
+    assert ("LOG_LEVELS=dota.draft=ERROR" in str(message.hint)) == ("level" in handler)
+    assert "propagate" not in str(message.hint)
+
+
+def test_a_console_handler_goes_with_what_keeps_lines_to_it(use_logging: Callable[[Any], None]) -> None:
+    """A logger that does not propagate would print nothing without its handler."""
+    logger = {"handlers": ["out"], "level": "DEBUG", "propagate": False}
+    use_logging({"version": 1, "handlers": {"out": CONSOLES[0]}, "loggers": {"dota": logger}})
+    assert "'propagate': False with it" in str(one("W004").hint)
 
 
 @pytest.mark.parametrize("handler", CONSOLES)

@@ -31,7 +31,7 @@ def check_console_handlers() -> Iterator[checks.CheckMessage]:
             if kinds.get(name) == "printing":
                 yield _prints_beside_us(logger, name)
             elif kinds.get(name) == "console" and logger:
-                yield _is_taken_off(logger, name)
+                yield _is_taken_off(logger, name, handlers[name].get("level"))
 
 
 def check_celery_logging() -> Iterator[checks.CheckMessage]:
@@ -83,11 +83,19 @@ def _resolved(kind: Any) -> Any:
         return None
 
 
-def _is_taken_off(logger: str, handler: str) -> checks.Warning:
+def _is_taken_off(logger: str, handler: str, level: Any) -> checks.Warning:
+    spec = settings.LOGGING["loggers"][logger]
+    place = f"LOGGING['loggers'][{logger!r}]"
+    hints = [f"Remove {handler!r} from {place}['handlers']"]
+    if not spec.get("propagate", True):
+        hints.append(", and 'propagate': False with it: without them both our handler on the root logger prints the lines")
+    hints.append(".")
+    if level not in (None, "NOTSET", logging.NOTSET):
+        hints.append(f" For its level: LOG_LEVELS={logger}={level}.")
     return checks.Warning(
         f"The handler {handler!r} of the logger {logger!r} prints to the console: dtx_telemetry takes it off, with its level, "
         "filters and formatter, and prints the logger's lines itself.",
-        hint=f"Remove {handler!r} from LOGGING['loggers'][{logger!r}]['handlers']. For its level: LOG_LEVELS={logger}=WARNING.",
+        hint="".join(hints),
         id="dtx_telemetry.W004",
     )
 
