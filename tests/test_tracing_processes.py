@@ -15,6 +15,7 @@ from .support.celery_app import make_app
 from .support.database import Database
 from .support.otlp import Collector, otlp_collector
 from .support.processes import Process, Processes, run_python
+from .support.waiting import wait_until
 
 PROTOCOLS = ["http/protobuf", "grpc"]
 REQUESTS = 40
@@ -144,6 +145,73 @@ def test_a_workers_tasks_all_arrive(running: Processes, collector: Collector, va
     worker = plain_worker(running, valkey, "-P", pool, "-c", "2")
     publish(valkey, 20)
     check_tasks(collector, worker, 20)
+
+
+class TestGrpcUnderGevent:
+    """Where gRPC waits for the collector, other greenlets run."""
+
+    def test_a_servers_requests_all_arrive(self, running: Processes, collector: Collector) -> None:
+        """As they do over HTTP."""
+        running.environ.update(collector.environ("grpc"))
+        server = running.gunicorn("-k", "gevent", "--workers", "2")
+        port = server.wait_for_port()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
+        server.stop(deadline=30)
+
+        check_requests(collector)
+
+    def test_a_workers_tasks_all_arrive(self, running: Processes, collector: Collector, valkey: Broker) -> None:
+        """As they do over HTTP."""
+        running.environ.update(collector.environ("grpc"))
+        worker = plain_worker(running, valkey, "-P", "gevent", "-c", "2")
+        publish(valkey, 20)
+        check_tasks(collector, worker, 20)
+
+    def test_a_server_answers_while_the_collector_does_not(self, running: Processes, collector: Collector) -> None:
+        """Its only thread would be stopped for as long as the exporter waits."""
+        hang(running, collector)
+        server = running.gunicorn("-k", "gevent")
+        port = server.wait_for_port()
+        assert ask(port) == 200
+        wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
+        assert ask(port) == 200
+        server.stop(deadline=30)
+
+    def test_a_worker_works_while_the_collector_does_not(
+        self, running: Processes, collector: Collector, valkey: Broker
+    ) -> None:
+        """The same for tasks."""
+        hang(running, collector)
+        worker = plain_worker(running, valkey, "-P", "gevent", "-c", "2")
+        publish(valkey, 1)
+        wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
+        publish(valkey, 1)
+        worker.wait_for_event("task_completed", count=2, deadline=30)
+        worker.stop(deadline=30)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_whose_gevent_patches_late_serves_and_sends(running: Processes, collector: Collector, protocol: str) -> None:
+    """``--preload``: the application is loaded, and has logged, before gevent patches.
+
+    Two greenlets that ask for a provider at once must not stop each other.
+    """
+    running.environ.update(collector.environ(protocol))
+    server = running.gunicorn("-k", "gevent", "--preload")
+    port = server.wait_for_port()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
+    server.stop(deadline=30)
+
+    assert len(collector.wait_for_spans(REQUESTS, kind="SERVER", deadline=10)) == REQUESTS
+
+
+def hang(running: Processes, collector: Collector) -> None:
+    """Let each export begin at once and wait for two minutes, longer than any test does."""
+    collector.mode = "hang"
+    running.environ.update(collector.environ("grpc"), OTEL_EXPORTER_OTLP_TIMEOUT="120", OTEL_METRIC_EXPORT_INTERVAL="100")
+    running.environ.update(OTEL_BSP_SCHEDULE_DELAY="100", OTEL_BLRP_SCHEDULE_DELAY="100")
 
 
 @pytest.mark.slow
