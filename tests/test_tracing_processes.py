@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -288,20 +289,24 @@ def test_a_command_that_fails_is_an_error(running: Processes, collector: Collect
     assert len(span.events) == 1
 
 
-def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, collector: Collector) -> None:
-    """Its distribution sets everything up before us: one span and one record each, through its providers."""
-    running.environ.update(OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true", OTEL_TRACES_EXPORTER="otlp")
-    command = ("-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "tests.project.wsgi:application")
-    server = running.python("-c", INSTRUMENTED, *command)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, collector: Collector, protocol: str) -> None:
+    """It sets everything up before us, and before gunicorn forks: one span, record and measurement each, by its providers."""
+    running.environ.update(collector.environ(protocol), OTEL_TRACES_EXPORTER="otlp", OTEL_LOGS_EXPORTER="otlp")
+    running.environ.update(OTEL_METRICS_EXPORTER="otlp", OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true")
+    command = ("gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--workers", "2", "tests.project.wsgi:application")
+    server = running.python("-c", OPENTELEMETRY_INSTRUMENT, sys.executable, "-m", *command)
     port = server.wait_for_port()
-    assert [ask(port) for _ in range(5)] == [200] * 5
+    assert [ask(port) for _ in range(20)] == [200] * 20
     server.stop(deadline=30)
 
-    assert len(collector.wait_for_spans(5, kind="SERVER", deadline=10)) == 5
-    assert len([record for record in collector.records if record.body == "request_completed"]) == 5
+    assert len(collector.wait_for_spans(20, kind="SERVER", deadline=10)) == 20
+    assert len([record for record in collector.records if record.body == "request_completed"]) == 20
+    durations = [point for point in collector.points if point.name.startswith("http.server.") and "duration" in point.name]
+    counts = {point.resource["service.instance.id"]: point.count for point in durations}  # the last of each process
+    assert {point.name for point in durations} == {"http.server.duration"}
+    assert sum(counts.values()) == 20
 
 
-INSTRUMENTED = (
-    "from opentelemetry.instrumentation.auto_instrumentation import initialize; initialize(); import runpy, sys; "
-    "del sys.argv[0]; sys.argv[0:1] = []; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-)
+# As the command of that name does it.
+OPENTELEMETRY_INSTRUMENT = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
