@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,7 @@ from .support.celery_app import make_app
 from .support.database import Database
 from .support.otlp import Collector, otlp_collector
 from .support.processes import Process, Processes, run_python
+from .support.waiting import wait_until
 
 PROTOCOLS = ["http/protobuf", "grpc"]
 REQUESTS = 40
@@ -146,6 +148,73 @@ def test_a_workers_tasks_all_arrive(running: Processes, collector: Collector, va
     check_tasks(collector, worker, 20)
 
 
+class TestGrpcUnderGevent:
+    """Where gRPC waits for the collector, other greenlets run."""
+
+    def test_a_servers_requests_all_arrive(self, running: Processes, collector: Collector) -> None:
+        """As they do over HTTP."""
+        running.environ.update(collector.environ("grpc"))
+        server = running.gunicorn("-k", "gevent", "--workers", "2")
+        port = server.wait_for_port()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
+        server.stop(deadline=30)
+
+        check_requests(collector)
+
+    def test_a_workers_tasks_all_arrive(self, running: Processes, collector: Collector, valkey: Broker) -> None:
+        """As they do over HTTP."""
+        running.environ.update(collector.environ("grpc"))
+        worker = plain_worker(running, valkey, "-P", "gevent", "-c", "2")
+        publish(valkey, 20)
+        check_tasks(collector, worker, 20)
+
+    def test_a_server_answers_while_the_collector_does_not(self, running: Processes, collector: Collector) -> None:
+        """Its only thread would be stopped for as long as the exporter waits."""
+        hang(running, collector)
+        server = running.gunicorn("-k", "gevent")
+        port = server.wait_for_port()
+        assert ask(port) == 200
+        wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
+        assert ask(port) == 200
+        server.stop(deadline=30)
+
+    def test_a_worker_works_while_the_collector_does_not(
+        self, running: Processes, collector: Collector, valkey: Broker
+    ) -> None:
+        """The same for tasks."""
+        hang(running, collector)
+        worker = plain_worker(running, valkey, "-P", "gevent", "-c", "2")
+        publish(valkey, 1)
+        wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
+        publish(valkey, 1)
+        worker.wait_for_event("task_completed", count=2, deadline=30)
+        worker.stop(deadline=30)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_whose_gevent_patches_late_serves_and_sends(running: Processes, collector: Collector, protocol: str) -> None:
+    """``--preload``: the application is loaded, and has logged, before gevent patches.
+
+    Two greenlets that ask for a provider at once must not stop each other.
+    """
+    running.environ.update(collector.environ(protocol))
+    server = running.gunicorn("-k", "gevent", "--preload")
+    port = server.wait_for_port()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
+    server.stop(deadline=30)
+
+    assert len(collector.wait_for_spans(REQUESTS, kind="SERVER", deadline=10)) == REQUESTS
+
+
+def hang(running: Processes, collector: Collector) -> None:
+    """Let each export begin at once and wait for two minutes, longer than any test does."""
+    collector.mode = "hang"
+    running.environ.update(collector.environ("grpc"), OTEL_EXPORTER_OTLP_TIMEOUT="120", OTEL_METRIC_EXPORT_INTERVAL="100")
+    running.environ.update(OTEL_BSP_SCHEDULE_DELAY="100", OTEL_BLRP_SCHEDULE_DELAY="100")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("args", [("--autoscale", "3,1"), ("--max-memory-per-child", "1")], ids=["autoscale", "memory"])
 def test_tasks_of_children_that_come_and_go_all_arrive(
@@ -220,20 +289,24 @@ def test_a_command_that_fails_is_an_error(running: Processes, collector: Collect
     assert len(span.events) == 1
 
 
-def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, collector: Collector) -> None:
-    """Its distribution sets everything up before us: one span and one record each, through its providers."""
-    running.environ.update(OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true", OTEL_TRACES_EXPORTER="otlp")
-    command = ("-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "tests.project.wsgi:application")
-    server = running.python("-c", INSTRUMENTED, *command)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, collector: Collector, protocol: str) -> None:
+    """It sets everything up before us, and before gunicorn forks: one span, record and measurement each, by its providers."""
+    running.environ.update(collector.environ(protocol), OTEL_TRACES_EXPORTER="otlp", OTEL_LOGS_EXPORTER="otlp")
+    running.environ.update(OTEL_METRICS_EXPORTER="otlp", OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true")
+    command = ("gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--workers", "2", "tests.project.wsgi:application")
+    server = running.python("-c", OPENTELEMETRY_INSTRUMENT, sys.executable, "-m", *command)
     port = server.wait_for_port()
-    assert [ask(port) for _ in range(5)] == [200] * 5
+    assert [ask(port) for _ in range(20)] == [200] * 20
     server.stop(deadline=30)
 
-    assert len(collector.wait_for_spans(5, kind="SERVER", deadline=10)) == 5
-    assert len([record for record in collector.records if record.body == "request_completed"]) == 5
+    assert len(collector.wait_for_spans(20, kind="SERVER", deadline=10)) == 20
+    assert len([record for record in collector.records if record.body == "request_completed"]) == 20
+    durations = [point for point in collector.points if point.name.startswith("http.server.") and "duration" in point.name]
+    counts = {point.resource["service.instance.id"]: point.count for point in durations}  # the last of each process
+    assert {point.name for point in durations} == {"http.server.duration"}
+    assert sum(counts.values()) == 20
 
 
-INSTRUMENTED = (
-    "from opentelemetry.instrumentation.auto_instrumentation import initialize; initialize(); import runpy, sys; "
-    "del sys.argv[0]; sys.argv[0:1] = []; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-)
+# As the command of that name does it.
+OPENTELEMETRY_INSTRUMENT = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
 from ..config import ImproperlyConfigured
+from .greenlets import among_greenlets
 
 __all__ = ["SIGNALS", "Blueprint", "make_resource", "read_blueprint"]
 
@@ -72,7 +73,8 @@ def _exporter(signal: str, name: str) -> Callable[[], Any]:
                 f"the environment variable {variable} is {protocol!r}; accepted: {', '.join(_PROTOCOLS)}."
             )
         name = _PROTOCOLS[protocol]
-    return _load(f"opentelemetry_{signal}_exporter", name, variable)
+    make = _load(f"opentelemetry_{signal}_exporter", name, variable)
+    return among_greenlets(make) if name == _PROTOCOLS["grpc"] else make
 
 
 def _protocol(signal: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from ..guard import report
 
-__all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all"]
+__all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all", "gevent_has_patched"]
 
 #: How long the exit of a process waits for the last exports, all signals together.
 EXIT_SECONDS = 2.5
@@ -42,8 +42,7 @@ class PerProcess(Generic[_T]):
         self._made: _T | None = None
         self._failed = False
         self._is_being_made = False
-        # Reentrant: what is logged while it is made asks for it again, in the same thread, and gets None.
-        self._lock = threading.RLock()
+        vars(self).pop("_lock", None)
 
     @property
     def is_made(self) -> bool:
@@ -56,15 +55,24 @@ class PerProcess(Generic[_T]):
         return made if made is not None or self._failed else self._make_once()
 
     def _make_once(self) -> _T | None:
+        lock = self._own_lock()
         # Bounded: what makes it may log in yet another thread, whose line asks for something that waits for this one.
-        if not self._lock.acquire(timeout=_MAKING_SECONDS):
+        if not lock.acquire(timeout=_MAKING_SECONDS):
             return None
         try:
             if self._made is None and not self._failed and not self._is_being_made:
                 self._try_to_make()
             return self._made
         finally:
-            self._lock.release()
+            lock.release()
+
+    def _own_lock(self) -> Any:
+        """Return a reentrant lock: what is logged while it is made asks for it again, in the same thread, and gets None.
+
+        It is made when it is first needed. A server with gevent may patch after it has loaded the application and forked, and
+        a lock from before keeps no greenlet out.
+        """
+        return vars(self).setdefault("_lock", threading.RLock())  # one for all who ask at once
 
     def _try_to_make(self) -> None:
         self._is_being_made = True
@@ -109,12 +117,16 @@ class Closer:
         return self._done.wait(max(seconds, 0.0))
 
 
+def gevent_has_patched() -> bool:
+    """Whether gevent has replaced what waits in the standard library."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("socket"))
+
+
 def _start_gevents_threads(count: int) -> None:
     """Start now the threads in which gevent looks up hosts for *count* greenlets: at exit it is too late for them, too."""
-    gevent: Any = sys.modules.get("gevent")
-    monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("socket"):
-        pool = gevent.get_hub().threadpool
+    if gevent_has_patched():
+        pool = sys.modules["gevent"].get_hub().threadpool
         pool.size = max(pool.size, min(count, pool.maxsize))
 
 

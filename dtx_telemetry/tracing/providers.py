@@ -19,6 +19,7 @@ from .exporters import OwnLogExporter, OwnMetricExporter, OwnSpanExporter
 from .fields import ScopeFields
 from .meters import ForkedMeterProvider
 from .processes import EXIT_SECONDS, Closer, PerProcess, register_end
+from .queues import Room
 
 __all__ = ["Providers"]
 
@@ -31,16 +32,17 @@ class _Spans(SpanProcessor):
     """Hands each sampled span to this process's batch processors, made with their exporters by the first one."""
 
     def __init__(self, make: Callable[[], list[SpanProcessor]]) -> None:
-        self._processors = PerProcess(make)
+        self._processors = PerProcess(lambda: [(processor, Room(processor)) for processor in make()])
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:
-            for processor in self._processors.get() or ():
+            for processor, room in self._processors.get() or ():
+                room.make()
                 processor.on_end(span)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         made = self._processors.get() if self._processors.is_made else None
-        flushed = [processor.force_flush(timeout_millis) for processor in made or ()]
+        flushed = [processor.force_flush(timeout_millis) for processor, _ in made or ()]
         return all(flushed)
 
 
@@ -48,10 +50,11 @@ class _Records(LogRecordProcessor):
     """Hands each log record to this process's batch processors, made with their exporters by the first one."""
 
     def __init__(self, make: Callable[[], list[LogRecordProcessor]]) -> None:
-        self._processors = PerProcess(make)
+        self._processors = PerProcess(lambda: [(processor, Room(processor)) for processor in make()])
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        for processor in self._processors.get() or ():
+        for processor, room in self._processors.get() or ():
+            room.make()
             processor.on_emit(log_record)
 
     def shutdown(self) -> None:
@@ -59,7 +62,7 @@ class _Records(LogRecordProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         made = self._processors.get() if self._processors.is_made else None
-        flushed = [processor.force_flush(timeout_millis) for processor in made or ()]
+        flushed = [processor.force_flush(timeout_millis) for processor, _ in made or ()]
         return all(flushed)
 
 

@@ -88,6 +88,7 @@ class Collector:
         http_port, grpc_port: where it listens.
         headers: of the last request.
         requests: how many came, accepted or not.
+        signals: what those were about: ``traces``, ``metrics``, ``logs``.
         seconds: how long ``slow`` takes, and what ``Retry-After`` says.
     """
 
@@ -98,6 +99,7 @@ class Collector:
     http_port: int = 0
     grpc_port: int = 0
     requests: int = 0
+    signals: set[str] = field(default_factory=set)
     headers: dict[str, str] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -160,9 +162,10 @@ class Collector:
                 for metric in scope.metrics:
                     self.points += _points(metric, resource)
 
-    def behave(self) -> bool:
-        """Wait, or not, as `mode` says; return whether the request is accepted."""
+    def behave(self, request: Any) -> bool:
+        """Wait, or not, as `mode` says; return whether *request* is accepted."""
         self.requests += 1
+        self.signals.add(_SIGNALS[type(request)])
         if self.mode == "hang":
             self.released.wait(120)
         elif self.mode == "slow":
@@ -226,6 +229,11 @@ def _points(metric: Any, resource: dict[str, Any]) -> Iterator[Point]:
         yield Point(metric.name, metric.unit, _attributes(point.attributes), value, count, bounds, resource)
 
 
+_SIGNALS = {
+    traces.ExportTraceServiceRequest: "traces",
+    metrics.ExportMetricsServiceRequest: "metrics",
+    logs.ExportLogsServiceRequest: "logs",
+}
 _PATHS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "/v1/traces": (traces.ExportTraceServiceRequest, traces.ExportTraceServiceResponse),
     "/v1/metrics": (metrics.ExportMetricsServiceRequest, metrics.ExportMetricsServiceResponse),
@@ -241,7 +249,7 @@ def _http_handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             collector.headers = {name.lower(): value for name, value in self.headers.items()}
             request, response = (make() for make in _PATHS[self.path])
-            if not collector.behave():
+            if not collector.behave(request):
                 self._answer(503, b"", {"Retry-After": str(collector.seconds)})
                 return
             request.ParseFromString(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
@@ -281,7 +289,7 @@ class _Service:
 
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - as the protocol calls it
         self._collector.headers = {key: str(value) for key, value in context.invocation_metadata()}
-        if not self._collector.behave():
+        if not self._collector.behave(request):
             context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
         self._collector.take(request)
         return self._response()

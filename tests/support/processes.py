@@ -130,9 +130,9 @@ class Process:
 
     def wait_for_port(self, *, deadline: float = 60) -> int:
         """Return the port on which it or a child of it listens: start a server with port 0, and no port is ever taken."""
-        wait_until(lambda: self.ended or self._ports(), deadline=deadline, what=f"a listening port of {self!r}")
+        wait_until(lambda: self.ended or self.ports(), deadline=deadline, what=f"a listening port of {self!r}")
         assert not self.ended, self.text
-        return self._ports()[0]
+        return self.ports()[0]
 
     @property
     def ended(self) -> bool:
@@ -186,7 +186,8 @@ class Process:
         except psutil.NoSuchProcess:
             return []
 
-    def _ports(self) -> list[int]:
+    def ports(self) -> list[int]:
+        """Return the ports on which it or a child of it listens now."""
         ports = []
         for process in self._family():
             try:
