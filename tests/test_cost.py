@@ -11,22 +11,23 @@ COUNTING = """
 import importlib, os, sys
 from dtx_telemetry import __path__ as ours
 
-module, maker, name = {subject!r}
-work = getattr(importlib.import_module("tests.benchmarks." + module), maker)(name)
+module, maker, *args = {subject!r}
+work = getattr(importlib.import_module("tests.benchmarks." + module), maker)(*args)
 stdout = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for _ in range(20):
     work()
-count = 0
+called = []
 
 def profile(frame, event, arg):
-    global count
-    count += event == "call" and frame.f_code.co_filename.startswith(ours[0])
+    if event == "call" and frame.f_code.co_filename.startswith(ours[0]):
+        called.append(frame.f_code.co_filename[len(ours[0]) + 1:])
 
 sys.setprofile(profile)
 work()
 sys.setprofile(None)
-os.write(stdout, str(count).encode())
+tracing = sum(name.startswith("tracing" + os.sep) for name in called)
+os.write(stdout, f"{{len(called)}} {{tracing}} {{'opentelemetry' in sys.modules}}".encode())
 """
 
 
@@ -41,6 +42,24 @@ os.write(stdout, str(count).encode())
     ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else None,
 )
 def test_functions_called(subject: tuple[str, str, str], limit: int) -> None:
-    """With its lines, which are half of it, each takes about two thirds of what is allowed here."""
-    count = int(run_python(COUNTING.format(subject=subject)).splitlines()[-1])
+    """With its lines, which are half of it, each takes about two thirds of what is allowed here.
+
+    Nothing of tracing is called while OpenTelemetry is off, and nothing of OpenTelemetry is imported, installed as it is.
+    """
+    count, tracing, imported = _count(subject)
     assert 10 < count <= limit
+    assert (tracing, imported) == (0, "False")
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("wsgi", 42), ("asgi", 42), ("publisher", 20), ("executor", 52)])
+@pytest.mark.parametrize("sampled", ["sampled", "unsampled"])
+def test_functions_of_tracing_called(kind: str, sampled: str, limit: int) -> None:
+    """With OpenTelemetry on; each takes about two thirds of what is allowed here."""
+    _, tracing, _ = _count(("otel", kind, "dtx_telemetry", sampled))
+    assert 5 < tracing <= limit
+
+
+def _count(subject: tuple[str, ...]) -> tuple[int, int, str]:
+    """Return how many functions of ours one call runs, how many of them of tracing, and whether OpenTelemetry was imported."""
+    count, tracing, imported = run_python(COUNTING.format(subject=subject)).splitlines()[-1].split()
+    return int(count), int(tracing), imported

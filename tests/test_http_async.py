@@ -17,6 +17,7 @@ from dtx_telemetry.middleware import TelemetryMiddleware
 
 from .conftest import LogOutput
 from .support.handlers import OURS, URLS, serve
+from .support.tracing import Traced
 from .test_http_events import closing
 
 pytestmark = URLS
@@ -71,6 +72,15 @@ async def test_an_asynchronous_chain_hops_to_no_thread(log_output: LogOutput, ho
     assert hops == []
     assert log_output.events("in_async")
     assert closing(log_output.lines)["request.id"] == response["X-Request-ID"]
+
+
+async def test_many_requests_in_spans_hop_to_no_thread(traced: Traced, hops: list[str]) -> None:
+    """With OpenTelemetry on: what sleeps together takes the time of one. A hop for each would make them queue for a thread."""
+    with override_settings(MIDDLEWARE=[OURS]):
+        handler, factory = ASGIHandler(), AsyncRequestFactory()
+        await asyncio.gather(*[handler.get_response_async(factory.get("/http/async/ok/")) for _ in range(200)])
+    assert hops == []
+    assert len(traced.flushed().spans) == 200
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
 from opentelemetry.trace import Span, set_span_in_context
 
-__all__ = ["Current", "is_in_scope"]
+__all__ = ["ROOT", "Current", "is_in_scope"]
 
 _IN_SCOPE = create_key("dtx_telemetry")
+#: The context of a scope of ours with nothing in it: for a span that starts a trace, and for what a message brings.
+ROOT = set_value(_IN_SCOPE, True, Context())
 
 
-def is_in_scope() -> bool:
-    """Whether the current context is that of a scope of ours."""
-    return get_value(_IN_SCOPE) is not None
+def is_in_scope(context: Context) -> bool:
+    """Whether *context* is that of a scope of ours."""
+    return get_value(_IN_SCOPE, context) is not None
 
 
 class Current:
@@ -54,6 +56,7 @@ class Current:
             attach(found)
 
     @staticmethod
-    def around(span: Span, parent: Context | None) -> Context:
+    def around(span: Span, parent: Context) -> Context:
         """Return the context in which *span* is current, with the baggage of *parent*."""
-        return set_value(_IN_SCOPE, True, set_span_in_context(span, parent))
+        context = set_span_in_context(span, parent)
+        return context if is_in_scope(context) else set_value(_IN_SCOPE, True, context)

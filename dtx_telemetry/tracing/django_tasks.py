@@ -16,6 +16,7 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
 from opentelemetry.trace import INVALID_SPAN, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
 
 from ..guard import never_raises
+from .current import ROOT
 from .measures import Measures
 from .providers import Providers
 from .spans import ScopeSpan, ScopeSpans
@@ -94,7 +95,7 @@ class DjangoTaskSpans:
     def _origin(self, carrier: object) -> tuple[Context, SpanContext | None]:
         found: dict[Any, Any] = dict(carrier) if isinstance(carrier, Mapping) else {}
         texts = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, str)}
-        context = propagate.extract(texts, Context())
+        context = propagate.extract(texts, ROOT)
         if not self._links:
             return context, None
         # With the baggage.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
@@ -29,7 +30,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.util.http import get_excluded_urls, sanitize_method
 
 from ..guard import never_raises
-from .current import is_in_scope
+from .current import ROOT, is_in_scope
 from .failures import Failures, type_name
 from .fields import scope_fields
 from .headers import Headers
@@ -75,6 +76,8 @@ class RequestSpans:
         self._trusts = trusts
         self._excluded = get_excluded_urls("DJANGO")
         self._headers = Headers()
+        # It reads its variable at each call.
+        self._known_method = lru_cache(maxsize=64)(sanitize_method)
         self._carries = frozenset(map(_meta_key, propagate.get_global_textmap().fields))
 
     @never_raises
@@ -93,29 +96,27 @@ class RequestSpans:
         """
         if self._excluded._excluded_urls and self._excluded.url_disabled(url()):
             return None
-        known = sanitize_method(method)
+        known = self._known_method(method)
         attributes = _attributes(meta, method, known, scheme, path, version)
-        if (foreign := _foreign_span()) is not None:
+        outside = get_current()
+        if (foreign := _foreign_span(outside)) is not None:
             foreign.set_attributes({**attributes, **scope_fields()})
-            return RequestSpan(self, foreign, None, attributes, owned=False)
+            return RequestSpan(self, foreign, outside, attributes, owned=False)
         attributes |= self._headers.of_request(meta)
-        parent, links = self._origin(meta)
+        parent, links = self.origin(meta, outside)
         name = "HTTP" if known == "_OTHER" else known
         span = self._providers.tracer().start_span(name, parent, SpanKind.SERVER, attributes, links)
         return RequestSpan(self, span, parent, attributes, owned=True)
 
-    def origin(self, meta: Mapping[str, Any]) -> tuple[Context | None, list[Link] | None]:
-        """Return the context that a request brings, or, where it is not trusted, a link to it."""
-        return self._origin(meta)
-
-    def _origin(self, meta: Mapping[str, Any]) -> tuple[Context | None, list[Link] | None]:
+    def origin(self, meta: Mapping[str, Any], outside: Context) -> tuple[Context, list[Link] | None]:
+        """Return the context that a request brings, else *outside*; where it is not trusted, a root's and a link to it."""
         if self._carries.isdisjoint(meta):
-            return None, None
-        context = propagate.extract(meta, getter=META_GETTER)
+            return outside or ROOT, None
+        context = propagate.extract(meta, ROOT, META_GETTER)
         if self._trusts:
             return context, None
         caller = trace.get_current_span(context).get_span_context()
-        return Context(), [Link(caller)] if caller.is_valid else None
+        return ROOT, [Link(caller)] if caller.is_valid else None
 
 
 class RequestSpan(ScopeSpan):
@@ -123,9 +124,7 @@ class RequestSpan(ScopeSpan):
 
     __slots__ = ("_attributes", "_owned", "_spans", "_started")
 
-    def __init__(
-        self, spans: RequestSpans, span: Span, parent: Context | None, attributes: dict[str, Any], *, owned: bool
-    ) -> None:
+    def __init__(self, spans: RequestSpans, span: Span, parent: Context, attributes: dict[str, Any], *, owned: bool) -> None:
         super().__init__(span, parent, spans._failures)
         self._spans = spans
         self._attributes = attributes
@@ -210,13 +209,15 @@ def _outcome(status: int | None, route: str | None, error: BaseException | None)
     return outcome
 
 
-def _foreign_span() -> Span | None:
+def _foreign_span(outside: Context) -> Span | None:
     """Return the span that somebody else's instrumentation of the server has made current, ``None`` where there is none.
 
     One that has ended, or that came from another process, is not the server's.
     """
-    span = trace.get_current_span()
+    if not outside or is_in_scope(outside):
+        return None
+    span = trace.get_current_span(outside)
     context = span.get_span_context()
-    if is_in_scope() or not context.is_valid or context.is_remote or getattr(span, "end_time", None) is not None:
+    if not context.is_valid or context.is_remote or getattr(span, "end_time", None) is not None:
         return None
     return span

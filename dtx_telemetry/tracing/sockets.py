@@ -14,7 +14,7 @@ from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from ..guard import never_raises
-from .current import Current
+from .current import ROOT, Current
 from .failures import Failures
 from .measures import Measures
 from .providers import Providers
@@ -70,13 +70,12 @@ class SocketSpans:
             matched: what Channels' router tells of the path, ``None`` without one.
             consumer: the name of the consumer.
         """
-        parent, links = self._requests.origin(meta)
+        context, links = self._requests.origin(meta, ROOT)
         attributes = {**_WEBSOCKET, URL_SCHEME: scheme, URL_PATH: path, HTTP_REQUEST_METHOD: "GET"}
         name = "GET"
         if (route := route_of(path, matched)) is not None:
             attributes[HTTP_ROUTE] = route
             name = f"GET {route}"
-        context = Context() if parent is None else parent
         span = self._providers.tracer().start_span(name, context, SpanKind.SERVER, attributes, links)
         handshake = ScopeSpan(span, context, self.failures)
         handshake.leave()
@@ -91,14 +90,14 @@ class SocketSpans:
             carrier: what the sender put into the message by `inject`.
             connection: the receiver's, whose handshake is linked to; ``None`` for a channel that a worker listens on.
         """
-        sender = propagate.extract(carrier, Context())
+        sender = propagate.extract(carrier, ROOT)
         if self._message_spans == "off":
             return Current(sender)
         links = [Link(connection.handshake)] if connection is not None else []
         if self._message_spans == "link":
             context = trace.get_current_span(sender).get_span_context()
             links = [Link(context), *links] if context.is_valid else links
-            sender = Context()
+            sender = ROOT
         span = self._providers.tracer().start_span(f"process {kind}", sender, SpanKind.CONSUMER, _PROCESS, links)
         return ScopeSpan(span, sender, self.failures)
 
@@ -155,7 +154,7 @@ class ConnectionSpans:
         if name is None:
             return None
         return self._sockets.spans.begin(
-            f"{name} {self._consumer}", kind, parent=Context(), attributes=_WEBSOCKET, link=self.handshake
+            f"{name} {self._consumer}", kind, parent=ROOT, attributes=_WEBSOCKET, link=self.handshake
         )
 
     @never_raises

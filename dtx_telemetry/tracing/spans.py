@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 
 from ..context import bound
 from ..guard import never_raises
-from .current import Current
+from .current import ROOT, Current
 from .failures import Failures
 from .providers import Providers
 
@@ -26,7 +26,7 @@ class ScopeSpan(Current):
 
     __slots__ = ("_ended", "_failures", "span")
 
-    def __init__(self, span: Span, parent: Context | None, failures: Failures) -> None:
+    def __init__(self, span: Span, parent: Context, failures: Failures) -> None:
         super().__init__(self.around(span, parent))
         self.span = span
         self._failures = failures
@@ -88,17 +88,18 @@ class ScopeSpans:
         Args:
             name: its name, of low cardinality.
             kind: its kind.
-            parent: the context of its parent; ``None`` for what is current, ``Context()`` for a trace of its own.
+            parent: the context of its parent; ``None`` for what is current, `ROOT` for a trace of its own.
             attributes: its attributes at the start, which a sampler sees.
             link: another span to point at.
         """
         links: Sequence[Link] | None = [Link(link)] if link is not None and link.is_valid else None
+        parent = get_current() if parent is None else parent
         span = self._providers.tracer().start_span(name, parent, kind, dict(attributes or {}), links)
         return ScopeSpan(span, parent, self._failures)
 
     def begin_root(self, name: str) -> ScopeSpan | None:
         """Begin a span that starts a trace, whatever is current, and make it current."""
-        return self.begin(name, parent=Context())
+        return self.begin(name, parent=ROOT)
 
     def end(self, span: object, error: BaseException | None = None) -> None:
         """End the span that `begin` returned, if it did.

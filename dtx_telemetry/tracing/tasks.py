@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import propagate
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.celery import CeleryInstrumentor, celery_getter
-from opentelemetry.instrumentation.celery.utils import CELERY_CONTEXT_ATTRIBUTES, set_attributes_from_context
+from opentelemetry.instrumentation.celery.utils import set_attributes_from_context
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_MESSAGE_ID
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -24,7 +24,7 @@ from opentelemetry.trace import (
 )
 
 from ..guard import never_raises
-from .current import Current
+from .current import ROOT, Current
 from .failures import Failures
 from .measures import Measures
 from .providers import Providers
@@ -63,11 +63,11 @@ class TaskInstrumentor(CeleryInstrumentor):
     def _uninstrument(self, **kwargs: Any) -> None:
         """There is nothing to disconnect."""
 
-    def runtime(self, task: Any, seconds: float) -> None:
-        """Record the instrumentation's own metric."""
-        attributes = {"task": task.name, "worker": task.request.hostname or ""}
+    def runtime(self, task: str, worker: str | None, seconds: float) -> None:
+        """Record the instrumentation's own metric; outside the span, as it does: an exemplar has `Measures.task_done`."""
+        attributes = {"task": task, "worker": worker or ""}
         metrics: Any = self.metrics
-        metrics["flower.task.runtime.seconds"].record(seconds, attributes=attributes)
+        metrics["flower.task.runtime.seconds"].record(seconds, attributes=attributes, context=ROOT)
 
 
 class TaskSpans:
@@ -106,17 +106,19 @@ class TaskSpans:
             body: its body, where Celery's first protocol has the id.
             options: what else the signal tells.
         """
-        self.abandon()
+        if _publishing.get() is not None:
+            self.abandon()
         if self._is_traced_by_another:
             return
         name = sender or "unknown"
         span = self._providers.tracer().start_span(f"apply_async/{name}", kind=SpanKind.PRODUCER)
         if span.is_recording():
-            span.set_attributes({"celery.action": "apply_async", "celery.task_name": name})
+            attributes = _Attributes({"celery.action": "apply_async", "celery.task_name": name})
             task_id = headers.get("id") or (body.get("id") if isinstance(body, Mapping) else None)
             if task_id is not None:
-                span.set_attribute(MESSAGING_MESSAGE_ID, task_id)
-            set_attributes_from_context(span, _as_text(options))
+                attributes[MESSAGING_MESSAGE_ID] = task_id
+            attributes.add_from(options)
+            span.set_attributes(attributes)
         propagate.inject(headers, set_span_in_context(span))
         _publishing.set((headers, span))
 
@@ -167,16 +169,18 @@ class TaskSpans:
             error: the exception that makes it a failure; ``None`` for one that the task declares.
             reason: why it is retried.
         """
-        self.abandon()
+        if _publishing.get() is not None:
+            self.abandon()
         if isinstance(span, TaskSpan):
             if span.ended:
                 return
+            request = task.request
             if span.span.is_recording():
-                span.note(task, outcome, reason)
+                span.note(task.name, request.__dict__, outcome, reason)
             if outcome == "killed" and error is None:
                 span.span.set_status(StatusCode.ERROR, "the worker ended it")
             span.end(error if isinstance(error, BaseException) else None)
-            self.instrumentor.runtime(task, seconds)
+            self.instrumentor.runtime(task.name, request.hostname, seconds)
         self.measures.task_done(task.name, seconds, outcome)
 
     @never_raises
@@ -189,7 +193,7 @@ class TaskSpans:
         Args:
             request: the task's request as the worker has it.
         """
-        return Current(propagate.extract(request, Context(), celery_getter))
+        return Current(propagate.extract(request, ROOT, celery_getter))
 
     @never_raises
     def never_ran(self, name: str | None, outcome: str) -> None:
@@ -201,11 +205,11 @@ class TaskSpans:
         """
         self.measures.task_done(name or _OTHER, 0.0, outcome)
 
-    def _origin(self, request: Any) -> tuple[Context | None, list[Link] | None]:
+    def _origin(self, request: Any) -> tuple[Context, list[Link] | None]:
         """Return the context that a task's message brings; an eager task has its caller's."""
         if request.is_eager:
-            return None, None
-        context = propagate.extract(request, Context(), celery_getter)
+            return get_current(), None
+        context = propagate.extract(request, ROOT, celery_getter)
         if not self._links:
             return context, None
         publisher = get_current_span(context).get_span_context()
@@ -218,18 +222,25 @@ class TaskSpan(ScopeSpan):
 
     __slots__ = ()
 
-    def note(self, task: Any, outcome: str, reason: object) -> None:
+    def note(self, name: str, request: Mapping[str, Any], outcome: str, reason: object) -> None:
         """Set the attributes that the instrumentation sets at the end."""
-        span = self.span
-        span.set_attributes({"celery.action": "run", "celery.task_name": task.name, "celery.state": _STATES[outcome]})
-        set_attributes_from_context(span, _as_text(task.request.__dict__))
+        attributes = _Attributes({"celery.action": "run", "celery.task_name": name, "celery.state": _STATES[outcome]})
+        attributes.add_from(request)
         if reason is not None:
-            span.set_attribute("celery.retry.reason", str(reason))
+            attributes["celery.retry.reason"] = str(reason)
+        self.span.set_attributes(attributes)
 
 
-def _as_text(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what becomes attributes of *options*; queues and exchanges, which no attribute can hold, as their names."""
-    told = {key: value for key in CELERY_CONTEXT_ATTRIBUTES if (value := options.get(key)) is not None}
-    for key in _NAMED & told.keys():
-        told[key] = getattr(told[key], "name", told[key])
-    return told
+class _Attributes(dict[str, Any]):
+    """Attributes that are set in one go. To the instrumentation, which knows what to tell of a message, it is a span."""
+
+    def add_from(self, options: Mapping[str, Any]) -> None:
+        """Add what the instrumentation tells of *options*; of queues and exchanges, which no attribute can hold, the names."""
+        objects = {key: name for key in _NAMED if (name := getattr(options.get(key), "name", None)) is not None}
+        set_attributes_from_context(self, {**options, **objects} if objects else options)  # type: ignore[arg-type]
+
+    def is_recording(self) -> bool:
+        return True
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self[key] = value

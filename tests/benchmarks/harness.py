@@ -23,10 +23,12 @@ __all__ = ["Comparison", "Subject", "compare", "times"]
 ROOT = Path(__file__).parents[2]
 Costs = Mapping[str, float]
 Ratio = Callable[[Costs], float]
+Clock = Callable[[], float]
 #: About how long one turn takes, in seconds.
 TURN = 0.02
-#: Calls before the first that counts.
+#: Calls before the first that counts, and seconds after which there are no more of them.
 WARM_UP = 300
+WARM_UP_SECONDS = 5.0
 #: Processes of each subject: where things happen to lie in memory makes one faster than its twin.
 PROCESSES = 3
 
@@ -39,11 +41,13 @@ class Subject:
         name: what the table calls it.
         maker: ``module:function``; the function, called once in the subject's process, returns what is measured.
         args: what the function is given.
+        clock: the function of `time` that measures it: for what waits, ``perf_counter``.
     """
 
     name: str
     maker: str
     args: tuple[str, ...] = ()
+    clock: str = "process_time"
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class _Process:
     """A subject's process: at each line that it reads it measures one turn, and answers with the cost."""
 
     def __init__(self, subject: Subject) -> None:
-        args = [sys.executable, "-m", __name__, subject.maker, *subject.args]
+        args = [sys.executable, "-m", __name__, subject.clock, subject.maker, *subject.args]
         self._process = subprocess.Popen(args, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Self:
@@ -124,7 +128,7 @@ class _Process:
         return float(answer)
 
 
-def _serve(maker: str, *args: str) -> None:
+def _serve(clock: str, maker: str, *args: str) -> None:
     """Be a subject's process. Whatever it prints goes to the null device."""
     _share_one_processor()
     answers = os.fdopen(os.dup(1), "w")
@@ -132,9 +136,11 @@ def _serve(maker: str, *args: str) -> None:
     os.dup2(null, 1)
     module, _, function = maker.partition(":")
     work = getattr(importlib.import_module(module), function)(*args)
-    count = _count_for(work)
+    now: Clock = getattr(time, clock)
+    _warm_up(work)
+    count = _count_for(work, now)
     for _ in sys.stdin:
-        print(_time(work, count) / count * 1e6, file=answers, flush=True)
+        print(_time(work, count, now) / count * 1e6, file=answers, flush=True)
 
 
 def _share_one_processor() -> None:
@@ -143,20 +149,28 @@ def _share_one_processor() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def _count_for(work: Callable[[], object]) -> int:
-    """Return how many calls make a turn, once everything is imported, connected and compiled that a first call needs."""
-    _time(work, WARM_UP)
+def _warm_up(work: Callable[[], object]) -> None:
+    """Call *work* until everything is imported, connected and compiled that a first call needs."""
+    end = time.monotonic() + WARM_UP_SECONDS
+    for _ in range(WARM_UP):
+        work()
+        if time.monotonic() > end:
+            return
+
+
+def _count_for(work: Callable[[], object], now: Clock) -> int:
+    """Return how many calls make a turn."""
     count = 1
-    while (spent := _time(work, count)) < TURN / 4:
+    while (spent := _time(work, count, now)) < TURN / 4:
         count *= 4
     return max(1, int(count * TURN / spent))
 
 
-def _time(work: Callable[[], object], count: int) -> float:
-    start = time.process_time()
+def _time(work: Callable[[], object], count: int, now: Clock) -> float:
+    start = now()
     for _ in range(count):
         work()
-    return time.process_time() - start
+    return now() - start
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ SUBJECTS = {
     "django-guid": ("django_guid", "django_guid.middleware.guid_middleware"),
     "OpenTelemetry": (None, None),  # puts its middleware there by itself
 }
+#: Requests that `sleepers` serves at once.
+SLEEPERS = 200
 CORRELATION_ID = "asgi-correlation-id"  # a middleware around an ASGI application, not one of Django's
 
 
@@ -91,17 +93,7 @@ def asgi(subject: str) -> Work:
     from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 
     handler = ASGIHandler()
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/api/tournaments/5/async/",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost")],
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-    }
+    scope = _asgi_scope("/api/tournaments/5/async/")
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
@@ -117,6 +109,43 @@ def asgi(subject: str) -> Work:
 
     around = CorrelationIdMiddleware(app)
     return lambda: loop.run_until_complete(around(scope, _nothing, _nothing))
+
+
+def sleepers(subject: str) -> Work:
+    """Return what serves `SLEEPERS` requests at once by the whole ASGI handler, each of which sleeps."""
+    _set_up(subject, APPS, [])
+    from django.core.handlers.asgi import ASGIHandler
+
+    handler = ASGIHandler()
+    scope = _asgi_scope("/api/tournaments/5/sleep/")
+    loop = asyncio.new_event_loop()
+
+    async def serve_one() -> None:
+        messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await loop.create_future()  # nobody hangs up
+
+        await handler(dict(scope), receive, _nothing)
+
+    async def serve_all() -> None:
+        await asyncio.gather(*[serve_one() for _ in range(SLEEPERS)])
+
+    return lambda: loop.run_until_complete(serve_all())
+
+
+def _asgi_scope(path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+    }
 
 
 async def _nothing(*_: Any) -> None:
@@ -135,9 +164,15 @@ async def async_view(request: Any, tournament_id: int) -> HttpResponse:
     return HttpResponse("ok")
 
 
+async def sleeping_view(request: Any, tournament_id: int) -> HttpResponse:
+    await asyncio.sleep(0.1)
+    return HttpResponse("ok")
+
+
 urlpatterns = [
     path("api/tournaments/<int:tournament_id>/", view),
     path("api/tournaments/<int:tournament_id>/async/", async_view),
+    path("api/tournaments/<int:tournament_id>/sleep/", sleeping_view),
 ]
 
 

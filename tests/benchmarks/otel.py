@@ -1,11 +1,14 @@
 """What OpenTelemetry costs with us, beside its own instrumentations of Django, Celery and logging.
 
 Ours is all that we do: scope, line, span and metric. Theirs is the span and the metric alone, without any line. Both have the
-same providers: batch processors with an exporter that drops, and a meter provider that is read by nobody.
+same providers: batch processors with an exporter that drops, and a meter provider that is read by nobody. Lines go to the null
+device and not to OpenTelemetry as well: records over OTLP have a table of their own.
 """
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from . import celery, http
-from .harness import Comparison, Costs, Ratio, Subject, compare
+from .harness import Comparison, Costs, Ratio, Subject, compare, times
 
 __all__ = ["comparisons"]
 
@@ -36,6 +39,9 @@ def comparisons(rounds: int) -> Iterator[Comparison]:
         for sampled in ("sampled", "unsampled"):
             subjects = [Subject(name, f"{__name__}:{kind}", (name, sampled)) for name in (BARE, OURS, CONTRIB)]
             yield compare(f"{title}, {sampled}", subjects, {"we add, to what contrib adds": _added}, rounds=rounds)
+    subjects = [Subject(name, f"{__name__}:sleepers", (name, "sampled"), "perf_counter") for name in (BARE, OURS, CONTRIB)]
+    ratios = {f"{name} takes, to bare": times(name, BARE) for name in (OURS, CONTRIB)}
+    yield compare(f"{http.SLEEPERS} async views at once that sleep 0.1 s, on the wall", subjects, ratios, rounds=rounds)
     subjects = [
         Subject(f"{name}: {what}", f"{__name__}:line", (name, what)) for name in (OURS, CONTRIB) for what in (PLAIN, EXPORTED)
     ]
@@ -101,6 +107,7 @@ def _instrument_django() -> None:
 
 wsgi = partial(_served, http.wsgi)
 asgi = partial(_served, http.asgi)
+sleepers = partial(_served, http.sleepers)
 
 
 def _worked(kind: Callable[[str], Work], name: str, sampled: str) -> Work:
@@ -109,7 +116,22 @@ def _worked(kind: Callable[[str], Work], name: str, sampled: str) -> Work:
         from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
         CeleryInstrumentor().instrument()
-    return kind(celery.OURS if name == OURS else celery.BARE)
+    work = kind(celery.OURS if name == OURS else celery.BARE)
+    if kind is celery.publisher:
+        _add_task()
+    gc.collect()
+    gc.freeze()  # as for requests: what a subject imports is no part of a task
+    return work
+
+
+def _add_task() -> None:
+    """Let the process that publishes know the task: contrib ends the span of an unknown one before it is published."""
+    from celery import current_app
+
+    def work() -> None:
+        pass
+
+    current_app.task(name="work", ignore_result=True)(work)
 
 
 publisher = partial(_worked, celery.publisher)
@@ -128,10 +150,10 @@ def line(name: str, what: str) -> Work:
 
         init_telemetry()
     else:
-        logging.basicConfig(level=logging.INFO)
+        logging.basicConfig(level=logging.INFO, stream=sys.stdout)
         if what == EXPORTED:
-            from opentelemetry.instrumentation.logging.handler import LoggingHandler
+            from opentelemetry.instrumentation.logging import LoggingInstrumentor
 
-            logging.getLogger().addHandler(LoggingHandler(level=logging.INFO))
+            LoggingInstrumentor().instrument()  # type: ignore[no-untyped-call]
     fields = {"hero": "Invoker", "pick": 12, "share": 0.5}
     return lambda: logger.info("picked %s", "x", extra=fields)
