@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context
 from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE
 from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL_NAME
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
