@@ -12,10 +12,11 @@ from kombu.utils.functional import maybe_list
 
 from ..config import Settings, get_settings
 from ..errors import error_text
-from ..guard import never_raises
+from ..guard import signal_receiver
 from ..logging import configure, is_configured
 from ..tracing import TRACING
 from ..tracing import configure as configure_tracing
+from .framework_lines import spare_unheard_lines
 
 __all__ = ["end_child", "prepare_beat", "prepare_worker", "set_up_logging"]
 
@@ -53,6 +54,7 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
 def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
     configure(settings, level=_given_level(loglevel), path=logfile if isinstance(logfile, str) else None)
     configure_tracing(settings)
+    spare_unheard_lines()
     # billiard's logger keeps its lines to itself, and without a handler would print them past everything.
     pool_logger: Any = get_multiprocessing_logger()
     pool_logger.setLevel(logging.ERROR)
@@ -62,8 +64,8 @@ def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
         current_app.log.redirect_stdouts(level)
 
 
-@never_raises
-def prepare_worker(instance: Any = None, **_: Any) -> None:
+@signal_receiver
+def prepare_worker(instance: Any) -> None:
     """Make log lines of what tasks print, as Celery does where it sets up logging; a receiver of ``celeryd_after_setup``."""
     conf = instance.app.conf
     imports = maybe_list(conf.imports) or ()  # Celery takes a single name too
@@ -74,16 +76,16 @@ def prepare_worker(instance: Any = None, **_: Any) -> None:
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
 
 
-@never_raises
-def prepare_beat(sender: Any = None, **_: Any) -> None:
+@signal_receiver
+def prepare_beat(sender: Any) -> None:
     """Do the same for beat; a receiver of ``beat_init``."""
     conf = sender.app.conf
     if conf.worker_redirect_stdouts and _is_ours_to_redirect():
         sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
 
 
-@never_raises
-def end_child(**_: Any) -> None:
+@signal_receiver
+def end_child() -> None:
     """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
     if TRACING.on is not None:
         TRACING.on.end_child()
