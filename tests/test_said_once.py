@@ -18,8 +18,8 @@ from .conftest import LogOutput
 from .support.brokers import Broker
 from .support.celery_app import make_app
 from .support.handlers import URLS, serve
-from .support.lines import Line, with_event
-from .support.processes import Process, Processes
+from .support.lines import Line, parse_line, with_event
+from .support.processes import Process, Processes, run_python
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -187,6 +187,71 @@ def test_a_workers_lines_about_a_task(processes: Processes, filesystem: Broker, 
         others = [line for line in celerys if not line["event"].endswith("received")]
         assert len(others) == len(ids) + 1
         assert all(line["request.id"] == "req-1" for line in others)
+
+
+WORKER = """
+    import logging, os, threading
+    from collections import Counter
+    import dtx_telemetry.celery
+    from celery import Celery
+    from celery.contrib.testing.worker import start_worker
+    from celery.exceptions import Ignore
+
+    CELERYS = "celery.worker.strategy", "celery.app.trace"
+    made, kept = Counter(), Counter()
+    make_record = logging.Logger.makeRecord
+
+    def counting(logger, name, *args, **kwargs):
+        made[name] += 1
+        return make_record(logger, name, *args, **kwargs)
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            kept[record.name] += 1
+
+    logging.Logger.makeRecord = counting
+    if "early" in os.environ["HANDLERS"]:
+        logging.getLogger("celery").addHandler(Kept())
+    app = Celery("spared", broker="memory://", backend="disabled://", broker_transport_options={"polling_interval": 0.01})
+    app.conf.worker_enable_remote_control = False
+
+    @app.task(name="work")
+    def work():
+        pass
+
+    @app.task(name="refuse")
+    def refuse():
+        raise Ignore
+
+    done = threading.Semaphore(0)
+    app.loader.on_process_cleanup = done.release
+    with start_worker(app, pool="solo", loglevel="INFO", perform_ping_check=False):
+        if "late" in os.environ["HANDLERS"]:
+            logging.getLogger().addHandler(Kept())
+        for task in (work, refuse):
+            task.delay()
+            done.acquire()
+    print("made", *[made[name] for name in CELERYS])
+    print("kept", *[kept[name] for name in CELERYS])
+"""
+
+
+@pytest.mark.parametrize(
+    ("handlers", "given", "expected"),
+    [
+        ("", {}, ["made 0 0", "kept 0 0"]),
+        ("early", {}, ["made 2 2", "kept 2 2"]),
+        ("late", {}, ["made 0 2", "kept 0 2"]),  # the worker asked as it started, as it does for levels
+        ("", {"LOG_LEVELS": "dtx_telemetry=ERROR"}, ["made 0 2", "kept 0 0"]),
+    ],
+    ids=["nobody else listens", "a handler", "a handler added to a running worker", "our events are silenced"],
+)
+def test_records_that_nobody_would_see_are_not_made(handlers: str, given: dict[str, str], expected: list[str]) -> None:
+    """Celery is told that nobody gets "received" and "succeeded" where that is so, and where our events say it."""
+    *lines, made, kept = run_python(WORKER, LOG_FORMAT="json", HANDLERS=handlers, **given).splitlines()
+    assert [made, kept] == expected
+    celerys = [line for line in map(parse_line, lines) if line["logger"] == "celery.app.trace"]
+    assert len(celerys) == (2 if given else 0)
 
 
 SERVERS: dict[str, Callable[[Processes], Process]] = {

@@ -26,7 +26,7 @@ with needs_extra("celery", "celery", what=__name__):
         worker_process_shutdown,
     )
 
-from . import execution, framework_lines, process, publishing, reports  # noqa: F401 - framework_lines is imported for its effect
+from . import execution, process, publishing, reports
 from .headers import context_restored
 from .publishing import context_publishing
 

@@ -3,10 +3,31 @@
 import logging
 from typing import Any
 
-from ..context import current_scope
-from ..logging import Subject, about_scope, lines_of
+from ..context import Scope, current_scope
+from ..guard import never_raises
+from ..logging import Subject, about_scope, is_printed_at_once, lines_of, switch_off_where_unheard
+from .closing import log
 
-__all__: list[str] = []
+__all__ = ["spare_unheard_lines"]
+
+
+def spare_unheard_lines() -> None:
+    """Have Celery not even make the records that would be left out here and that nobody else gets.
+
+    A worker asks once whether anybody gets "received", as its consumer starts: a handler that is added later gets it from the
+    consumer's next start on, as a level that is changed later works from then on.
+    """
+    switch_off_where_unheard("celery.worker.strategy", logging.INFO, lambda: True)
+    switch_off_where_unheard("celery.app.trace", logging.INFO, _will_be_said)
+
+
+@never_raises
+def _will_be_said() -> bool:
+    """Whether Celery, which is about to say how an execution ended, is inside one whose closing event says or said so."""
+    scope = _execution_around()
+    if scope is None:
+        return False
+    return scope.told if scope.closed else is_printed_at_once(log, logging.INFO)
 
 
 @lines_of("celery.worker.strategy")
@@ -19,12 +40,20 @@ def _about_received(record: logging.LogRecord) -> Subject | None:
 @lines_of("celery.app.trace")
 def _about_execution(record: logging.LogRecord) -> Subject | None:
     """Return what a line about the end of an execution repeats; Celery logs it inside that execution."""
-    data, scope = _data(record), current_scope()
-    if data is None or data.get("internal") or scope is None or scope.own.get("task.id") != data.get("id"):
+    data, scope = _data(record), _execution_around()
+    if data is None or data.get("internal") or scope is None or scope.own["task.id"] != data.get("id"):
+        return None
+    return about_scope(scope)
+
+
+def _execution_around() -> Scope | None:
+    """Return the scope of the execution that is traced here, ``None`` where there is none."""
+    scope = current_scope()
+    if scope is None or "task.id" not in scope.own:
         return None
     while scope.outer is not None and scope.outer.own is scope.own:  # a block of `bind_fields` that is still open
         scope = scope.outer
-    return about_scope(scope)
+    return scope
 
 
 def _ids(data: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..guard import never_raises
 from ..logging import configure, is_configured
 from ..tracing import TRACING
 from ..tracing import configure as configure_tracing
+from .framework_lines import spare_unheard_lines
 
 __all__ = ["end_child", "prepare_beat", "prepare_worker", "set_up_logging"]
 
@@ -53,6 +54,7 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
 def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
     configure(settings, level=_given_level(loglevel), path=logfile if isinstance(logfile, str) else None)
     configure_tracing(settings)
+    spare_unheard_lines()
     # billiard's logger keeps its lines to itself, and without a handler would print them past everything.
     pool_logger: Any = get_multiprocessing_logger()
     pool_logger.setLevel(logging.ERROR)

@@ -12,6 +12,7 @@ from .said_once import Subject, about_scope, lines_of, log_closing_event, note_c
 from .state import is_configured
 from .taps import set_taps
 from .tracebacks import format_traceback
+from .unmade import is_printed_at_once, switch_off_where_unheard
 
 __all__ = [
     "BoundLogger",
@@ -23,6 +24,7 @@ __all__ = [
     "format_traceback",
     "get_logger",
     "is_configured",
+    "is_printed_at_once",
     "lines_of",
     "log_closing_event",
     "note_connection",
@@ -31,4 +33,5 @@ __all__ = [
     "restore",
     "set_span_source",
     "set_taps",
+    "switch_off_where_unheard",
 ]

@@ -32,7 +32,7 @@ class TelemetryHandler(logging.Handler):
         self._prepare = sink.prepare
         self._take = sink.take
         self._sink = sink
-        self._framework_lines = framework_lines
+        self.framework_lines = framework_lines
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Print *record* if the filters let it through.
@@ -55,7 +55,7 @@ class TelemetryHandler(logging.Handler):
 
     def _print_unless_said(self, record: logging.LogRecord, rule: Rule) -> None:
         try:
-            print_unless_said(record, rule, self._print, wanted=self._framework_lines)
+            print_unless_said(record, rule, self._print, wanted=self.framework_lines)
         except Exception as error:
             if is_interruption(error):
                 raise

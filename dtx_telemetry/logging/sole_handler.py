@@ -35,8 +35,11 @@ def is_sole_handler(handler: logging.Handler, logger: logging.Logger, level: int
     ):
         return False
     while (parent := logger.parent) is not None:
-        if logger.handlers or not logger.propagate:
+        if not logger.propagate:
             return False
+        for other in logger.handlers:
+            if type(other) is not logging.NullHandler:  # kombu gives one to each logger of its own and of Celery
+                return False
         logger = parent
     handlers = logger.handlers
     return len(handlers) == 1 and handlers[0] is handler
