@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["is_wrapped", "never_raises", "report", "wrap_method"]
+__all__ = ["is_wrapped", "never_raises", "report", "signal_receiver", "wrap_method"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -40,6 +40,24 @@ def never_raises(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
             return None
 
     return guarded
+
+
+def signal_receiver(function: Callable[..., None]) -> Callable[..., None]:
+    """Make *function* a receiver of signals that raises nothing, as with `never_raises`.
+
+    It is called with those of the signal's arguments that it names, each ``None`` where the signal has none of that name.
+    """
+    names = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def receive(**named: Any) -> None:
+        try:
+            function(*map(named.get, names))
+        except Exception as error:
+            report(function.__qualname__, error)
+
+    del receive.__wrapped__  # what connects it looks at its signature, and is to find that it takes whatever comes
+    return receive
 
 
 def wrap_method(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:

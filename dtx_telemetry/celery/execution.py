@@ -16,7 +16,7 @@ from celery.signals import task_postrun
 from .. import context
 from ..config import get_settings
 from ..context import Scope
-from ..guard import never_raises
+from ..guard import signal_receiver
 from ..logging import release
 from ..tracing import TRACING
 from . import reports
@@ -48,8 +48,8 @@ class _Execution(NamedTuple):
     handled: BaseException | None
 
 
-@never_raises
-def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
+@signal_receiver
+def start(task: AnyTask, task_id: str | None) -> None:
     """Enter the scope of an execution and log ``task_started``; a receiver of ``task_prerun``."""
     settings = get_settings()
     if not settings.enabled:
@@ -75,8 +75,8 @@ def start(task: AnyTask, task_id: str | None = None, **_: Any) -> None:
     log.emit(logging.INFO, "task_started", started)
 
 
-@never_raises
-def fail(sender: AnyTask, task_id: str | None = None, exception: Any = None, **_: Any) -> None:
+@signal_receiver
+def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
     """Log ``task_failed``; a receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
@@ -87,8 +87,8 @@ def fail(sender: AnyTask, task_id: str | None = None, exception: Any = None, **_
         reports.failed(sender, task_id, exception)
 
 
-@never_raises
-def retry(sender: AnyTask, request: Any = None, reason: Any = None, **_: Any) -> None:
+@signal_receiver
+def retry(sender: AnyTask, request: Any, reason: Any) -> None:
     """Log ``task_retried``; a receiver of ``task_retry``."""
     if not get_settings().enabled:
         return
@@ -99,8 +99,8 @@ def retry(sender: AnyTask, request: Any = None, reason: Any = None, **_: Any) ->
         reports.retried(sender, request, reason)
 
 
-@never_raises
-def end(task: AnyTask, task_id: str | None = None, state: str | None = None, retval: Any = None, **_: Any) -> None:
+@signal_receiver
+def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> None:
     """Log the closing event, where none was yet; a receiver of ``task_postrun``, before those of the application."""
     execution = _execution_of(task.request)
     if execution is None:
@@ -119,8 +119,8 @@ def end(task: AnyTask, task_id: str | None = None, state: str | None = None, ret
         end_span(execution.scope, task, "killed", error=escaping)
 
 
-@never_raises
-def leave(task: AnyTask, **_: Any) -> None:
+@signal_receiver
+def leave(task: AnyTask) -> None:
     """Leave the scope; a receiver of ``task_postrun``, after those of the application."""
     execution = task.request.__dict__.pop(_ATTRIBUTE, None)
     if isinstance(execution, _Execution):

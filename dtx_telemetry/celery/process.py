@@ -12,7 +12,7 @@ from kombu.utils.functional import maybe_list
 
 from ..config import Settings, get_settings
 from ..errors import error_text
-from ..guard import never_raises
+from ..guard import signal_receiver
 from ..logging import configure, is_configured
 from ..tracing import TRACING
 from ..tracing import configure as configure_tracing
@@ -64,8 +64,8 @@ def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
         current_app.log.redirect_stdouts(level)
 
 
-@never_raises
-def prepare_worker(instance: Any = None, **_: Any) -> None:
+@signal_receiver
+def prepare_worker(instance: Any) -> None:
     """Make log lines of what tasks print, as Celery does where it sets up logging; a receiver of ``celeryd_after_setup``."""
     conf = instance.app.conf
     imports = maybe_list(conf.imports) or ()  # Celery takes a single name too
@@ -76,16 +76,16 @@ def prepare_worker(instance: Any = None, **_: Any) -> None:
         instance.app.log.redirect_stdouts(instance.redirect_stdouts_level)
 
 
-@never_raises
-def prepare_beat(sender: Any = None, **_: Any) -> None:
+@signal_receiver
+def prepare_beat(sender: Any) -> None:
     """Do the same for beat; a receiver of ``beat_init``."""
     conf = sender.app.conf
     if conf.worker_redirect_stdouts and _is_ours_to_redirect():
         sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
 
 
-@never_raises
-def end_child(**_: Any) -> None:
+@signal_receiver
+def end_child() -> None:
     """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
     if TRACING.on is not None:
         TRACING.on.end_child()

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 from celery.utils.dispatch import Signal
 
 from .. import context
 from ..config import get_settings
-from ..guard import never_raises
+from ..guard import signal_receiver
 from ..tracing import TRACING
 from . import reports
 from .closing import log
@@ -22,15 +22,15 @@ __all__ = ["add_context", "context_publishing", "log_published"]
 context_publishing = Signal(name="context_publishing", providing_args=["context"])
 
 
-@never_raises
-def add_context(sender: str | None = None, headers: Any = None, body: Any = None, **options: Any) -> None:
+@signal_receiver
+def add_context(sender: str | None, headers: Any, body: Any, exchange: Any, routing_key: Any, declare: Any) -> None:
     """Put the bound context into *headers*; a receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
     tenth attempt has the context, and the size, of its first.
     """
     settings = get_settings()
-    if not settings.enabled or not isinstance(headers, MutableMapping):
+    if not settings.enabled or not isinstance(headers, dict):
         return
     fields = context.outgoing_fields(settings.propagate)
     if context_publishing.receivers:
@@ -45,21 +45,20 @@ def add_context(sender: str | None = None, headers: Any = None, body: Any = None
     headers[CONTEXT] = kept if isinstance(kept, dict) else parcel.fields
     headers[PUBLISHED_AT] = time.time()
     if TRACING.on is not None:
-        TRACING.on.tasks.publish(sender, headers, body, options)
+        where_to = {"exchange": exchange, "routing_key": routing_key, "declare": declare}
+        TRACING.on.tasks.publish(sender, headers, body, where_to)
     if parcel.problems:
         log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
 
 
-@never_raises
-def log_published(
-    sender: str | None = None, headers: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, **_: Any
-) -> None:
+@signal_receiver
+def log_published(sender: str | None, headers: Any, body: Any, exchange: Any, routing_key: Any) -> None:
     """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent where publishing failed."""
     if not get_settings().enabled:
         return
     if TRACING.on is not None:
         TRACING.on.tasks.published(headers)
-    headers = headers if isinstance(headers, Mapping) else {}
+    headers = headers if isinstance(headers, dict) else {}
     fields = {"task.id": headers.get("id") or _in_body(body, "id"), "task.name": sender}
     request_id, queue = headers.get(REQUEST_ID), routing_key or getattr(exchange, "name", exchange)
     if request_id is not None and request_id != context.get_request_id():

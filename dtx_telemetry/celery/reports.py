@@ -14,7 +14,7 @@ from celery.app.task import Context
 from .. import context
 from ..config import get_settings
 from ..errors import error_text
-from ..guard import never_raises
+from ..guard import signal_receiver
 from ..tracing import TRACING
 from .closing import AnyTask, failure, log, retry_fields
 from .headers import OurHeaders, read_headers, restored_fields
@@ -27,8 +27,8 @@ _received: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _TOLD = "_dtx_told"
 
 
-@never_raises
-def remember(request: Any, **_: Any) -> None:
+@signal_receiver
+def remember(request: Any) -> None:
     """Note a request of the worker; a receiver of ``task_received``."""
     if get_settings().enabled:
         _received[request.id] = request
@@ -59,8 +59,8 @@ def retried(task: AnyTask, request: Context | None, reason: Any) -> None:
         _log(logging.WARNING, "task_retried", task, request, getattr(request, "id", None), retry_fields(request, reason))
 
 
-@never_raises
-def revoked(sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
+@signal_receiver
+def revoked(sender: Any, request: Any, terminated: Any, expired: Any) -> None:
     """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``; a receiver of that signal."""
     if get_settings().enabled and _first(request):
         _log(logging.WARNING, "task_revoked", sender, request, getattr(request, "id", None), {})
@@ -68,8 +68,8 @@ def revoked(sender: Any = None, request: Any = None, terminated: Any = None, exp
             _measure(getattr(sender, "name", None), "expired" if expired else "revoked")
 
 
-@never_raises
-def rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
+@signal_receiver
+def rejected(message: Any, exc: Any) -> None:
     """Log ``task_rejected`` for a message that no task can be made of; a receiver of that signal."""
     if get_settings().enabled:
         headers = _headers(message)
@@ -78,8 +78,8 @@ def rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any)
         _measure(headers.get("task"), "rejected")
 
 
-@never_raises
-def unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
+@signal_receiver
+def unknown(message: Any, name: Any, id: Any) -> None:
     """Log ``task_unknown`` for a task that the worker does not have; a receiver of that signal."""
     if get_settings().enabled:
         _log(logging.ERROR, "task_unknown", name, _headers(message), id, {})

@@ -156,14 +156,15 @@ def replace(then: Mapping[str, Any]) -> dict[str, Any]:
 
 def switch(now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
     """Make *then* what is bound, knowing that *now* is."""
-    known = _current_keys()
-    setters = known.setters
-    for key in now:
-        if key not in then:
-            setters[key](...)
+    setters = _known.setters
     try:
+        for key in now:
+            if key not in then:
+                setters[key](...)
         for key, value in then.items():
             if key not in now or now[key] is not value:
                 setters[key](value)
-    except KeyError:  # something that was never bound before; to bind what is bound already does no harm
+    except KeyError:  # something that was not known yet; to bind what is bound already does no harm
+        for key in now.keys() - then.keys():
+            unbind(key)
         bind(then)

@@ -26,7 +26,8 @@ _MAX_KEY_BYTES = 255
 _PLAIN_LENGTH = 600
 _PLAIN_COUNT = 16
 _INT64_END = 2**63
-_INT64 = range(-_INT64_END, _INT64_END)
+_INT64_START = -_INT64_END
+_INT64 = range(_INT64_START, _INT64_END)
 #: Written as text without a word about it: their text says all that they hold.
 _TEXTUAL = (datetime, date, time, timedelta, UUID, Decimal)
 # kombu reads a dict of just these keys as an object of its own, and refuses the whole message if it knows no such type.
@@ -130,7 +131,7 @@ def _is_plain(fields: dict[Any, Any]) -> bool:
                 if type(item) is not str or not item.isascii():
                     return False
                 length += len(item) + 1
-        elif (kind is not int or not -_INT64_END <= value < _INT64_END) and kind is not bool and value is not None:
+        elif (kind is not int or not _INT64_START <= value < _INT64_END) and kind is not bool and value is not None:
             return False
     return length <= _PLAIN_LENGTH
 

@@ -17,6 +17,11 @@ _CALL = _stdlibs_own(logging.Logger.callHandlers)
 _FACTORY = logging.LogRecord
 
 
+def _any_listens(handlers: list[logging.Handler]) -> bool:
+    """Whether one of *handlers* does anything; kombu gives each logger of its own and of Celery one that does not."""
+    return any(type(handler) is not logging.NullHandler for handler in handlers)
+
+
 def is_sole_handler(handler: logging.Handler, logger: logging.Logger, level: int) -> bool:
     """Whether *handler*, on the root logger, is all that an event of *logger* would come to, and would let it through.
 
@@ -35,11 +40,8 @@ def is_sole_handler(handler: logging.Handler, logger: logging.Logger, level: int
     ):
         return False
     while (parent := logger.parent) is not None:
-        if not logger.propagate:
+        if not logger.propagate or (logger.handlers and _any_listens(logger.handlers)):
             return False
-        for other in logger.handlers:
-            if type(other) is not logging.NullHandler:  # kombu gives one to each logger of its own and of Celery
-                return False
         logger = parent
     handlers = logger.handlers
     return len(handlers) == 1 and handlers[0] is handler

@@ -177,7 +177,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
     written = 0
     while written < len(data):
         try:
-            written += os.write(descriptor, data[written:])
+            written += os.write(descriptor, data[written:] if written else data)
         except BlockingIOError:
             # Somebody made the descriptor non-blocking: wait for the reader, but not for ever.
             if not select.select([], [descriptor], [], _MAX_WAIT)[1]:

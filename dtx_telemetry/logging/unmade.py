@@ -37,7 +37,7 @@ def switch_off_where_unheard(name: str, level: int, repeats: Callable[[], bool |
 
 
 def is_printed_at_once(log: BoundLogger, level: int) -> bool:
-    """Whether nothing stands between an event of *log* and its line: no level, filter, other handler or processor of structlog."""
+    """Whether an event of *log* becomes a line at once: no level, filter, other handler or processor of structlog between."""
     handler, logger = STATE.handler, log._logger
     return (
         handler is not None
