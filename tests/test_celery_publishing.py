@@ -12,11 +12,13 @@ import pytest
 from celery import Celery
 from celery.canvas import StampingVisitor
 from celery.signals import before_task_publish
+from celery.utils.dispatch import Signal
 from kombu.exceptions import OperationalError
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, config, context
 from dtx_telemetry.celery import context_publishing, publishing
+from dtx_telemetry.guard import signal_receiver
 
 from .conftest import LogOutput
 from .support.bad_context import bad_context
@@ -348,6 +350,20 @@ def test_a_failure_of_telemetry_costs_the_fields_and_a_line(
     monkeypatch.setattr(context, "carry_out", lambda _: 1 / 0)
     assert "request.id" not in publish()
     assert log_output.one("telemetry_failed")["error"].startswith("ZeroDivisionError")
+
+
+def test_a_receiver_gets_what_it_names() -> None:
+    """Whatever else a signal says; what it does not say is None."""
+    got: list[Any] = []
+
+    @signal_receiver
+    def receive(sender: Any, reason: Any) -> None:
+        got.append((sender, reason))
+
+    signal = Signal(name="something", providing_args=["more"])
+    signal.connect(receive, weak=False)
+    signal.send("me", more=5)
+    assert got == [("me", None)]
 
 
 def test_a_task_that_could_not_be_published_is_not_logged_as_such(log_output: LogOutput) -> None:

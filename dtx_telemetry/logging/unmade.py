@@ -29,9 +29,7 @@ def switch_off_where_unheard(name: str, level: int, repeats: Callable[[], bool |
     is_enabled = logger.isEnabledFor
 
     def is_heard(asked: int) -> bool:
-        if asked == level and is_enabled(asked) and _is_ours_alone(logger, asked) and repeats():
-            return False
-        return is_enabled(asked)
+        return is_enabled(asked) and not (asked == level and _is_ours_alone(logger, asked) and repeats())
 
     logger.__dict__[_MARK] = logger.__dict__["isEnabledFor"] = is_heard
 
