@@ -1,10 +1,12 @@
 """Connections and channel layer messages as spans and metrics."""
 
 import asyncio
+from contextvars import Context
 from typing import Any
 
 import pytest
 from channels.exceptions import StopConsumer
+from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
@@ -249,3 +251,58 @@ async def test_connections_and_messages_are_counted(traced: Traced) -> None:
         counts = {point.attributes["direction"]: point.value for point in points if point.name == "dtx.websocket.messages"}
         assert counts == {"received": 1, "sent": 3}
         await open_still.leave()
+
+
+async def test_the_next_request_of_a_connection_is_no_child_of_this_one(traced: Traced) -> None:
+    """uvicorn begins it in the context of the call of ``receive`` or ``send`` that let it read on."""
+
+    @telemetry_consumer
+    class Answers(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            assert trace.get_current_span().is_recording()
+            await self.send_response(200, body)
+
+    seen = []
+
+    async def receive() -> dict[str, Any]:
+        seen.append(trace.get_current_span())
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        seen.append(trace.get_current_span())
+
+    with trace.get_tracer("server").start_as_current_span("the server's") as servers:
+        await Answers.as_asgi()(scope_of(kind="http", method="GET"), receive, send)
+    assert set(seen) == {servers}
+    seen.clear()
+
+    await Answers.as_asgi()(scope_of(kind="http", method="GET"), receive, send)
+    assert set(seen) == {trace.INVALID_SPAN}
+
+
+async def test_what_the_garbage_collector_ends_changes_no_current_span(traced: Traced) -> None:
+    """It ends a waiting coroutine inside whatever runs then: a handler of a message, a receiver of the channel layer."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    @telemetry_consumer
+    class Waiting(AsyncWebsocketConsumer):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.dispatch(await receive())
+
+        async def dispatch(self, message: Any) -> None:
+            await asyncio.Event().wait()
+
+    def begun(coroutine: Any) -> Any:
+        with trace.get_tracer("app").start_as_current_span("abandoned"):
+            coroutine.send(None)
+        return coroutine
+
+    coroutines = get_channel_layer().receive("nobodys"), Waiting.as_asgi()(scope_of(), receive, receive)
+    waiting = [Context().run(begun, each) for each in coroutines]
+    with trace.get_tracer("app").start_as_current_span("another") as another:
+        for coroutine in waiting:
+            coroutine.close()
+        assert trace.get_current_span() is another
+    assert not trace.get_current_span().is_recording()

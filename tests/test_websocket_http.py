@@ -250,6 +250,25 @@ async def test_stable_names(log_output, settings, monkeypatch):
     )
 
 
+async def test_the_next_request_of_a_connection_is_not_inside_this_one(log_output):
+    """uvicorn reads on in the context of the call of ``receive`` or ``send`` that let it, and begins the next request there."""
+    begun = []
+
+    async def receive():
+        begun.append((get_contextvars(), context.current_scope()))
+        return {"type": "http.request"}
+
+    async def send(message):
+        begun.append((get_contextvars(), context.current_scope()))
+
+    bind_contextvars(service="drafts")
+    await Answers.as_asgi()(request(), receive, send)
+
+    assert len(begun) >= 3
+    assert all(each == ({"service": "drafts"}, None) for each in begun), begun
+    assert the_end(log_output)["service"] == "drafts"
+
+
 async def test_the_servers_context_is_as_it_was(log_output):
     """After the request what was bound is bound."""
     bind_contextvars(service="drafts")

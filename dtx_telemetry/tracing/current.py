@@ -1,5 +1,7 @@
 """OpenTelemetry's context beside a scope's: a span is current where its scope is, and nowhere else."""
 
+from contextvars import Token
+
 from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
 from opentelemetry.trace import Span, set_span_in_context
 
@@ -25,17 +27,18 @@ class Current:
         context: what is current inside; ``None`` for nothing at all.
     """
 
-    __slots__ = ("_found", "_inside")
+    __slots__ = ("_found", "_inside", "_token")
 
     def __init__(self, context: Context | None = None) -> None:
         self._inside = Context() if context is None else context
         self._found: Context | None = None
+        self._token: Token[Context] | None = None
         self.enter()
 
     def enter(self) -> None:
         """Make it current, once more after `leave`."""
         self._found = get_current()
-        attach(self._inside)
+        self._token = attach(self._inside)
 
     def resume(self) -> object:
         """Be inside again; return what `pause` needs."""
@@ -51,9 +54,26 @@ class Current:
     def leave(self) -> None:
         """Put back what was found."""
         found, self._found = self._found, None  # a context holds spans, which hold much
+        self._token = None
         if found is not None:
             self._inside = get_current()
             attach(found)
+
+    def leave_block(self) -> None:
+        """Put back what was found, at the end of a block in a coroutine.
+
+        The garbage collector ends a coroutine in whatever context it runs itself, where nothing is to be put back.
+        """
+        token, self._token, self._found = self._token, None, None
+        try:
+            if token is not None:
+                token.var.reset(token)
+        except ValueError:  # another context
+            pass
+
+    def outside(self) -> "Current":
+        """Make current what was found, until `leave_block` of what this returns."""
+        return Current(self._found)
 
     @staticmethod
     def around(span: Span, parent: Context) -> Context:

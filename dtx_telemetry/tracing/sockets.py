@@ -162,7 +162,7 @@ class ConnectionSpans:
         if event is not None:
             if isinstance(event, ScopeSpan) and event is not self._handshake:
                 event.end(error)
-            event.leave()
+            event.leave_block()
 
     @never_raises
     def accepted(self) -> None:

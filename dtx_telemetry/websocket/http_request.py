@@ -1,13 +1,17 @@
 """One HTTP request that a consumer serves: the same scope, header and events as a view's."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .. import context
 from ..guard import never_raises
 from ..http import events
 from ..logging import get_logger
 from ..tracing import TRACING
 from .asgi_scope import meta_of, path_of
+from .consumer_call import Receive, Send
+from .deliveries import outside_deliveries
 from .scoped_call import ScopedCall
 
 if TYPE_CHECKING:
@@ -26,6 +30,36 @@ class ConsumerRequest(ScopedCall):
         self._status: int | None = None
         self._whole = False
         self._span: RequestSpan | None = None
+
+    def receiving(self, receive: Receive) -> Receive:
+        """Return *receive*, watched and called outside the request."""
+        return super().receiving(self._called_outside(receive))
+
+    def sending(self, send: Send) -> Send:
+        """Return *send*, watched and called outside the request."""
+        return super().sending(self._called_outside(send))
+
+    def _called_outside(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return *call*, a server's, made outside the request, as around a view.
+
+        uvicorn reads on in the context of such a call, and serves the connection's next requests there.
+        """
+
+        async def called(*args: Any) -> Any:
+            with self._outside():
+                return await call(*args)
+
+        return called
+
+    @contextmanager
+    def _outside(self) -> Generator[None]:
+        span = None if self._span is None else self._span.outside()
+        try:
+            with outside_deliveries(), context.outside_scopes(own=self._settings.own_keys):
+                yield
+        finally:
+            if span is not None:
+                span.leave_block()
 
     @never_raises
     def trace(self, consumer: str) -> None:

@@ -147,7 +147,7 @@ def _outside(*, keep_fields: bool = False) -> Generator[None]:
             yield
     finally:
         if span is not None:
-            span.leave()
+            span.leave_block()
 
 
 @never_raises
