@@ -5,6 +5,7 @@ Its messages have no headers. The context goes along in the cache that ``TASKS_C
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -16,7 +17,7 @@ from . import context
 from .config import ImproperlyConfigured, Settings, get_settings
 from .context import Scope
 from .errors import error_text
-from .guard import never_raises
+from .guard import never_raises, wrap_method
 from .logging import Subject, about_scope, get_logger, lines_of, log_closing_event
 from .tracing import TRACING
 
@@ -46,8 +47,10 @@ def install() -> None:
     if alias is not None and alias not in django_settings.CACHES:
         accepted = ", ".join(sorted(django_settings.CACHES))
         raise ImproperlyConfigured(f"DTX_TELEMETRY['TASKS_CACHE'] is {alias!r}; accepted: an alias of CACHES ({accepted}).")
+    from django.tasks.backends.immediate import ImmediateBackend
     from django.tasks.signals import task_enqueued, task_finished, task_started
 
+    wrap_method(ImmediateBackend, "enqueue", _running_at_once)
     for signal, receiver in ((task_enqueued, _enqueued), (task_started, _started), (task_finished, _finished)):
         signal.connect(receiver, dispatch_uid=f"dtx_telemetry{receiver.__name__}")
 
@@ -147,18 +150,52 @@ def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
         context.leave(scope)
 
 
+def _running_at_once(enqueue: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the method of the backend that runs a task where it is enqueued: no signal tells of an end by Ctrl-C."""
+
+    def enqueue_and_run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        around = context.current_scope()
+        try:
+            return enqueue(self, *args, **kwargs)
+        except BaseException as error:
+            _end_interrupted(around, error)
+            raise
+
+    return enqueue_and_run
+
+
+@never_raises
+def _end_interrupted(around: Scope | None, error: BaseException) -> None:
+    """Close and leave the task that was started in *around* and ended by *error*, which another receiver may have raised."""
+    scope = context.current_scope()
+    while scope is not None and scope.outer is not around:
+        scope = scope.outer
+    if scope is None or "task.id" not in scope.own:
+        return
+    try:
+        _log_end(scope, {"error": error_text(error), "exc_info": error}, error)
+    finally:
+        context.leave(scope)
+
+
 @never_raises
 def _close(scope: Scope, result: "Result") -> None:
+    if result.status != "FAILED":
+        _log_end(scope, None, None)
+        return
+    error = sys.exc_info()[1]  # Django: "Signal is sent inside exception handlers"
+    _log_end(scope, _failure(result, error), error)
+
+
+def _log_end(scope: Scope, failure: dict[str, Any] | None, error: BaseException | None) -> None:
+    """Log the closing event, unless there was one: ``task_failed`` with the fields of *failure*, else ``task_completed``."""
     if not scope.close():
         return
-    failed = result.status == "FAILED"
-    error = sys.exc_info()[1] if failed else None  # Django: "Signal is sent inside exception handlers"
-    fields = {"duration_ms": scope.duration_ms, **(_failure(result, error) if failed else {})}
-    level, event = (logging.ERROR, "task_failed") if failed else (logging.INFO, "task_completed")
-    log_closing_event(_log, scope, level, event, fields)
+    level, outcome = (logging.INFO, "completed") if failure is None else (logging.ERROR, "failed")
+    log_closing_event(_log, scope, level, f"task_{outcome}", {"duration_ms": scope.duration_ms, **(failure or {})})
     if TRACING.on is not None:
-        outcome = event.removeprefix("task_")
-        TRACING.on.django_tasks.finish(scope.span, result, outcome, scope.duration_ms / 1000, error=error)
+        name = scope.own["task.name"]
+        TRACING.on.django_tasks.finish(scope.span, name, outcome, scope.duration_ms / 1000, error=error)
 
 
 def _failure(result: "Result", error: BaseException | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Django's own Tasks: their events and scopes, by the backends of Django and by one with a real worker."""
 
 import json
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,37 @@ def test_a_traceback_stands_somewhere(log_output: LogOutput, telemetry: Any, lev
     jobs.fail.enqueue()
     (line,) = [line for line in log_output.lines if "exception" in line]
     assert line["logger"] == ("dtx_telemetry.django_tasks" if level == "INFO" else "django.tasks")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_task_that_is_interrupted_is_over(log_output: LogOutput, inside: bool) -> None:
+    """Django sends no signal at Ctrl-C, which is the caller's to see. Nothing of the task is left, and it has its event."""
+    with operation("turn", "r1") if inside else nullcontext():
+        before = get_contextvars()
+        with pytest.raises(KeyboardInterrupt):
+            jobs.interrupted.enqueue()
+        assert get_contextvars() == before
+    end = log_output.one("task_failed")
+    assert (end["error"], end["task.name"]) == ("KeyboardInterrupt", "tests.project.jobs.interrupted")
+    assert end["task.id"] == log_output.one("task_started")["task.id"]
+
+
+def test_a_task_whose_start_another_receiver_stops_is_over(log_output: LogOutput) -> None:
+    """Django lets the exception of a receiver through, and sends no more."""
+
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("not now")
+
+    task_started.connect(refuse)
+    try:
+        with operation("turn", "r1"):
+            before = get_contextvars()
+            with pytest.raises(RuntimeError):
+                jobs.send_letter.enqueue("Invoker")
+            assert get_contextvars() == before
+    finally:
+        task_started.disconnect(refuse)
+    assert log_output.one("task_failed")["error"] == "RuntimeError: not now"
 
 
 def test_a_task_enqueued_by_nobody_has_its_own_id(log_output: LogOutput) -> None:

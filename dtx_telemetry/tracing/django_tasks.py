@@ -77,12 +77,12 @@ class DjangoTaskSpans:
         return self._spans.begin(f"run/{name}", SpanKind.CONSUMER, parent=parent, attributes=attributes, link=link)
 
     @never_raises
-    def finish(self, span: object, result: Any, outcome: str, seconds: float, *, error: BaseException | None = None) -> None:
+    def finish(self, span: object, name: str, outcome: str, seconds: float, *, error: BaseException | None = None) -> None:
         """End the span of an execution and measure the task.
 
         Args:
             span: what `start` returned.
-            result: the task's result.
+            name: the task's.
             outcome: ``completed`` or ``failed``.
             seconds: how long it took.
             error: what it failed with, where that is known.
@@ -90,7 +90,7 @@ class DjangoTaskSpans:
         if outcome == "failed" and error is None and isinstance(span, ScopeSpan):
             span.span.set_status(StatusCode.ERROR)
         self._spans.end(span, error)
-        self._measures.task_done(result.task.module_path, seconds, outcome)
+        self._measures.task_done(name, seconds, outcome)
 
     def _origin(self, carrier: object) -> tuple[Context, SpanContext | None]:
         found: dict[Any, Any] = dict(carrier) if isinstance(carrier, Mapping) else {}

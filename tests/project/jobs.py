@@ -6,7 +6,7 @@ from typing import Any
 from django.tasks import TaskContext, task
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import get_logger
+from dtx_telemetry import bind_fields, get_logger
 
 log = get_logger(__name__)
 
@@ -28,6 +28,13 @@ def fail() -> None:
 @task
 def leave() -> None:
     raise SystemExit(3)
+
+
+@task
+def interrupted() -> None:
+    """End as Ctrl-C ends it, with something of its own still open."""
+    bind_fields(bound_by_task=1).__enter__()
+    raise KeyboardInterrupt
 
 
 @task(takes_context=True)
