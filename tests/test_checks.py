@@ -20,6 +20,8 @@ from dtx_telemetry import config, telemetry_consumer
 from dtx_telemetry.checks import check_telemetry, install
 from dtx_telemetry.middleware import TelemetryMiddleware
 
+from .conftest import LogOutput
+
 OURS = "dtx_telemetry.middleware.TelemetryMiddleware"
 HERE = "tests.test_checks"
 
@@ -284,6 +286,18 @@ def test_variables_of_an_sdk_that_the_application_runs_are_its_own(monkeypatch: 
 
 class CustomStream:
     """A handler's factory that is no class."""
+
+
+@pytest.mark.parametrize(
+    "value", [None, "logging.ini", {"version": 1, "root": {"handlers": None}, "loggers": {"dota": {"handlers": None}}}]
+)
+def test_logging_of_another_shape_is_no_mistake(
+    use_logging: Callable[[Any], None], log_output: LogOutput, value: object
+) -> None:
+    """Django configures nothing by an empty LOGGING, and LOGGING_CONFIG may be a function that takes a file's path."""
+    use_logging(value)
+    assert found() == {}
+    assert not log_output.events("telemetry_failed")
 
 
 CONSOLES: list[dict[str, Any]] = [

@@ -254,6 +254,14 @@ def test_the_page_on_pypi_shows_the_waterfall(wheel):
     assert all(picture.startswith("https://") for picture in pictures)
 
 
+def test_it_can_be_built_without_its_readme(tmp_path):
+    """An image may take the code alone; setuptools says that a file is missing, and goes on."""
+    for name in ("setup.py", "setup.cfg"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "setup.py", "-q", "--name"]
+    assert subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout == "dtx_telemetry\n"
+
+
 def test_the_top_of_the_repository_is_tidy():
     """It holds the project's files and nothing else; what is hidden is a tool's."""
     allowed = {"setup.cfg", "setup.py", "dtx_telemetry", "tests", "tox.ini", "README.rst", "LICENSE", "CHANGELOG.rst"}

@@ -22,8 +22,8 @@ _HIJACKING = ("WORKER_HIJACK_ROOT_LOGGER", "CELERYD_HIJACK_ROOT_LOGGER")
 
 def check_console_handlers() -> Iterator[checks.CheckMessage]:
     """Yield W004 and W007 for handlers of ``LOGGING`` that print to the console."""
-    if not get_settings().enabled or not settings.LOGGING_CONFIG:
-        return
+    if not get_settings().enabled or not settings.LOGGING_CONFIG or not isinstance(settings.LOGGING, Mapping):
+        return  # another LOGGING_CONFIG than Django's may take anything, the path of a file for instance
     handlers = settings.LOGGING.get("handlers", {})
     kinds = {name: _kind_of(spec) for name, spec in handlers.items() if isinstance(spec, Mapping)}
     for logger, names in _loggers_with_handlers():
@@ -60,7 +60,7 @@ def _loggers_with_handlers() -> Iterator[tuple[str, list[str]]]:
     loggers = {"": settings.LOGGING.get("root"), **settings.LOGGING.get("loggers", {})}
     for name, spec in loggers.items():
         if isinstance(spec, Mapping):
-            yield name, list(spec.get("handlers", ()))
+            yield name, list(spec.get("handlers") or ())
 
 
 def _kind_of(spec: Mapping[str, Any]) -> str:
