@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import BoundLogger, fields_of, get_logger, set_span_source
@@ -352,6 +353,20 @@ def test_span(printed: Printed) -> None:
     log.info("y")
     assert [line.get("trace_id") for line in printed.lines] == ["0" * 31 + "1", None]
     assert printed.lines[0]["span_id"] == "mine"
+
+
+@pytest.mark.leaves_bound
+def test_a_span_and_ids_that_are_bound(printed: Printed) -> None:
+    """What is bound may have come along with a message: a line has the ids of the span that it is logged in."""
+    bind_contextvars(trace_id="forged", span_id="forged")
+    set_span_source(lambda: {"trace_id": "0" * 31 + "1", "span_id": "0" * 15 + "1"})
+    try:
+        log.info("x")
+    finally:
+        set_span_source(None)
+    log.info("outside any span")
+    assert [line["trace_id"] for line in printed.lines] == ["0" * 31 + "1", "forged"]
+    assert printed.lines[0]["span_id"] == "0" * 15 + "1"
 
 
 def test_span_source_that_fails(printed: Printed) -> None:

@@ -109,7 +109,8 @@ class LineBuilder:
             taken = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields}
             line = _add(taken, context)
         if _span_sources and _span_sources[0][0] in sys.modules and (span := _span_sources[0][1]()):
-            line = {**span, **line} if span.keys() & line.keys() else {**line, **span}
+            # A bound id is another span's: a message may have brought it.
+            line |= span if span.keys().isdisjoint(fields) else {key: span[key] for key in span.keys() - fields.keys()}
         if not self._safe.issuperset(line):
             self._redact(line)
         return line
