@@ -14,7 +14,7 @@ from django.urls import include, path
 from opentelemetry import baggage, trace
 from opentelemetry.instrumentation.propagators import TraceResponsePropagator, set_global_response_propagator
 
-from dtx_telemetry import outgoing_headers, telemetry_consumer
+from dtx_telemetry import operation, outgoing_headers, telemetry_consumer
 
 from .conftest import LogOutput
 from .support.asgi import calling, scope_of, until
@@ -48,6 +48,19 @@ def test_a_request_is_a_server_span_of_its_route(traced: Traced, is_async: bool)
     assert attributes["http.response.status_code"] == 200
     assert attributes["url.scheme"] == "http"
     assert not {"url.query", "client.address", "url.full"} & attributes.keys()
+
+
+@BOTH
+def test_a_server_inside_a_scope_serves_each_request_in_a_trace_of_its_own(traced: Traced, is_async: bool) -> None:
+    """A management command that runs a server: one decision of the sampler would hold for all requests."""
+    with operation("serve"):
+        for _ in range(2):
+            serve(path_of("ok", is_async), is_async=is_async)
+
+    spans = traced.flushed().spans
+    requests = [span for span in spans if span.kind == "SERVER"]
+    assert [span.parent_id for span in requests] == ["", ""]
+    assert len({span.trace_id for span in [*requests, *(span for span in spans if span.name == "operation serve")]}) == 3
 
 
 @BOTH

@@ -109,9 +109,13 @@ class RequestSpans:
         return RequestSpan(self, span, parent, attributes, owned=True)
 
     def origin(self, meta: Mapping[str, Any], outside: Context) -> tuple[Context, list[Link] | None]:
-        """Return the context that a request brings, else *outside*; where it is not trusted, a root's and a link to it."""
+        """Return the context that a request brings; where it is not trusted, a root's and a link to it.
+
+        One that brings none has somebody else's of *outside*, and none of ours: a server that a management command runs is in
+        the command's scope, and would serve all requests in one trace.
+        """
         if self._carries.isdisjoint(meta):
-            return outside or ROOT, None
+            return (outside if outside and not is_in_scope(outside) else ROOT), None
         context = propagate.extract(meta, ROOT, META_GETTER)
         if self._trusts:
             return context, None
