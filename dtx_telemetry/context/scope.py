@@ -61,6 +61,11 @@ class Scope:
         """Whether `close` was called."""
         return self._closed
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether the scope of here is this one, or one inside it. Not where the garbage collector ends its work elsewhere."""
+        return _inner_scopes(self) is not None
+
     def close(self, *, early: bool = False) -> bool:
         """Return True at the first call: a scope has one closing event.
 

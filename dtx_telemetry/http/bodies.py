@@ -125,10 +125,12 @@ class _Piece:
         self._outside: Outside = self._request.scope.resume()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        is_here = self._request.scope.is_entered
         try:
             if isinstance(error, StopIteration | StopAsyncIteration):
                 self._request.end(self._status)
             elif error is not None:
                 self._request.end(self._status if note_failure(self._request.scope, error) else None)
         finally:
-            self._request.scope.pause(self._outside)
+            if is_here:
+                self._request.scope.pause(self._outside)

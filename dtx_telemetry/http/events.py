@@ -5,7 +5,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
-from ..context import Scope
+from ..context import Scope, current_scope
 from ..errors import error_text
 from ..guard import report
 from ..logging import log_closing_event, note_request, release
@@ -63,9 +63,20 @@ class RequestEvents:
         Args:
             status: the response's status, or ``None`` for a request that the client left.
         """
-        scope, settings = self.scope, self._settings
+        scope = self.scope
         if not scope.close():
             return
+        if current_scope() is scope:
+            self._end(status)
+            return
+        outside = scope.resume()  # the garbage collector ends a request that was left half way, in another's context
+        try:
+            self._end(status)
+        finally:
+            scope.pause(outside)
+
+    def _end(self, status: int | None) -> None:
+        scope, settings = self.scope, self._settings
         error = scope.failure
         try:
             if scope.failure is not None:
