@@ -263,6 +263,11 @@ def send_invalid(worker: Celery) -> None:
     worker.tasks["app.ok"].apply_async(eta="not a time")
 
 
+def durations_of(traced: Traced) -> list[Any]:
+    """Return the measurements of tasks so far, in the order in which they came; each tells all that there was before."""
+    return [point for point in traced.flushed().points if point.name == "dtx.task.duration"]
+
+
 class TestATaskThatNeverRuns:
     @pytest.mark.parametrize(
         ("send", "event", "measured"),
@@ -290,6 +295,7 @@ class TestATaskThatNeverRuns:
         with trace.use_span(begin("view"), end_on_exit=True):
             send(worker)
         wait_until(lambda: log_output.events(event))
+        wait_until(lambda: durations_of(traced), what="the measurement, which comes after the line")
 
         collector = traced.flushed()
         (publish,) = spans_of(traced, "apply_async/")
@@ -298,7 +304,7 @@ class TestATaskThatNeverRuns:
         (line,) = log_output.events(event)
         assert (record.trace_id, record.span_id) == (publish.trace_id, publish.span_id)
         assert (line["trace_id"], line["span_id"]) == (publish.trace_id, publish.span_id)
-        (point,) = [point for point in collector.points if point.name == "dtx.task.duration"]
+        point = durations_of(traced)[-1]
         assert (point.attributes, point.count, point.value) == ({"task.name": measured[0], "outcome": measured[1]}, 1, 0)
 
     def test_from_an_untraced_publisher_is_in_no_trace(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
@@ -314,7 +320,7 @@ class TestATaskThatNeverRuns:
         task_revoked.send(sender=worker.tasks["app.ok"], request=None, terminated=True, signum=15, expired=False)
 
         assert log_output.one("task_revoked")["task.name"] == "app.ok"
-        assert not [point for point in traced.flushed().points if point.name == "dtx.task.duration"]
+        assert durations_of(traced) == []
 
 
 class TestFaultsOfThePlainOne:
