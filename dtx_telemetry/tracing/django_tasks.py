@@ -13,13 +13,13 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
     MESSAGING_OPERATION_TYPE,
     MESSAGING_SYSTEM,
 )
-from opentelemetry.trace import INVALID_SPAN, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from ..guard import never_raises
 from .current import ROOT
 from .measures import Measures
 from .providers import Providers
-from .spans import ScopeSpan, ScopeSpans
+from .spans import ScopeSpan, ScopeSpans, new_trace
 
 __all__ = ["DjangoTaskSpans"]
 
@@ -96,10 +96,7 @@ class DjangoTaskSpans:
         found: dict[Any, Any] = dict(carrier) if isinstance(carrier, Mapping) else {}
         texts = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, str)}
         context = propagate.extract(texts, ROOT)
-        if not self._links:
-            return context, None
-        # With the baggage.
-        return set_span_in_context(INVALID_SPAN, context), get_current_span(context).get_span_context()
+        return new_trace(context) if self._links else (context, None)
 
 
 def _attributes(result: Any, operation: str, kind: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The providers of traces, metrics and logs: those that are there, or our own, at first use."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.metrics import Meter, MeterProvider
@@ -23,47 +23,62 @@ from .queues import Room
 
 __all__ = ["Providers"]
 
+_P = TypeVar("_P", SpanProcessor, LogRecordProcessor)
 _NAME = "dtx_telemetry"
 # What the API returns while nobody has set a provider; it has no public way to ask.
 _NOBODYS = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
 
 
-class _Spans(SpanProcessor):
-    """Hands each sampled span to this process's batch processors, made with their exporters by the first one."""
+class _Batches(Generic[_P]):
+    """This process's batch processors, made with their exporters when the first span or record comes."""
 
-    def __init__(self, make: Callable[[], list[SpanProcessor]]) -> None:
-        self._processors = PerProcess(lambda: [(processor, Room(processor)) for processor in make()])
+    def __init__(self, make: Callable[[], list[_P]]) -> None:
+        self._made: PerProcess[list[tuple[_P, Room]]] = PerProcess(
+            lambda: [(processor, Room(processor)) for processor in make()]
+        )
 
-    def on_end(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled:
-            for processor, room in self._processors.get() or ():
-                room.make()
-                processor.on_end(span)
+    def with_room(self) -> Iterator[_P]:
+        """Yield each, with room for one more in its queue."""
+        for processor, room in self._made.get() or ():
+            room.make()
+            yield processor
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        made = self._processors.get() if self._processors.is_made else None
+    def force_flush(self, timeout_millis: int) -> bool:
+        made = self._made.get() if self._made.is_made else None
         flushed = [processor.force_flush(timeout_millis) for processor, _ in made or ()]
         return all(flushed)
 
 
+class _Spans(SpanProcessor):
+    """Hands each sampled span to this process's batch processors."""
+
+    def __init__(self, make: Callable[[], list[SpanProcessor]]) -> None:
+        self._batches = _Batches(make)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if span.context is not None and span.context.trace_flags.sampled:
+            for processor in self._batches.with_room():
+                processor.on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._batches.force_flush(timeout_millis)
+
+
 class _Records(LogRecordProcessor):
-    """Hands each log record to this process's batch processors, made with their exporters by the first one."""
+    """Hands each log record to this process's batch processors."""
 
     def __init__(self, make: Callable[[], list[LogRecordProcessor]]) -> None:
-        self._processors = PerProcess(lambda: [(processor, Room(processor)) for processor in make()])
+        self._batches = _Batches(make)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        for processor, room in self._processors.get() or ():
-            room.make()
+        for processor in self._batches.with_room():
             processor.on_emit(log_record)
 
     def shutdown(self) -> None:
         """Each process's closer does it."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        made = self._processors.get() if self._processors.is_made else None
-        flushed = [processor.force_flush(timeout_millis) for processor, _ in made or ()]
-        return all(flushed)
+        return self._batches.force_flush(timeout_millis)
 
 
 class Providers:

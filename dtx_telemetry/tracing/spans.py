@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import Context, get_current
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, get_current_span, set_span_in_context
 
 from ..context import bound
 from ..guard import never_raises
@@ -12,7 +12,7 @@ from .current import ROOT, Current
 from .failures import Failures
 from .providers import Providers
 
-__all__ = ["ScopeSpan", "ScopeSpans"]
+__all__ = ["ScopeSpan", "ScopeSpans", "new_trace"]
 
 
 class ScopeSpan(Current):
@@ -110,3 +110,8 @@ class ScopeSpans:
         """
         if isinstance(span, ScopeSpan):
             span.end(error)
+
+
+def new_trace(sender: Context) -> tuple[Context, SpanContext]:
+    """Return the context of a trace of its own, with the baggage of *sender*, and the sender's span, to be linked."""
+    return set_span_in_context(INVALID_SPAN, sender), get_current_span(sender).get_span_context()

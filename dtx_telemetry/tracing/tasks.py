@@ -14,12 +14,10 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor, celery_gett
 from opentelemetry.instrumentation.celery.utils import set_attributes_from_context
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_MESSAGE_ID
 from opentelemetry.trace import (
-    INVALID_SPAN,
     Link,
     Span,
     SpanKind,
     StatusCode,
-    get_current_span,
     set_span_in_context,
 )
 
@@ -28,7 +26,7 @@ from .current import ROOT, Current
 from .failures import Failures
 from .measures import Measures
 from .providers import Providers
-from .spans import ScopeSpan
+from .spans import ScopeSpan, new_trace
 
 __all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]
 
@@ -212,9 +210,8 @@ class TaskSpans:
         context = propagate.extract(request, ROOT, celery_getter)
         if not self._links:
             return context, None
-        publisher = get_current_span(context).get_span_context()
-        links = [Link(publisher)] if publisher.is_valid else None
-        return set_span_in_context(INVALID_SPAN, context), links  # with the baggage
+        root, publisher = new_trace(context)
+        return root, [Link(publisher)] if publisher.is_valid else None
 
 
 class TaskSpan(ScopeSpan):
