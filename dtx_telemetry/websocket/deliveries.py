@@ -7,15 +7,19 @@ starts with the context variables of the one that starts it, and so with the sam
 
 from collections import deque
 from collections.abc import Generator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..context import CONTEXT_KEY
+from ..context import CONTEXT_KEY, outside_scopes
 from ..guard import never_raises
 
-__all__ = ["Delivery", "Source", "current_delivery", "note_received", "outside_deliveries", "split_message"]
+if TYPE_CHECKING:
+    from ..tracing.current import Current
+
+__all__ = ["Delivery", "Source", "current_delivery", "note_received", "outside", "split_message"]
 
 # What a server sends to an application; a channel layer's messages have types of the application's own.
 _CLIENTS_TYPES = ("websocket.connect", "websocket.receive", "websocket.disconnect", "http.request", "http.disconnect")
@@ -148,10 +152,20 @@ def note_received(message: Any, carried: Any) -> None:
 
 
 @contextmanager
-def outside_deliveries() -> Generator[None]:
-    """Be outside any delivery for the block: what starts in it and outlives it keeps none."""
-    with _set(None):
-        yield
+def outside(own: AbstractSet[str], span: "Current | None", *, keep_fields: bool = False) -> Generator[None]:
+    """Be outside any scope and delivery for the block: what starts in it and outlives it keeps neither.
+
+    Args:
+        own: the keys that are never the process's own.
+        span: what is current in the block, left at its end.
+        keep_fields: what is bound here stays bound.
+    """
+    try:
+        with _set(None), outside_scopes(keep_fields=keep_fields, own=own):
+            yield
+    finally:
+        if span is not None:
+            span.leave_block()
 
 
 def split_message(message: Any) -> tuple[Any, Any]:

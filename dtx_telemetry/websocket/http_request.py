@@ -1,17 +1,15 @@
 """One HTTP request that a consumer serves: the same scope, header and events as a view's."""
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import context
 from ..guard import never_raises
 from ..http import events
 from ..logging import get_logger
 from ..tracing import TRACING
 from .asgi_scope import meta_of, path_of
 from .consumer_call import Receive, Send
-from .deliveries import outside_deliveries
+from .deliveries import outside
 from .scoped_call import ScopedCall
 
 if TYPE_CHECKING:
@@ -46,20 +44,11 @@ class ConsumerRequest(ScopedCall):
         """
 
         async def called(*args: Any) -> Any:
-            with self._outside():
+            span = None if self._span is None else self._span.outside()
+            with outside(self._settings.own_keys, span):
                 return await call(*args)
 
         return called
-
-    @contextmanager
-    def _outside(self) -> Generator[None]:
-        span = None if self._span is None else self._span.outside()
-        try:
-            with outside_deliveries(), context.outside_scopes(own=self._settings.own_keys):
-                yield
-        finally:
-            if span is not None:
-                span.leave_block()
 
     @never_raises
     def trace(self, consumer: str) -> None:

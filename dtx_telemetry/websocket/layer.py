@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
@@ -16,7 +16,7 @@ from ..context import CONTEXT_KEY
 from ..guard import never_raises, wrap_method
 from ..logging import get_logger
 from ..tracing import TRACING
-from .deliveries import note_received, outside_deliveries, split_message
+from .deliveries import note_received, outside, split_message
 
 __all__ = ["TelemetryChannelLayer", "install"]
 
@@ -134,20 +134,13 @@ def _in_nobodys_context(method: Any) -> Any:
     return functools.update_wrapper(call, method) if hasattr(method, "__name__") else call
 
 
-@contextmanager
-def _outside(*, keep_fields: bool = False) -> Generator[None]:
+def _outside(*, keep_fields: bool = False) -> AbstractContextManager[None]:
     """Be outside any scope and delivery for the block: what the layer starts in it and keeps holds neither."""
     own = _own_keys()
     if own is None:
-        yield
-        return
+        return nullcontext()
     span = TRACING.on.nobodys() if TRACING.on is not None and not keep_fields else None
-    try:
-        with outside_deliveries(), context.outside_scopes(keep_fields=keep_fields, own=own):
-            yield
-    finally:
-        if span is not None:
-            span.leave_block()
+    return outside(own, span, keep_fields=keep_fields)
 
 
 @never_raises
