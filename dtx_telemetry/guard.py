@@ -60,8 +60,8 @@ def signal_receiver(function: Callable[..., None]) -> Callable[..., None]:
     return receive
 
 
-def wrap_method(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
-    """Replace the method *name* of *owner* by what *wrap* makes of it; once, however often this is called.
+def wrap_method(owner: object, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
+    """Replace the method *name* of *owner*, mostly a class, by what *wrap* makes of it; once, however often this is called.
 
     *wrap* gets what stands in the class, which may be a descriptor: a synchronous consumer's ``dispatch`` hops to a thread, and
     does so for an instance alone.
@@ -74,6 +74,6 @@ def wrap_method(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]
     setattr(owner, name, wrapper)
 
 
-def is_wrapped(owner: type, name: str) -> bool:
+def is_wrapped(owner: object, name: str) -> bool:
     """Return True where `wrap_method` replaced the method *name* of *owner*, or of the base that it comes from."""
     return getattr(inspect.getattr_static(owner, name), _MARK, False) is True

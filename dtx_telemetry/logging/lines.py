@@ -127,22 +127,13 @@ def message_text(sanitizer: Sanitizer, message: Any, args: Any) -> str:
     if not args:
         return text
     try:
-        if _are_atoms(args):
-            return text % args  # type: ignore[no-any-return]
+        if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+            return text % args
         return str(ask(lambda: text % _safe_args(sanitizer, args)))
     except Exception as error:
         if is_interruption(error):
             raise
         return f"{text} {sanitizer.text(args)}"
-
-
-def _are_atoms(args: Any) -> bool:
-    if type(args) is not tuple:
-        return False
-    for arg in args:  # noqa: SIM110 - mostly one or two, for which a generator costs more than the rest
-        if type(arg) not in ATOMS:
-            return False
-    return True
 
 
 def _safe_args(sanitizer: Sanitizer, args: Any) -> Any:

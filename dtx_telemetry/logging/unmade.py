@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Callable
 
+from ..guard import wrap_method
 from .logger import BoundLogger
 from .processors import configured_processors
 from .sole_handler import is_sole_handler
 from .state import STATE
 
 __all__ = ["is_printed_at_once", "switch_off_where_unheard"]
-
-_MARK = "_dtx_heard"
 
 
 def switch_off_where_unheard(name: str, level: int, repeats: Callable[[], bool | None]) -> None:
@@ -24,14 +23,12 @@ def switch_off_where_unheard(name: str, level: int, repeats: Callable[[], bool |
         repeats: whether a line that is logged now is one that `print_unless_said` leaves out; raises nothing.
     """
     logger = logging.getLogger(name)
-    if _MARK in logger.__dict__:
-        return
     is_enabled = logger.isEnabledFor
 
     def is_heard(asked: int) -> bool:
         return is_enabled(asked) and not (asked == level and _is_ours_alone(logger, asked) and repeats())
 
-    logger.__dict__[_MARK] = logger.__dict__["isEnabledFor"] = is_heard
+    wrap_method(logger, "isEnabledFor", lambda _: is_heard)
 
 
 def is_printed_at_once(log: BoundLogger, level: int) -> bool:
