@@ -49,7 +49,7 @@ def test_ten_thousand_mixed_tasks(processes: Processes, valkey: Broker, pool: st
     nested = NESTED * sum(kind[0] == "nest" for kind in kinds.values())
     ends = sum(kind[2].total() for kind in kinds.values()) + nested
     worker.wait_for_lines(lambda line: line["event"] in CLOSING, count=ends, deadline=400)
-    worker.stop(deadline=60)
+    worker.stop()
     check_ends(worker.lines, kinds, ends)
     check_ids(worker.lines)
     assert not [line for line in worker.lines if line["event"] == "task_left" and set(line["left"]) - {"service"}]

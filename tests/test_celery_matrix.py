@@ -207,7 +207,7 @@ def test_every_ending_has_its_one_closing_event(
     run = Run(app, pool, lambda: list(worker.lines))
     run.publish_all()
     run.wait_until_all_ended()
-    worker.stop(deadline=60)
+    worker.stop()
     app.close()
     check(run, pool, broker, record_property)
     assert [text for text in worker.other[banner:] if text.strip()] == ["worker: Warm shutdown (MainProcess)"]

@@ -80,9 +80,9 @@ def test_a_servers_requests_all_arrive(running: Processes, collector: Collector,
         assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
     if name == "runserver":  # as Ctrl-C does it, to the reloader and its child
         os.killpg(server.pid, signal.SIGINT)
-        server.wait(deadline=30)
+        server.wait()
     else:
-        server.stop(deadline=30)
+        server.stop()
 
     check_requests(collector)
 
@@ -104,9 +104,12 @@ def plain_worker(running: Processes, broker: Broker, *args: str) -> Process:
 
 
 def check_tasks(collector: Collector, worker: Process, count: int, *, deadline: float = 200) -> None:
-    """Each task is one span and one closing record, and what was lost would be missing."""
+    """Each task is one span and one closing record, and what was lost would be missing.
+
+    A child that Celery's worker forgot to tell, while it shuts down, that its result was read waits for 30 seconds.
+    """
     worker.wait_for_event("task_completed", count=count, deadline=deadline)
-    assert worker.stop(deadline=30) == 0
+    assert worker.stop() == 0
     spans = collector.wait_for_spans(count, kind="CONSUMER", deadline=20)
     records = collector.wait_for_records(count, body="task_completed", deadline=20)
     assert (len(spans), len(records)) == (count, count)
@@ -158,7 +161,7 @@ class TestGrpcUnderGevent:
         port = server.wait_for_port()
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
-        server.stop(deadline=30)
+        server.stop()
 
         check_requests(collector)
 
@@ -177,7 +180,7 @@ class TestGrpcUnderGevent:
         assert ask(port) == 200
         wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
         assert ask(port) == 200
-        server.stop(deadline=30)
+        server.stop()
 
     def test_a_worker_works_while_the_collector_does_not(
         self, running: Processes, collector: Collector, valkey: Broker
@@ -189,7 +192,7 @@ class TestGrpcUnderGevent:
         wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
         publish(valkey, 1)
         worker.wait_for_event("task_completed", count=2, deadline=30)
-        worker.stop(deadline=30)
+        worker.stop()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -203,7 +206,7 @@ def test_a_server_whose_gevent_patches_late_serves_and_sends(running: Processes,
     port = server.wait_for_port()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: ask(port), range(REQUESTS))) == {200}
-    server.stop(deadline=30)
+    server.stop()
 
     assert len(collector.wait_for_spans(REQUESTS, kind="SERVER", deadline=10)) == REQUESTS
 
@@ -235,7 +238,7 @@ def test_a_task_that_its_hard_limit_ends_arrives_as_an_error(running: Processes,
 
     (span,) = collector.wait_for_spans(kind="CONSUMER", deadline=10)
     assert span.status == "ERROR"
-    worker.stop(deadline=30)
+    worker.stop()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -298,7 +301,7 @@ def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, c
     server = running.python("-c", OPENTELEMETRY_INSTRUMENT, sys.executable, "-m", *command)
     port = server.wait_for_port()
     assert [ask(port) for _ in range(20)] == [200] * 20
-    server.stop(deadline=30)
+    server.stop()
 
     assert len(collector.wait_for_spans(20, kind="SERVER", deadline=10)) == 20
     assert len([record for record in collector.records if record.body == "request_completed"]) == 20

@@ -27,7 +27,12 @@ _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUA
 def clean_environ(**more: str) -> dict[str, str]:
     """Return an environment in which nothing configures telemetry, for a process that runs the project."""
     environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    project = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "tests.project.settings"}
+    project = {
+        "DJANGO_SETTINGS_MODULE": "tests.project.settings",
+        "PYTHONFAULTHANDLER": "1",  # see Process.stacks
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
     return {**environ, **project, **more}
 
 
@@ -150,7 +155,7 @@ class Process:
         try:
             self.popen.wait(deadline)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not end within {deadline} seconds:\n{self.text}") from None
+            raise AssertionError(f"it did not end within {deadline} seconds:\n{self.stacks()}") from None
         for reader in self._readers:
             reader.join(deadline)
         return self.popen.returncode
@@ -160,6 +165,17 @@ class Process:
         if not self.ended:
             self.send_signal(number)
         return self.wait(deadline=deadline)
+
+    def stacks(self) -> str:
+        """End the process and its children where they hang; return everything that they wrote, with where each thread was."""
+        family = self._family()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGABRT)
+        psutil.wait_procs(family, timeout=5)
+        for reader in self._readers:
+            reader.join(5)
+        return self.text
 
     def kill(self) -> None:
         """End the process, its children and its readers, whatever state they are in."""
