@@ -296,10 +296,10 @@ def has_all(line: Line) -> bool:
     return all(line[what] for what in ("spans", "records", "points"))
 
 
-def test_a_recycled_child_is_gone_within_two_seconds(processes: Processes, valkey: Broker) -> None:
-    """Another one waits to take its place."""
+def test_a_recycled_child_does_not_wait_for_the_collector(processes: Processes, valkey: Broker) -> None:
+    """Another one waits to take its place. Celery takes some seconds to make that one, and a busy machine more."""
     with broken("hang") as collector:
-        processes.environ.update(valkey.environ, **collector.environ())
+        processes.environ.update(valkey.environ, **collector.environ(), OTEL_EXPORTER_OTLP_TIMEOUT="120")
         del processes.environ["DJANGO_SETTINGS_MODULE"]
         args = ("-P", "prefork", "-c", "1", "--max-tasks-per-child", "1")
         worker = processes.python("-m", "celery", "-A", "tests.plain_app", "worker", *args)
@@ -307,12 +307,12 @@ def test_a_recycled_child_is_gone_within_two_seconds(processes: Processes, valke
         with make_app(valkey) as app:
             for _ in range(3):
                 app.send_task("tests.plain_app.tasks.echo", ignore_result=True)
-        worker.wait_for_event("task_completed", count=3, deadline=40)
+        worker.wait_for_event("task_completed", count=3)
 
     ends = [timestamp(line["timestamp"]) for line in worker.lines if line["event"] == "task_completed"]
     starts = [timestamp(line["timestamp"]) for line in worker.lines if line["event"] == "task_started"]
     waits = [start - end for start, end in zip(starts[1:], ends, strict=False)]
-    assert max(waits) < 6  # two, and what Celery takes to notice that a child is gone and to make another
+    assert max(waits) < 15
 
 
 def timestamp(text: str) -> float:

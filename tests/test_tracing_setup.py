@@ -19,7 +19,7 @@ from dtx_telemetry import config, get_logger, operation, startup
 from dtx_telemetry.config import ImproperlyConfigured
 from dtx_telemetry.tracing import TRACING
 from dtx_telemetry.tracing.instrumentations import InsideSpansOnly
-from dtx_telemetry.tracing.processes import PerProcess, close_all
+from dtx_telemetry.tracing.processes import Closer, PerProcess, close_all
 from dtx_telemetry.tracing.sockets import route_of
 
 from .conftest import LogOutput
@@ -223,6 +223,16 @@ class TestProvidersThatAreThere:
         with trace.get_tracer("after").start_as_current_span("still there"):
             pass
         assert len(spans.get_finished_spans()) == 2
+
+
+def test_what_takes_too_long_to_close_is_left_behind() -> None:
+    """Each process has its seconds for everything together."""
+    released, closed = threading.Event(), threading.Event()
+    Closer("stuck", released.wait)
+    Closer("quick", closed.set)
+    close_all(0.05)  # comes back, though nobody has released it
+    assert closed.wait(60)
+    released.set()
 
 
 class TestInstrumentations:
