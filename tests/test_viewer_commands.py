@@ -302,7 +302,7 @@ def test_hostile_lines(run, tmp_path, hostile):
 
 
 def test_slow(run, tmp_path):
-    """By route without its ids, task, connection, message, command and operation, the slowest first."""
+    """By route without its ids, task, message, command and operation, the slowest first; then connections."""
     path = tmp_path / "lines.json"
     many = [line(n, "request_completed", f"r{n}", **{**REQUEST, "duration_ms": n + 1}) for n in range(100)]
     failed = line(0, "request_failed", "f", level="error", **{**REQUEST, "http__status_code": 500, "duration_ms": 7})
@@ -319,19 +319,19 @@ def test_slow(run, tmp_path):
     found = {f"{each['kind']} {each['name']}": each for each in json.loads(out)}
     assert (code, err) == (0, "")
     assert list(found) == [
-        "connection draft",
         "request POST /api/tournaments/{id}/draft/{id}/",
         "task announce",
         "operation discord",
         "command import",
         "message draft.pick",
+        "connection draft",
     ]
     request = found["request POST /api/tournaments/{id}/draft/{id}/"]
     assert (request["count"], request["errors"], request["p50_ms"], request["max_ms"]) == (102, 1, 50, 100)
     task = found["task announce"]
     assert (task["count"], task["errors"], task["p99_ms"], task["queue_p50_ms"], task["queue_p95_ms"]) == (2, 1, 50, 15, 70)
     _, table, _ = run("slow", path)
-    assert table.index("connection draft") < table.index("POST /api/tournaments") < table.index("message draft.pick")
+    assert table.index("POST /api/tournaments") < table.index("message draft.pick") < table.index("connection draft")
     assert max(map(len, table.splitlines())) <= 80
 
 

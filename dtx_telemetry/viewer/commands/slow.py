@@ -64,14 +64,14 @@ class Group:
 
 
 def run(query: Query, *, as_json: bool = False) -> int:
-    """Show the slowest groups first."""
+    """Show the slowest groups first, and connections last: how long a browser stayed open is nobody's slowness."""
     unwrapper = Unwrapper()
     with query.inputs() as inputs:
         lines = find_lines(watched(inputs), _TEXTS, unwrapper)
         groups = group_durations(query.filters.of(lines))
     say_foreign(unwrapper)
     results = [group.as_json() for group in groups]
-    results.sort(key=lambda result: result["p95_ms"] or 0.0, reverse=True)
+    results.sort(key=lambda result: (result["kind"] == "connection", -(result["p95_ms"] or 0.0)))
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
     elif results:
