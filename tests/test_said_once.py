@@ -189,6 +189,26 @@ def test_a_workers_lines_about_a_task(processes: Processes, filesystem: Broker, 
         assert all(line["request.id"] == "req-1" for line in others)
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_workers_line_about_a_lost_task(processes: Processes, filesystem: Broker, app: Celery, wanted: bool) -> None:
+    """Celery's "Task handler raised error" comes from the worker's main process, which handles no task: it gets the ids."""
+    given = {"DTX_TELEMETRY": {"FRAMEWORK_LINES": wanted}, "CELERY_WORKER_LOST_WAIT": 0.5}
+    processes.environ.update({**filesystem.environ, "DTX_TEST_SETTINGS": json.dumps(given)})
+    worker = processes.worker("-I", "tests.plain_app.tasks", pool="prefork", app="tests.project")
+    with bind_fields(**{"request.id": "req-1"}):
+        lost = app.send_task("tests.plain_app.tasks.kill")
+    failed = worker.wait_for_event("task_failed")
+    echo = app.send_task("tests.plain_app.tasks.echo")  # by then the line has come
+    worker.wait_for_event("task_completed", **{"task.id": echo.id})
+    worker.stop()
+    assert "WorkerLostError" in failed["exception"]
+    celerys = [line for line in worker.lines if line["logger"] == "celery.worker.request"]
+    assert len(celerys) == wanted
+    for line in celerys:
+        assert line["event"].startswith("Task handler raised error: ")
+        assert (line["request.id"], line["task.id"]) == ("req-1", lost.id)
+
+
 WORKER = """
     import logging, os, threading
     from collections import Counter

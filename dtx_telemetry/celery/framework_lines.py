@@ -5,7 +5,7 @@ from typing import Any
 
 from ..context import Scope, current_scope
 from ..guard import never_raises
-from ..logging import Subject, about_scope, is_printed_at_once, lines_of, switch_off_where_unheard
+from ..logging import Subject, about_exception, about_scope, is_printed_at_once, lines_of, switch_off_where_unheard
 from .closing import log
 
 __all__ = ["spare_unheard_lines"]
@@ -44,6 +44,12 @@ def _about_execution(record: logging.LogRecord) -> Subject | None:
     if data is None or data.get("internal") or scope is None or scope.own["task.id"] != data.get("id"):
         return None
     return about_scope(scope)
+
+
+@lines_of("celery.worker.request")
+def _about_lost(record: logging.LogRecord) -> Subject | None:
+    """Return what "Task handler raised error" repeats; the worker says it, in no scope, of a task whose process it lost."""
+    return about_exception(record.args[0]) if isinstance(record.args, tuple) and record.args else None
 
 
 def _execution_around() -> Scope | None:

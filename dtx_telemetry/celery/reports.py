@@ -15,6 +15,7 @@ from .. import context
 from ..config import get_settings
 from ..errors import error_text
 from ..guard import signal_receiver
+from ..logging import log_closing_event
 from ..tracing import TRACING
 from .closing import AnyTask, failure, log, retry_fields
 from .headers import OurHeaders, read_headers, restored_fields
@@ -126,7 +127,8 @@ def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: 
         carrier = Context(dict(request)) if isinstance(request, Mapping) else request
         scope.span = TRACING.on.tasks.in_publishers_trace(carrier)
     try:
-        log.log(level, event, **fields)
+        scope.close()
+        log_closing_event(log, scope, level, event, fields)
     finally:
         context.leave(scope)
 

@@ -8,7 +8,16 @@ from .install import configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
-from .said_once import Subject, about_scope, lines_of, log_closing_event, note_connection, note_request, release
+from .said_once import (
+    Subject,
+    about_exception,
+    about_scope,
+    lines_of,
+    log_closing_event,
+    note_connection,
+    note_request,
+    release,
+)
 from .state import is_configured
 from .taps import set_taps
 from .tracebacks import format_traceback
@@ -18,6 +27,7 @@ __all__ = [
     "BoundLogger",
     "ContextFilter",
     "Subject",
+    "about_exception",
     "about_scope",
     "configure",
     "fields_of",

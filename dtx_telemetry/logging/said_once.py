@@ -23,6 +23,7 @@ __all__ = [
     "WATCH",
     "Rule",
     "Subject",
+    "about_exception",
     "about_scope",
     "lines_of",
     "log_closing_event",
@@ -81,6 +82,12 @@ def about_scope(scope: Scope) -> Subject:
     """Return the subject of a line that says what the closing event of *scope* says."""
     ids = {} if scope is current_scope() else scope.inside
     return Subject(scope.told, ids, None if scope.closed else scope)
+
+
+def about_exception(error: object) -> Subject | None:
+    """Return the subject of a line that tells of *error*, ``None`` where no closing event has told of it."""
+    ids = reported_ids(error) if isinstance(error, BaseException) else None
+    return None if ids is None else Subject(True, ids)
 
 
 def print_unless_said(record: logging.LogRecord, rule: Rule, print_record: PrintRecord, *, wanted: bool) -> None:
@@ -188,9 +195,7 @@ def _uvicorn(record: logging.LogRecord) -> Subject | None:
 @lines_of("daphne.server")
 def _exception(record: logging.LogRecord) -> Subject | None:
     """Return what a server's report of an exception that left the application repeats."""
-    error = exception_of(record)
-    ids = None if error is None else reported_ids(error)
-    return None if ids is None else Subject(True, ids)
+    return about_exception(exception_of(record))
 
 
 # The websockets package writes them, with the logger that uvicorn gives it.
