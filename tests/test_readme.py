@@ -29,6 +29,7 @@ from dtx_telemetry.config import NOISY_LOGGERS, Settings, get_settings
 
 from .support.costs import read_tables, summary
 from .support.lines import parse_lines, with_event
+from .support.otlp import otlp_collector
 from .support.ports import reserved_port
 from .support.processes import ROOT, clean_environ, run_python
 from .support.waiting import wait_until
@@ -36,13 +37,12 @@ from .support.waiting import wait_until
 PACKAGE = ROOT / "dtx_telemetry"
 TEXT = (ROOT / "README.rst").read_text(encoding="utf-8")
 DOCUMENT = publish_doctree(TEXT, settings_overrides={"report_level": 2, "halt_level": 2})
-BLOCKS = {
-    block["names"][0] if block["names"] else "": block.astext() for block in DOCUMENT.findall(docutils.nodes.literal_block)
-}
-#: The two at the top.
-COMMANDS = dict(zip(("demo", "tests"), BLOCKS["commands"].splitlines(), strict=True))
-#: They need Docker or a Loki. What in them is ours is looked at by `test_what_cannot_run_names_what_there_is`.
-CANNOT_RUN = {"otel", "loki"}
+LITERALS = list(DOCUMENT.findall(docutils.nodes.literal_block))
+BLOCKS = {block["names"][0]: block.astext() for block in LITERALS if block["names"]}
+#: The two at the top, each in a block of its own: what copies one does not start the other.
+COMMANDS = dict(zip(("demo", "tests"), [block.astext() for block in LITERALS if not block["names"]], strict=True))
+#: It needs a Loki. What in it is ours is looked at by `test_what_cannot_run_names_what_there_is`.
+CANNOT_RUN = {"loki"}
 #: Files of the project in which the newcomer's processes write.
 LOGS = ("web.log", "worker.log", "sockets.log")
 #: The end of the block ``example``.
@@ -53,7 +53,7 @@ COLUMNS = 100
 
 def test_every_block_has_a_test() -> None:
     """No block of code is in the README that is not run or compared here, and there are no two of one name."""
-    ran = {"commands", "before", "after", "start", "first-line", "example", "line", "resources", "reading", "calling"}
+    ran = {"before", "after", "start", "first-line", "example", "line", "otel", "resources", "reading", "calling"}
     ran |= {
         "operations",
         "signals",
@@ -61,13 +61,12 @@ def test_every_block_has_a_test() -> None:
         "waterfall",
         "handlers",
         "sentry",
-        "nginx",
         "jq",
         "tests-of-applications",
         "costs",
     }
     assert BLOCKS.keys() == ran | CANNOT_RUN
-    assert len(BLOCKS) == sum(1 for _ in DOCUMENT.findall(docutils.nodes.literal_block))
+    assert len(BLOCKS) + len(COMMANDS) == len(LITERALS)
 
 
 def test_it_is_short() -> None:
@@ -372,14 +371,22 @@ def test_the_lines_that_are_joined_are_those_that_the_readme_shows(newcomer: New
     assert '{"hero": "Invoker"}' in (newcomer.folder / "browser.log").read_text(encoding="utf-8")
 
 
-def test_before_is_what_the_project_logs_without_telemetry(newcomer: Newcomer, clicked: str) -> None:
-    """The logs of the joined lines are kept."""
-    command, *shown = BLOCKS["before"].splitlines()
+@pytest.fixture
+def kept_logs(newcomer: Newcomer, clicked: str) -> Iterator[None]:
+    """The test may click anew: the logs of the joined lines are there again afterwards."""
     kept = {path: path.read_bytes() for path in newcomer.folder.glob("*.log")}
-    newcomer.click(TELEMETRY_ENABLED="false")
-    output = newcomer.shell(command.removeprefix("$ "))
+    yield
     for path, content in kept.items():
         path.write_bytes(content)
+
+
+@pytest.mark.usefixtures("kept_logs")
+def test_before_is_what_the_project_logs_without_telemetry(newcomer: Newcomer) -> None:
+    """By the command that the README names."""
+    command, *shown = BLOCKS["before"].splitlines()
+    (click,) = re.findall(rf"``(TELEMETRY_ENABLED=false {_CLICK})``", TEXT)
+    newcomer.shell(click, leaves_nothing=True)
+    output = newcomer.shell(command.removeprefix("$ "))
     assert _without_details(output).splitlines() == [_without_details(line) for line in shown]
 
 
@@ -409,6 +416,7 @@ def test_the_check_finds_nothing_but_a_forgotten_decorator(newcomer: Newcomer) -
 def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -> None:
     """Each runs as it stands there; the waterfall has the heading and the rows that the README shows."""
     commands = [line.split("  #")[0] for line in BLOCKS["viewer"].splitlines()]
+    commands += re.findall(r"``kubectl logs -f deploy/web \| (dtx-telemetry pretty .*)``", TEXT)
     outputs = [_view(newcomer, command) for command in commands]
     assert _rows(outputs[0]) == _rows(BLOCKS["waterfall"])
     heading, shown = (_without_details(text).split("\n\n")[0] for text in (outputs[0].lstrip("\n"), BLOCKS["waterfall"]))
@@ -420,7 +428,7 @@ def test_the_viewers_commands_show_the_click(newcomer: Newcomer, clicked: str) -
 
 
 def _view(newcomer: Newcomer, command: str) -> str:
-    wanted = command.replace("kubectl logs -f deploy/web", "cat web.log")
+    wanted = f"cat web.log | .venv/bin/{command}" if command.startswith("dtx-telemetry") else command
     if " page " in wanted:  # which goes on until it is stopped
         wanted = f"{wanted} >page.txt 2>&1 & until grep -q 'http://' page.txt; do sleep 0.1; done; kill $!; cat page.txt"
     elif " errors " in wanted or " pretty " in wanted:  # there are none, and the code says so
@@ -432,6 +440,19 @@ def _rows(waterfall: str) -> list[str]:
     """Return the names of the rows: everything before the bars."""
     rows = waterfall.splitlines()[3:]
     return [re.split(r" {2,}| [─╺━╸╶]", row.strip("└ │"))[0] for row in rows if row.strip("╷ ")][1:]
+
+
+@pytest.mark.usefixtures("kept_logs")
+def test_the_click_is_one_trace(newcomer: Newcomer) -> None:
+    """By the command that the README names, with a collector in place of that in the container."""
+    install, container, click = BLOCKS["otel"].splitlines()
+    assert re.fullmatch(r'\.venv/bin/pip install -q "\$\{clone}\[otel]"', install)
+    assert "-p 4318:4318" in container
+    with otlp_collector() as collector:
+        newcomer.shell(click, leaves_nothing=True, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.http_port}")
+    kinds = {span.kind for span in collector.spans if span.attributes.get("request.id") == "click-1"}
+    assert {"SERVER", "PRODUCER", "CONSUMER"} <= kinds
+    assert len({span.trace_id for span in collector.spans if span.attributes.get("request.id") == "click-1"}) == 1
 
 
 def test_jq_finds_the_click(newcomer: Newcomer, clicked: str) -> None:
@@ -547,7 +568,7 @@ def service() -> Iterator[tuple[str, list[str | None]]]:
 
 
 def test_outgoing_calls_bear_the_id(monkeypatch: pytest.MonkeyPatch, service: tuple[str, list[str | None]]) -> None:
-    """The header is sent; what the snippet says about labels it asserts itself."""
+    """The header is sent."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     url, received = service
     call: Callable[[str], None] = run_block("calling")["call"]
@@ -640,16 +661,14 @@ with operation("turn", "readme-7"):
 
 def test_nginx_sets_the_header_that_is_read() -> None:
     """The setting's default, to a variable that nginx has had since 1.11 and whose form we accept: 32 hex digits."""
-    header = re.fullmatch(r"proxy_set_header ([\w-]+) \$request_id;", BLOCKS["nginx"])
+    header = re.search(r"``proxy_set_header ([\w-]+) \$request_id;``", TEXT)
     assert header is not None
     assert header[1] == get_settings().request_id_header
     assert context.valid_request_id("0123456789abcdef" * 2)
 
 
 def test_what_cannot_run_names_what_there_is() -> None:
-    """The project, the switch, and the field."""
-    assert "uvicorn mysite.asgi:application" in BLOCKS["otel"]
-    assert f"{Settings.__dataclass_fields__['otel_enabled'].metadata['env']}=true" in BLOCKS["otel"]
+    """The field."""
     assert '[\\"request.id\\"]' in BLOCKS["loki"]
 
 

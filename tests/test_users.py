@@ -1,6 +1,7 @@
 """``user.id``: who it was, whatever kind of user, from the view's first line on."""
 
 import copy
+import json
 import pickle
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from asgiref.sync import async_to_sync
 from django.contrib import auth
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -21,6 +23,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token
 
 from dtx_telemetry import config
@@ -29,7 +32,9 @@ from dtx_telemetry.http import users
 from dtx_telemetry.middleware import TelemetryMiddleware
 
 from .conftest import LogOutput
+from .project.views import Me
 from .support.handlers import URLS, serve
+from .support.processes import ROOT
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -176,6 +181,26 @@ class TestWhoIsKnown:
         assert serve("/api/users/me/", headers={"Authorization": f"Token {token}"}).status == 200
         assert log_output.one("request_completed")["user.id"] == user.pk
         assert token not in log_output.text
+
+    def test_a_token_class_that_binds_its_user_has_it_on_all_lines(
+        self, log_output: LogOutput, user: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the README recommends; it is gone when the request ends."""
+        binding = '``structlog.contextvars.bind_contextvars(**{"user.id": user.pk})``'
+        assert binding in (ROOT / "README.rst").read_text(encoding="utf-8")
+
+        class Binding(TokenAuthentication):
+            def authenticate_credentials(self, key: str) -> Any:
+                found, token = super().authenticate_credentials(key)
+                structlog.contextvars.bind_contextvars(**{"user.id": found.pk})
+                return found, token
+
+        monkeypatch.setattr(Me, "authentication_classes", [Binding])
+        token = Token.objects.create(user=user).key
+        answer = serve("/api/users/me/", headers={"Authorization": f"Token {token}"})
+        assert json.loads(answer.body)["bound"]["user.id"] == user.pk
+        assert log_output.one("request_completed")["user.id"] == user.pk
+        assert "user.id" not in structlog.contextvars.get_contextvars()
 
     def test_a_wrong_token_is_nobody(self, log_output: LogOutput, db: None) -> None:
         """A refused request has no user."""
