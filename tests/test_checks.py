@@ -1,11 +1,13 @@
 """System checks: each mistake in a project's set-up is told, with what to write, and no project that makes none is bothered."""
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 import pytest
+import sentry_sdk.integrations.asgi
 from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
@@ -326,11 +328,14 @@ def test_a_console_handler_goes_with_what_keeps_lines_to_it(use_logging: Callabl
 
 
 @pytest.mark.parametrize("handler", CONSOLES)
+@pytest.mark.parametrize("name", [None, "", "root"])
 def test_a_console_handler_on_the_root_logger_is_what_ours_replaces(
-    use_logging: Callable[[Any], None], handler: dict[str, Any]
+    use_logging: Callable[[Any], None], handler: dict[str, Any], name: str | None
 ) -> None:
-    """As in every project's LOGGING."""
-    use_logging({"version": 1, "handlers": {"out": handler}, "root": {"handlers": ["out"]}})
+    """As in every project's LOGGING, under each of the root logger's names."""
+    part = {"handlers": ["out"]}
+    where = {"root": part} if name is None else {"loggers": {name: part}}
+    use_logging({"version": 1, "handlers": {"out": handler}, **where})
     assert found() == {}
 
 
@@ -351,6 +356,34 @@ def test_what_prints_beside_us_is_told(use_logging: Callable[[Any], None], handl
     assert "twice" in one("W007").msg
 
 
+@pytest.mark.parametrize("root", [{"root": {"handlers": ["out"]}}, {"loggers": {"": {"handlers": ["out"]}}}])
+@pytest.mark.parametrize(
+    "handler",
+    [
+        {"class": "logging.handlers.QueueHandler", "handlers": ["file", "console"]},
+        {"()": "logging.handlers.QueueHandler", "handlers": ["cfg://handlers.console"]},
+        {"class": "logging.handlers.MemoryHandler", "capacity": 10, "target": "console"},
+        {"class": "logging.handlers.MemoryHandler", "capacity": 10, "target": "queue"},
+        {"class": "logging.handlers.QueueHandler", "handlers": ["rich"]},
+    ],
+)
+def test_a_handler_that_hands_lines_on_to_the_console_is_told(
+    use_logging: Callable[[Any], None], handler: dict[str, Any], root: dict[str, Any]
+) -> None:
+    """The one behind it stands on no logger, so it is not taken off, and each line comes twice."""
+    handlers = {
+        "out": handler,
+        "console": CONSOLES[0],
+        "rich": {"class": "rich.logging.RichHandler"},
+        "file": {"class": "logging.FileHandler", "filename": "/var/log/dota.log"},
+        "queue": {"class": "logging.handlers.QueueHandler", "handlers": ["console"]},
+    }
+    use_logging({"version": 1, "handlers": handlers, **root})
+    message = one("W007")
+    assert "'out'" in message.msg
+    assert "twice" in message.msg
+
+
 @pytest.mark.parametrize(
     "handler",
     [
@@ -362,6 +395,10 @@ def test_what_prints_beside_us_is_told(use_logging: Callable[[Any], None], handl
         {"class": "no.such.Handler"},
         {"()": CustomStream},
         {"()": lambda: None},
+        {"class": "logging.handlers.QueueHandler"},
+        {"class": "logging.handlers.QueueHandler", "handlers": ["odd", "none", 5, None, {"no": "name"}]},
+        {"class": "logging.handlers.QueueHandler", "handlers": None},
+        {"class": "logging.handlers.MemoryHandler", "capacity": 10, "target": "out"},
         {},
         {"class": "logging.StreamHandler", "stream": "ext://tests.test_checks.some_file"},
     ],
@@ -452,6 +489,52 @@ def test_a_consumer_that_is_not_decorated_is_told(settings: Any, monkeypatch: py
         f"The consumer {HERE}.Bare is not decorated: its lines have no id.",
     ]
     assert messages[1].hint == "Write @telemetry_consumer above Bare (from dtx_telemetry import telemetry_consumer)."
+
+
+class SlottedMiddleware:
+    """One that keeps what it wraps in a slot, as Sentry's does."""
+
+    __slots__ = ("app", "unset")
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def function_middleware(app: Any) -> Any:
+    """One that is a function."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return middleware
+
+
+async def answer(app: Any, scope: Any, receive: Any, send: Any) -> None:
+    await app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        SlottedMiddleware,
+        sentry_sdk.integrations.asgi.SentryAsgiMiddleware,
+        function_middleware,
+        functools.partial,
+        lambda app: functools.partial(answer, app),
+        lambda app: functools.partial(answer, app=app),
+        lambda app: SomebodysMiddleware(app).__call__,
+    ],
+)
+def test_a_consumer_is_found_behind_whatever_wraps_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, wrap: Callable[[Any], Any]
+) -> None:
+    """A wrapper need have no attribute for what it wraps."""
+    routes = URLRouter([path("a/", wrap(Bare.as_asgi())), path("b/", wrap(Decorated.as_asgi()))])
+    asgi(settings, monkeypatch, wrap(ProtocolTypeRouter({"websocket": wrap(routes)})))
+    assert one("W005").msg == f"The consumer {HERE}.Bare is not decorated: its lines have no id."
 
 
 def test_an_application_in_circles_is_looked_at_once(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

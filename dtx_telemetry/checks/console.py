@@ -32,6 +32,8 @@ def check_console_handlers() -> Iterator[checks.CheckMessage]:
                 yield _prints_beside_us(logger, name)
             elif kinds.get(name) == "console" and logger:
                 yield _is_taken_off(logger, name, handlers[name].get("level"))
+            elif printing := [behind for behind in _behind(name, handlers) if kinds.get(behind)]:
+                yield _hands_on_to_console(logger, name, printing[0])
 
 
 def check_celery_logging() -> Iterator[checks.CheckMessage]:
@@ -57,10 +59,24 @@ def check_celery_logging() -> Iterator[checks.CheckMessage]:
 
 def _loggers_with_handlers() -> Iterator[tuple[str, list[str]]]:
     """Yield the name (empty for the root logger) and the handlers of each logger that ``LOGGING`` configures."""
-    loggers = {"": settings.LOGGING.get("root"), **settings.LOGGING.get("loggers", {})}
-    for name, spec in loggers.items():
+    for name, spec in [("root", settings.LOGGING.get("root")), *settings.LOGGING.get("loggers", {}).items()]:
         if isinstance(spec, Mapping):
-            yield name, list(spec.get("handlers") or ())
+            yield "" if name == "root" else name, list(spec.get("handlers") or ())
+
+
+def _behind(name: str, handlers: Mapping[str, Any]) -> list[str]:
+    """Return the names of the handlers that *name* (a queue, a buffer) hands its lines on to, also by way of another."""
+    found = [name]
+    for sender in found:  # which grows
+        if isinstance(spec := handlers.get(sender), Mapping):
+            found += [target for target in _targets(spec) if target not in found]
+    return found[1:]
+
+
+def _targets(spec: Mapping[str, Any]) -> list[str]:
+    listed = spec.get("handlers")
+    names = [spec.get("target"), *(listed if isinstance(listed, list | tuple) else ())]
+    return [name.removeprefix("cfg://handlers.") for name in names if isinstance(name, str)]
 
 
 def _kind_of(spec: Mapping[str, Any]) -> str:
@@ -100,8 +116,21 @@ def _is_taken_off(logger: str, handler: str, level: Any) -> checks.Warning:
     )
 
 
+def _place(logger: str) -> str:
+    return f"LOGGING['loggers'][{logger!r}]" if logger else "LOGGING['root']"
+
+
+def _hands_on_to_console(logger: str, handler: str, behind: str) -> checks.Warning:
+    return checks.Warning(
+        f"The handler {handler!r} of {_place(logger)} hands its lines on to {behind!r}, which prints to the console as well: "
+        "they come twice.",
+        hint=f"Let {handler!r} hand its lines on to others than {behind!r}; for readable lines set LOG_FORMAT=pretty.",
+        id="dtx_telemetry.W007",
+    )
+
+
 def _prints_beside_us(logger: str, handler: str) -> checks.Warning:
-    place = f"LOGGING['loggers'][{logger!r}]" if logger else "LOGGING['root']"
+    place = _place(logger)
     return checks.Warning(
         f"The handler {handler!r} of {place} prints to the console as well: its lines come twice.",
         hint=f"Remove {handler!r} from {place}['handlers']; for readable lines set LOG_FORMAT=pretty.",

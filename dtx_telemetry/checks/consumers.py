@@ -1,8 +1,12 @@
 """The check of consumers: those that can be found in the ASGI application are decorated."""
 
+import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import FunctionType, MemberDescriptorType, MethodType
 from typing import Any
 
 from django.conf import settings
@@ -57,9 +61,8 @@ def _imported(module_name: str) -> Any:
 def _consumers(application: Any) -> list[type]:
     """Return the consumer classes that *application* leads to, in the order in which they are found."""
     found: dict[type, None] = {}
-    waiting, seen = [application], set()
-    while waiting:
-        part = waiting.pop(0)
+    parts, seen = [application], set()
+    for part in parts:  # which grows
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
@@ -68,7 +71,7 @@ def _consumers(application: Any) -> list[type]:
             if hasattr(consumer, "as_asgi") and hasattr(consumer, "dispatch"):
                 found[consumer] = None
         else:
-            waiting += _parts(part)
+            parts += _parts(part)
     return list(found)
 
 
@@ -77,4 +80,28 @@ def _parts(part: Any) -> list[Any]:
         return list(part.values())
     if isinstance(part, list | tuple):
         return list(part)
-    return [vars(part)[name] for name in _WAYS_IN if name in getattr(part, "__dict__", {})]
+    if isinstance(part, functools.partial):
+        return [part.func, *part.args, *part.keywords.values()]
+    if isinstance(part, MethodType):
+        return [part.__self__]
+    enclosed = _enclosed_by(part) if isinstance(part, FunctionType) else []
+    return enclosed + [_held(part, name) for name in _WAYS_IN]
+
+
+def _enclosed_by(function: FunctionType) -> list[Any]:
+    """Return what *function* has from the function around it: a middleware may be one that makes a function."""
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # nothing is in it yet
+            found.append(cell.cell_contents)
+    return found
+
+
+def _held(part: Any, name: str) -> Any:
+    """Return the attribute *name* of *part*, in a slot too, without running any code of its own; ``None`` without one."""
+    held = inspect.getattr_static(part, name, None)
+    if not isinstance(held, MemberDescriptorType):
+        return held
+    with suppress(AttributeError):  # nothing is in the slot yet
+        return held.__get__(part)
+    return None
