@@ -72,7 +72,7 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             raise TypeError(
                 f"operation cannot decorate the generator function {function!r}: use 'with operation(...)' inside it"
             )
-        decorated = self._around_async(function) if inspect.iscoroutinefunction(function) else self._around(function)
+        decorated = self._around_async(function) if _is_asynchronous(function) else self._around(function)
         return functools.wraps(function)(decorated)  # type: ignore[return-value]
 
     def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,6 +113,11 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             return self._open.pop() if self._open else None
         self._open.remove(scope)
         return scope
+
+
+def _is_asynchronous(function: Callable[..., Any]) -> bool:
+    """Return True for a coroutine function, and for an object that is called like one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
 @never_raises

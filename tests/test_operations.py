@@ -1,6 +1,7 @@
 """Operations: a scope for work that no request asked for, and how it ends."""
 
 import asyncio
+import functools
 import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, config, context, get_logger, get_request_id, operation, outgoing_headers
@@ -281,6 +283,24 @@ async def test_each_call_of_a_decorated_asynchronous_function_is_an_operation(lo
     assert len(set(ids)) == 2
     assert sorted(ids) == sorted(line["request.id"] for line in log_output.events("thinking"))
     assert sorted(ids) == sorted(line["request.id"] for line in log_output.events("operation_completed"))
+
+
+class _Turn:
+    """Called as an asynchronous function is: ``sync_to_async`` makes such objects, and so do libraries' decorators."""
+
+    async def __call__(self) -> str | None:
+        await asyncio.sleep(0)
+        log.info("thinking")
+        return get_request_id()
+
+
+@pytest.mark.parametrize("work", [_Turn(), functools.partial(_Turn.__call__, _Turn()), sync_to_async(get_request_id)])
+async def test_each_call_of_an_asynchronous_object_is_an_operation(log_output: LogOutput, work: Any) -> None:
+    """Though it is no coroutine function; the operation does not end before its work begins."""
+    seen = await operation("turn", "r1")(work)()
+    assert seen == "r1"
+    assert [line["request.id"] for line in log_output.lines] == ["r1"] * len(log_output.lines)
+    assert closing(log_output) == ["operation_completed"]
 
 
 def _generator() -> Iterator[int]:
