@@ -59,14 +59,11 @@ def telemetry_events() -> Iterator[TelemetryEvents]:
 
     .. versionadded:: 0.1.0
     """
+    from .logging import beside
+
     events = TelemetryEvents()
-    handler = _Keeping(events)
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
+    with beside(_Keeping(events)):
         yield events
-    finally:
-        root.removeHandler(handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -117,6 +117,43 @@ def test_it_comes_from_eager_tasks_too(run: Run) -> None:
     run(textwrap.dedent(HEAD) + textwrap.dedent(code)).assert_outcomes(passed=1)
 
 
+def test_it_goes_on_where_django_configures_logging_again(run: Run) -> None:
+    """A test that is the first to import the project's ASGI or WSGI module: LOGGING is applied once more, handlers and all."""
+    code = """
+    import logging
+    import django, pytest
+    from django.conf import settings
+
+    settings.configure(
+        INSTALLED_APPS=["dtx_telemetry"], MIDDLEWARE=["dtx_telemetry.middleware.TelemetryMiddleware"], ROOT_URLCONF=__name__,
+        LOGGING={
+            "version": 1, "disable_existing_loggers": False,
+            "handlers": {"console": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["console"]},
+        },
+    )
+    django.setup()
+    urlpatterns = []
+
+    @pytest.mark.parametrize("time", ["first", "second"])
+    def test_it(telemetry_events, time):
+        from django.core.asgi import get_asgi_application
+        from django.core.wsgi import get_wsgi_application
+
+        logging.getLogger("theirs").warning("before")
+        get_asgi_application()
+        logging.getLogger("theirs").warning("between")
+        get_wsgi_application()
+        logging.getLogger("theirs").warning("after")
+        assert [event["event"] for event in telemetry_events] == ["before", "between", "after"]
+
+    def test_no_handler_is_left():
+        from dtx_telemetry import pytest_plugin
+
+        assert not [handler for handler in logging.getLogger().handlers if type(handler).__module__ == pytest_plugin.__name__]
+    """
+    run(code).assert_outcomes(passed=3)
+
+
 def test_an_exception_is_kept_as_it_is(run: Run) -> None:
     """The very object, with its text beside it; and the printed line still has the traceback."""
     code = """

@@ -4,7 +4,7 @@ structlog's interface on stdlib logging, so that other handlers see each event t
 """
 
 from .context_filter import ContextFilter
-from .install import configure, restore
+from .install import beside, configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
 from .records import fields_of
@@ -29,6 +29,7 @@ __all__ = [
     "Subject",
     "about_exception",
     "about_scope",
+    "beside",
     "configure",
     "fields_of",
     "format_traceback",

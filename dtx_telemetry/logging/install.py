@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,11 @@ from .state import STATE
 from .structlog_setup import is_set_up, set_up_structlog
 from .targets import FileTarget, StreamTarget
 
-__all__ = ["configure", "restore"]
+__all__ = ["beside", "configure", "restore"]
 
 _undo: list[Callable[[], None]] = []
+#: Handlers that belong on the root logger along with ours, see `beside`.
+_beside: list[logging.Handler] = []
 #: What the last `configure` installed, to be installed again.
 _again: list[Callable[[], None]] = []
 
@@ -60,6 +63,19 @@ def restore() -> None:
         _undo.append(set_up_structlog())
 
 
+@contextmanager
+def beside(handler: logging.Handler) -> Generator[None]:
+    """Have *handler* on the root logger for a block; `restore` puts it back there as well as ours."""
+    root = logging.getLogger()
+    _beside.append(handler)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        _beside.remove(handler)
+
+
 def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -> None:
     _uninstall()
     root = logging.getLogger()
@@ -68,6 +84,8 @@ def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -
         logger.disabled = False  # Django's LOGGING with disable_existing_loggers came after us
     root.addHandler(handler)
     _undo.append(lambda: root.removeHandler(handler))
+    for other in _beside:
+        root.addHandler(other)
     _set_levels(settings, level)
     _capture_warnings()
     _undo.append(set_up_structlog())
