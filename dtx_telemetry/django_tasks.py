@@ -6,11 +6,14 @@ Its messages have no headers. The context goes along in the cache that ``TASKS_C
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings as django_settings
 from django.core.cache import caches
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from . import context
@@ -87,7 +90,8 @@ def _send_context(settings: Settings, cache: str, result: "Result", trace: dict[
     }
     if trace:
         carried[_TRACE] = trace
-    caches[cache].set(_key(result), carried, _lifetime(result))
+    with _apart_from_transaction(caches[cache], router.db_for_write):
+        caches[cache].set(_key(result), carried, _lifetime(result))
     if parcel.problems:
         _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
 
@@ -115,8 +119,20 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
 
 @never_raises
 def _receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
-    carried = None if settings.tasks_cache is None else caches[settings.tasks_cache].get(_key(result))
+    if settings.tasks_cache is None:
+        return None
+    cache = caches[settings.tasks_cache]
+    with _apart_from_transaction(cache, router.db_for_read):
+        carried = cache.get(_key(result))
     return carried if isinstance(carried, dict) else None
+
+
+def _apart_from_transaction(cache: Any, database_of: Callable[[Any], str]) -> AbstractContextManager[Any]:
+    """Return a savepoint where *cache* is a table and a transaction is open: PostgreSQL ends one in which a statement fails."""
+    if not isinstance(cache, BaseDatabaseCache):
+        return nullcontext()
+    alias = database_of(cache.cache_model_class)
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
 
 
 def _restored_fields(carried: dict[str, Any], result: "Result") -> dict[str, Any]:

@@ -10,6 +10,9 @@ import django
 import pytest
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars, get_contextvars
 
@@ -274,6 +277,39 @@ def test_a_cache_that_fails_costs_the_context_alone(
     assert log_output.one("sending")["request.id"] == result.id
     assert [line["event"] for line in log_output.events("telemetry_failed")] == ["telemetry_failed"] * 2
     assert log_output.one("task_published")["task.id"] == result.id
+
+
+@pytest.mark.telemetry_fails
+@pytest.mark.django_db
+def test_a_database_cache_that_fails_does_not_end_the_transaction_around(log_output: LogOutput, settings: Any) -> None:
+    """PostgreSQL takes no more statements in a transaction after one that failed, unless that stood behind a savepoint."""
+    settings.CACHES = {"tasks": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "no_such_table"}}
+    settings.DTX_TELEMETRY = {"TASKS_CACHE": "tasks"}
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    with CaptureQueriesContext(connection) as queries:
+        result = jobs.send_letter.enqueue("Invoker")
+        run_elsewhere(result, result.task.get_backend())
+    assert len(log_output.events("telemetry_failed")) == 2
+    commands = [query["sql"].partition(" ")[0] for query in queries]
+    assert commands == ["SAVEPOINT", "SELECT", "ROLLBACK", "RELEASE"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_a_transaction_a_database_cache_is_used_as_it_is(settings: Any) -> None:
+    """It needs no savepoint there."""
+    settings.CACHES = {"tasks": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "tasks_cache"}}
+    settings.DTX_TELEMETRY = {"TASKS_CACHE": "tasks"}
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    call_command("createcachetable", verbosity=0)
+    with operation("turn", "r1"):
+        result = jobs.send_letter.enqueue("Invoker")
+    with CaptureQueriesContext(connection) as queries:
+        carried = caches["tasks"].get(f"dtx_telemetry.task.default.{result.id}")
+        alone = len(queries)
+        task_started.send(sender=result.task.get_backend(), task_result=result)
+        context.leave(context.current_scope())
+    assert carried["request.id"] == "r1"
+    assert len(queries) == alone * 2
 
 
 def test_a_cache_that_is_not_there_stops_the_start(settings: Any) -> None:
