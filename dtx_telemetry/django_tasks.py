@@ -7,13 +7,16 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import django
+from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.db import connections, router, transaction
+from django.dispatch import Signal
 from django.utils import timezone
 
 from . import context
@@ -56,6 +59,35 @@ def install() -> None:
     wrap_method(ImmediateBackend, "enqueue", _running_at_once)
     for signal, receiver in ((task_enqueued, _enqueued), (task_started, _started), (task_finished, _finished)):
         signal.connect(receiver, dispatch_uid=f"dtx_telemetry{receiver.__name__}")
+    if django.VERSION < (6, 1):
+        wrap_method(task_started, "asend", partial(_starting_here, task_started))
+        wrap_method(task_finished, "asend", partial(_finishing_here, task_finished))
+
+
+def _starting_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``asend``, by which asynchronous workers send: what a receiver enters is entered where the task runs.
+
+    Django 6.0 calls the receivers in an asyncio task of their own, whose context is lost; from 6.1 on it does not.
+    """
+
+    async def start_and_send(sender: Any, **named: Any) -> Any:
+        await sync_to_async(_started)(sender, **named)
+        return await asend(signal, sender, **named)
+
+    return start_and_send
+
+
+def _finishing_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``asend`` likewise: the task is closed where its exception is handled, and left when all receivers were told."""
+
+    async def finish_and_send(sender: Any, **named: Any) -> Any:
+        _closed(sender, **named)
+        try:
+            return await asend(signal, sender, **named)
+        finally:
+            _finished(sender, **named)
+
+    return finish_and_send
 
 
 @never_raises
@@ -100,7 +132,7 @@ def _send_context(settings: Settings, cache: str, result: "Result", trace: dict[
 def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     """Enter the scope of a task and log ``task_started``; a receiver of that signal."""
     settings = get_settings()
-    if not settings.enabled:
+    if not settings.enabled or _is_started(task_result):
         return
     own = {"task.id": task_result.id, "task.name": task_result.task.module_path}
     if _is_immediate(sender):  # its publisher is the scope around
@@ -115,6 +147,12 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     if TRACING.on is not None:
         scope.span = TRACING.on.django_tasks.start(task_result, trace, waited_ms=started.get("task.queue_ms"))
     _log.emit(logging.INFO, "task_started", started)
+
+
+def _is_started(result: "Result") -> bool:
+    """Return True where `_starting_here` came first."""
+    scope = _scope_of(result.id)
+    return scope is not None and not scope.closed
 
 
 @never_raises
@@ -192,6 +230,13 @@ def _end_interrupted(around: Scope | None, error: BaseException) -> None:
         _log_end(scope, {"error": error_text(error), "exc_info": error}, error)
     finally:
         context.leave(scope)
+
+
+@never_raises
+def _closed(sender: Any, task_result: "Result", **_: Any) -> None:
+    scope = _scope_of(task_result.id)
+    if scope is not None:
+        _close(scope, task_result)
 
 
 @never_raises

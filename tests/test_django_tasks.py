@@ -1,5 +1,6 @@
 """Django's own Tasks: their events and scopes, by the backends of Django and by one with a real worker."""
 
+import asyncio
 import json
 from contextlib import nullcontext
 from datetime import timedelta
@@ -63,6 +64,53 @@ def run_elsewhere(result: "TaskResult[Any, Any]", backend: Any) -> None:
     result.task.call(*result.args, **result.kwargs)
     object.__setattr__(result, "status", TaskResultStatus.SUCCESSFUL)
     task_finished.send(sender=backend, task_result=result)
+
+
+async def run_in_event_loop(result: "TaskResult[Any, Any]", backend: Any) -> None:
+    """Run a task as an asynchronous worker does."""
+    now = timezone.now()
+    for name, value in {"status": TaskResultStatus.RUNNING, "started_at": now, "last_attempted_at": now}.items():
+        object.__setattr__(result, name, value)
+    result.worker_ids.append("w")
+    await task_started.asend(sender=backend, task_result=result)
+    try:
+        await result.task.acall(*result.args, **result.kwargs)
+    except Exception:
+        object.__setattr__(result, "status", TaskResultStatus.FAILED)
+        await task_finished.asend(sender=backend, task_result=result)
+    else:
+        object.__setattr__(result, "status", TaskResultStatus.SUCCESSFUL)
+        await task_finished.asend(sender=backend, task_result=result)
+    assert get_contextvars() == {}
+
+
+async def test_tasks_of_an_asynchronous_worker_have_their_scopes(
+    log_output: LogOutput, settings: Any, tasks_cache: Any
+) -> None:
+    """Its signals are sent by ``asend``; many tasks run at once, and each line bears the ids of its own."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    results = []
+    for number, job in enumerate((jobs.wait, jobs.send_letter, jobs.wait)):
+        with operation("turn", f"r{number}"):
+            results.append(await job.aenqueue("Invoker"))
+    log_output.clear()
+    await asyncio.gather(*(run_in_event_loop(result, result.task.get_backend()) for result in results))
+    for number, result in enumerate(results):
+        lines = [line for line in log_output.lines if line.get("task.id") == result.id]
+        assert [line["event"] for line in lines] == ["task_started", "waited" if number != 1 else "sending", "task_completed"]
+        assert {line["request.id"] for line in lines} == {f"r{number}"}
+    assert len(log_output.lines) == 9
+
+
+async def test_a_task_of_an_asynchronous_worker_that_raises_fails(log_output: LogOutput, settings: Any) -> None:
+    """With its error and its traceback, once."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    result = await jobs.fail.aenqueue()
+    await run_in_event_loop(result, result.task.get_backend())
+    assert [line["event"] for line in log_output.lines] == ["task_published", "task_started", "task_failed"]
+    failed = log_output.one("task_failed", task_id=result.id)
+    assert failed["error"] == "RuntimeError: no mana"
+    assert "no mana" in failed["exception"]
 
 
 def test_a_task_that_runs_at_once_is_in_its_callers_scope(log_output: LogOutput) -> None:
@@ -385,6 +433,26 @@ class TestTraced:
         }
         assert {**messaging, "messaging.operation.type": "send"}.items() <= publish.attributes.items()
         assert {**messaging, "messaging.operation.type": "process"}.items() <= execution.attributes.items()
+
+    async def test_tasks_of_an_asynchronous_worker_are_spans(
+        self, traced: Traced, settings: Any, tasks_cache: Any, log_output: LogOutput
+    ) -> None:
+        """Each in its publisher's trace, current while it runs."""
+        use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+        results = []
+        for number in range(2):
+            with operation(f"turn {number}"):
+                results.append(await jobs.wait.aenqueue("Invoker"))
+        await asyncio.gather(*(run_in_event_loop(result, result.task.get_backend()) for result in results))
+
+        spans = traced.flushed().spans
+        for number, result in enumerate(results):
+            (turn,) = [span for span in spans if span.name == f"operation turn {number}"]
+            (execution,) = [span for span in spans if span.kind == "CONSUMER" and span.attributes["task.id"] == result.id]
+            assert execution.trace_id == turn.trace_id
+            lines = [line for line in log_output.lines if line.get("task.id") == result.id]
+            assert {line["span_id"] for line in lines if line["event"] != "task_published"} == {execution.span_id}
+        assert not [line for line in log_output.lines if line["level"] == "error"]
 
     def test_a_publishers_span_lasts_from_when_the_backend_began(self, traced: Traced, settings: Any) -> None:
         """Until it has the task; one whose clock is ahead makes no span that ends before it begins."""

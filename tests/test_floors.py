@@ -41,7 +41,7 @@ MAY_IMPORT = {
 #: The same for frameworks. The demo is an application.
 FRAMEWORKS = {
     "django": {"config", "http", "websocket", "commands", "django_tasks", "middleware", "apps", "checks"},
-    "asgiref": {"http", "middleware"},
+    "asgiref": {"http", "middleware", "django_tasks"},
     "celery": {"celery"},
     "kombu": {"celery"},
     "billiard": {"celery"},
