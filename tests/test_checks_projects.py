@@ -151,6 +151,7 @@ TYPICAL: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
         {},
     ),
     "an asgi module that fails": (CHANNELS_SETTINGS, {"asgi.py": "raise RuntimeError('no mana')"}, {}),
+    "an asgi module that exits": (CHANNELS_SETTINGS, {"asgi.py": "raise SystemExit('no mana')"}, {}),
     "switched off": ('MIDDLEWARE.pop(0)\nDTX_TELEMETRY = {"ENABLED": False}', {}, {"OTEL_TRACES_EXPORTER": "otlp"}),
 }
 

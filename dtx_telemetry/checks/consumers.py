@@ -52,7 +52,7 @@ def _asgi_application() -> Any:
 def _imported(module_name: str) -> Any:
     try:
         return importlib.import_module(module_name)
-    except Exception:  # the server's to tell
+    except (Exception, SystemExit):  # the server's to tell
         return None
     finally:
         restore()  # get_asgi_application() configures logging again
