@@ -93,6 +93,42 @@ class AnsweringHook(MiddlewareMixin):
         return None
 
 
+class AnsweringByName(AnsweringClass):
+    """Answers with a response that it has named first."""
+
+    async def __call__(self, request: Any) -> Any:
+        if request.path == "/health/":
+            response = HttpResponse("ok")
+            response.headers["Cache-Control"] = "no-store"
+            return response
+        return await self.get_response(request)
+
+
+class PassingElsewhere:
+    """Answers nothing by itself, and calls the rest of the chain by a name of its own."""
+
+    def __init__(self, handler: Callable[[Any], Any]) -> None:
+        self._rest = handler
+
+    def __call__(self, request: Any) -> Any:
+        response = self._rest(request)
+        if response.status_code == 404:
+            return HttpResponse("nobody is here", status=404)
+        return response
+
+
+def passing_elsewhere(handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same as a function."""
+
+    def middleware(request: Any) -> Any:
+        response = handler(request)
+        if response.status_code == 404:
+            return HttpResponse("nobody is here", status=404)
+        return response
+
+    return middleware
+
+
 class Passing(AnsweringClass):
     """Answers nothing by itself."""
 
@@ -138,6 +174,7 @@ def test_a_missing_middleware_is_told(settings: Any) -> None:
         f"{HERE}.answering_function",
         f"{HERE}.AnsweringClass",
         f"{HERE}.AnsweringHook",
+        f"{HERE}.AnsweringByName",
     ],
 )
 def test_a_middleware_in_front_that_may_answer_is_told(settings: Any, first: str) -> None:
@@ -158,6 +195,8 @@ def test_a_middleware_in_front_that_may_answer_is_told(settings: Any, first: str
         "no.such.Middleware",
         f"{HERE}.Passing",
         f"{HERE}.passing_function",
+        f"{HERE}.PassingElsewhere",
+        f"{HERE}.passing_elsewhere",
     ],
 )
 def test_a_middleware_in_front_that_answers_nothing_is_none_of_ours(settings: Any, first: str) -> None:

@@ -28,6 +28,7 @@ _ANSWERING: dict[str, Callable[[], Any]] = {
 }
 _KNOWN = ("django.", "whitenoise.", "dtx_telemetry.")
 _RESPONSE = re.compile(r"\w*Response\w*|\w*Redirect|redirect|render")
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _HINT = f'Put "{_OURS}" first in MIDDLEWARE.'
 
 
@@ -75,34 +76,69 @@ def _imported(path: str) -> Any:
 def _may_answer(path: str) -> bool:
     if path in _ANSWERING:
         return bool(_ANSWERING[path]())
-    return not path.startswith(_KNOWN) and any(map(_makes_response_first, _functions_of(_imported(path))))
+    if path.startswith(_KNOWN):
+        return False
+    middleware = _imported(path)
+    rest = _names_of_rest(middleware)
+    return any(_makes_response_first(function, rest) for function in _functions_of(middleware))
 
 
-def _functions_of(middleware: Any) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def _functions_of(middleware: Any) -> Iterator[_Function]:
     """Yield the functions that get a request, as they are written: of a class its methods, of a factory what it returns."""
     if isinstance(middleware, type):
-        names = ("process_request", "__call__", "__acall__")
-        parts = [part for name in names if inspect.isfunction(part := inspect.getattr_static(middleware, name, None))]
+        for name in ("process_request", "__call__", "__acall__"):
+            yield from _written_in(inspect.getattr_static(middleware, name, None))
     else:
-        parts = [middleware] if inspect.isfunction(middleware) else []
-    for part in parts:
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
-        except (OSError, SyntaxError):  # no source
-            continue
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        yield from functions if isinstance(middleware, type) else functions[1:]
+        yield from _written_in(middleware)[1:]
 
 
-def _makes_response_first(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _written_in(function: Any) -> list[_Function]:
+    """Return *function* and those inside it, as they are written; nothing where there is no source."""
+    if not inspect.isfunction(function):
+        return []
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _names_of_rest(middleware: Any) -> set[str]:
+    """Return the names by which a middleware calls the rest of the chain: what it is handed, and where it keeps that."""
+    is_class = isinstance(middleware, type)
+    written = _written_in(inspect.getattr_static(middleware, "__init__", None) if is_class else middleware)
+    handed = [argument.arg for argument in written[0].args.args[int(is_class) :]] if written else []
+    kept = [
+        _named(target)
+        for node in (ast.walk(written[0]) if handed else ())
+        if isinstance(node, ast.Assign) and _named(node.value) == handed[0]
+        for target in node.targets
+        if _named(target)
+    ]
+    return {"get_response", *handed[:1], *kept}
+
+
+def _makes_response_first(function: _Function, rest: set[str]) -> bool:
     """Return True where a response of its own is returned before the request is handed on."""
-    handed_on = [node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _named(node) == "get_response"]
+    nodes = list(ast.walk(function))
+    handed_on = [node.lineno for node in nodes if isinstance(node, ast.expr) and _named(node) in rest]
+    own = {
+        _named(target)
+        for node in nodes
+        if isinstance(node, ast.Assign) and _is_response(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     made = [
         node.lineno
-        for node in ast.walk(function)
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Call) and _RESPONSE.fullmatch(_named(node.value.func))
+        for node in nodes
+        if isinstance(node, ast.Return) and node.value is not None and (_is_response(node.value) or _named(node.value) in own)
     ]
     return bool(made) and min(made) < min(handed_on, default=min(made) + 1)
+
+
+def _is_response(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and _RESPONSE.fullmatch(_named(value.func)) is not None
 
 
 def _named(node: ast.AST) -> str:
