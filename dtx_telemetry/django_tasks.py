@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,12 @@ _DAY = 24 * 60 * 60
 _REQUEST_ID = "request.id"
 _PARENT_ID = "task.parent_id"
 _TRACE = "trace"
+_MAX_RUNNING = 1024
+#: Tasks of workers that have not ended, by id, the oldest left out above the limit: the signal of a task's end may come in
+#: another thread than that of its start, and has nothing else of it.
+_running: dict[str, Scope] = {}
+#: The id of the task that was last enqueued here; a backend may run it before ``enqueue`` returns.
+_last_enqueued: ContextVar[str | None] = ContextVar("dtx_telemetry_last_enqueued", default=None)
 _log = get_logger(__name__)
 
 
@@ -96,6 +103,7 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     settings = get_settings()
     if not settings.enabled:
         return
+    _last_enqueued.set(task_result.id)
     fields = {"task.id": task_result.id, "task.name": task_result.task.module_path, "task.queue": task_result.task.queue_name}
     if context.get_request_id() is None:
         fields[_REQUEST_ID] = _own_id(task_result)
@@ -142,11 +150,33 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     else:
         carried = _receive_context(settings, task_result) or {}
         parent_id, trace = carried.get(_PARENT_ID), carried.get(_TRACE, {})
+        _leave_handed_on(task_result)
         scope = context.enter_root({**_restored_fields(carried, task_result), **own}, own=settings.own_keys)
+        _note_running(task_result, scope)
     started = _started_fields(task_result, parent_id)
     if TRACING.on is not None:
         scope.span = TRACING.on.django_tasks.start(task_result, trace, waited_ms=started.get("task.queue_ms"))
     _log.emit(logging.INFO, "task_started", started)
+
+
+def _leave_handed_on(result: "Result") -> None:
+    """Leave the task that was started here before *result* and was handed on: other threads run it, and may have ended it.
+
+    A task that is enqueued here as well is run inside the one that goes on.
+    """
+    scope = context.current_scope()
+    if scope is None or "task.id" not in scope.own:
+        return
+    goes_on = _running.get(scope.own["task.id"]) is scope
+    if scope.closed or (goes_on and _last_enqueued.get() != result.id):
+        context.leave(scope)
+
+
+def _note_running(result: "Result", scope: Scope) -> None:
+    _running[result.id] = scope
+    if len(_running) > _MAX_RUNNING:
+        for oldest in tuple(_running)[:-_MAX_RUNNING]:
+            _running.pop(oldest, None)
 
 
 def _is_started(result: "Result") -> bool:
@@ -195,13 +225,19 @@ def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
 @never_raises
 def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
     """Log the closing event and leave the scope; a receiver of ``task_finished``."""
+    started = _running.pop(task_result.id, None)
     scope = _scope_of(task_result.id)
-    if scope is None:
-        return
-    try:
-        _close(scope, task_result)
-    finally:
-        context.leave(scope)
+    if scope is not None:
+        try:
+            _close(scope, task_result)
+        finally:
+            context.leave(scope)
+    elif started is not None:
+        outside = started.resume()
+        try:
+            _close(started, task_result)
+        finally:
+            started.pause(outside)
 
 
 def _running_at_once(enqueue: Callable[..., Any]) -> Callable[..., Any]:
@@ -273,7 +309,7 @@ def _about_task(record: logging.LogRecord) -> Subject | None:
         return None
     task_id, name, state = record.args
     if state in ("SUCCESSFUL", "FAILED"):
-        scope = _scope_of(task_id)
+        scope = _scope_of(task_id) or _running.get(str(task_id))
         return None if scope is None else about_scope(scope)
     return Subject(True, {"task.id": task_id, "task.name": name})
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,79 @@ async def test_a_task_of_an_asynchronous_worker_that_raises_fails(log_output: Lo
     failed = log_output.one("task_failed", task_id=result.id)
     assert failed["error"] == "RuntimeError: no mana"
     assert "no mana" in failed["exception"]
+
+
+def test_tasks_that_a_worker_hands_to_a_pool_have_their_closing_events(
+    log_output: LogOutput, settings: Any, tasks_cache: Any
+) -> None:
+    """They start in its own thread, one after the other, and end in the pool's; nothing is heaped up in either."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    results = []
+    for number in range(5):
+        with operation("turn", f"r{number}"):
+            results.append(jobs.send_letter.enqueue("Invoker"))
+    depth = []
+
+    def end(result: "TaskResult[Any, Any]") -> None:
+        object.__setattr__(result, "status", TaskResultStatus.SUCCESSFUL)
+        task_finished.send(sender=result.task.get_backend(), task_result=result)
+        assert get_contextvars() == {}
+
+    def hand_out() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            for result in results:
+                result.worker_ids.append("w")
+                task_started.send(sender=result.task.get_backend(), task_result=result)
+                depth.append(_depth())
+                pool.submit(end, result).result(30)
+
+    copy_context().run(hand_out)
+    assert depth == [1] * 5
+    for number, result in enumerate(results):
+        lines = [line for line in log_output.lines if line.get("task.id") == result.id and line["event"] != "task_published"]
+        assert [(line["event"], line["request.id"]) for line in lines] == [
+            ("task_started", f"r{number}"),
+            ("task_completed", f"r{number}"),
+        ]
+    assert not [line for line in log_output.lines if line["logger"] == "django.tasks"]
+
+
+def test_tasks_whose_end_nobody_tells_of_are_not_kept_for_good(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker may lose them."""
+    monkeypatch.setattr(django_tasks, "_MAX_RUNNING", 2)
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+
+    def start() -> None:
+        for _ in range(4):
+            result = jobs.send_letter.enqueue("Invoker")
+            result.worker_ids.append("w")
+            copy_context().run(task_started.send, sender=result.task.get_backend(), task_result=result)
+            assert next(reversed(django_tasks._running)) == result.id
+
+    start()
+    assert len(django_tasks._running) == 2
+
+
+def _depth() -> int:
+    scope, depth = context.current_scope(), 0
+    while scope is not None:
+        scope, depth = scope.outer, depth + 1
+    return depth
+
+
+def test_a_task_that_another_backend_runs_at_once_is_inside_its_publisher(log_output: LogOutput, settings: Any) -> None:
+    """Its own signals come from within ``enqueue``; the task around goes on when it has ended."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    outer = jobs.send_letter.enqueue("Invoker")
+    outer.worker_ids.append("w")
+    task_started.send(sender=outer.task.get_backend(), task_result=outer)
+    before = get_contextvars()
+    inner = jobs.send_letter.enqueue("Lina")
+    run_elsewhere(inner, inner.task.get_backend())
+    assert get_contextvars() == before
+    task_finished.send(sender=outer.task.get_backend(), task_result=outer)
+    assert get_contextvars() == {}
+    assert [line["task.id"] for line in log_output.events("task_completed")] == [inner.id, outer.id]
 
 
 def test_a_task_that_runs_at_once_is_in_its_callers_scope(log_output: LogOutput) -> None:
