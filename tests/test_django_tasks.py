@@ -20,6 +20,7 @@ from django.utils import timezone
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import config, context, django_tasks, operation
+from dtx_telemetry.django_tasks import running
 
 from .conftest import LogOutput
 from .support.database import Database
@@ -152,7 +153,7 @@ def test_tasks_that_a_worker_hands_to_a_pool_have_their_closing_events(
 
 def test_tasks_whose_end_nobody_tells_of_are_not_kept_for_good(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker may lose them."""
-    monkeypatch.setattr(django_tasks, "_MAX_RUNNING", 2)
+    monkeypatch.setattr(running, "_MAX_RUNNING", 2)
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
 
     def start() -> None:
@@ -160,10 +161,10 @@ def test_tasks_whose_end_nobody_tells_of_are_not_kept_for_good(settings: Any, mo
             result = jobs.send_letter.enqueue("Invoker")
             result.worker_ids.append("w")
             copy_context().run(task_started.send, sender=result.task.get_backend(), task_result=result)
-            assert next(reversed(django_tasks._running)) == result.id
+            assert next(reversed(running._running)) == result.id
 
     start()
-    assert len(django_tasks._running) == 2
+    assert len(running._running) == 2
 
 
 def _depth() -> int:

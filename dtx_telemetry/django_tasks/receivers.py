@@ -1,32 +1,25 @@
-"""Django's own Tasks (``django.tasks``, from Django 6 on): the events and scopes of Celery's tasks, by three signals.
-
-Its messages have no headers. The context goes along in the cache that ``TASKS_CACHE`` names, under the id of the task.
-"""
+"""The receivers of the three signals, and what else is put in the way of a task."""
 
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
-from django.core.cache import caches
-from django.core.cache.backends.db import BaseDatabaseCache
-from django.db import connections, router, transaction
 from django.dispatch import Signal
-from django.utils import timezone
 
-from . import context
-from .config import ImproperlyConfigured, Settings, get_settings
-from .context import Scope
-from .errors import error_text
-from .guard import never_raises, wrap_method
-from .logging import Subject, about_scope, get_logger, lines_of, log_closing_event
-from .tracing import TRACING
+from .. import context
+from ..config import ImproperlyConfigured, get_settings
+from ..context import Scope
+from ..errors import error_text
+from ..guard import never_raises, wrap_method
+from ..logging import Subject, about_scope, get_logger, lines_of, log_closing_event
+from ..tracing import TRACING
+from .cache import PARENT_ID, REQUEST_ID, TRACE, own_id, receive_context, restored_fields, send_context
+from .running import is_started, leave_handed_on, note_enqueued, note_running, running, scope_of, take_running
 
 if TYPE_CHECKING:
     from django.tasks.base import TaskResult
@@ -35,17 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["install"]
 
-_DAY = 24 * 60 * 60
-_REQUEST_ID = "request.id"
-_PARENT_ID = "task.parent_id"
-_TRACE = "trace"
-_MAX_RUNNING = 1024
-#: Tasks of workers that have not ended, by id, the oldest left out above the limit: the signal of a task's end may come in
-#: another thread than that of its start, and has nothing else of it.
-_running: dict[str, Scope] = {}
-#: The id of the task that was last enqueued here; a backend may run it before ``enqueue`` returns.
-_last_enqueued: ContextVar[str | None] = ContextVar("dtx_telemetry_last_enqueued", default=None)
-_log = get_logger(__name__)
+_log = get_logger(__package__)
 
 
 def install() -> None:
@@ -103,14 +86,14 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     settings = get_settings()
     if not settings.enabled:
         return
-    _last_enqueued.set(task_result.id)
+    note_enqueued(task_result)
     fields = {"task.id": task_result.id, "task.name": task_result.task.module_path, "task.queue": task_result.task.queue_name}
     if context.get_request_id() is None:
-        fields[_REQUEST_ID] = _own_id(task_result)
+        fields[REQUEST_ID] = own_id(task_result)
     if not _is_immediate(sender):  # with no message, there is nobody who sends one
         trace = _traced(task_result)
         if settings.tasks_cache is not None:
-            _send_context(settings, settings.tasks_cache, task_result, trace)
+            send_context(settings, settings.tasks_cache, task_result, trace)
     _log.emit(logging.INFO, "task_published", fields)
 
 
@@ -121,95 +104,26 @@ def _traced(result: "Result") -> dict[str, str] | None:
 
 
 @never_raises
-def _send_context(settings: Settings, cache: str, result: "Result", trace: dict[str, str] | None) -> None:
-    parcel = context.carry_out(context.outgoing_fields(settings.propagate))
-    carried: dict[str, Any] = {
-        _REQUEST_ID: parcel.request_id or _own_id(result),
-        context.CONTEXT_KEY: parcel.fields,
-        _PARENT_ID: context.bound().get("task.id"),
-    }
-    if trace:
-        carried[_TRACE] = trace
-    with _apart_from_transaction(caches[cache], router.db_for_write):
-        caches[cache].set(_key(result), carried, _lifetime(result))
-    if parcel.problems:
-        _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
-
-
-@never_raises
 def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     """Enter the scope of a task and log ``task_started``; a receiver of that signal."""
     settings = get_settings()
-    if not settings.enabled or _is_started(task_result):
+    if not settings.enabled or is_started(task_result):
         return
     own = {"task.id": task_result.id, "task.name": task_result.task.module_path}
     if _is_immediate(sender):  # its publisher is the scope around
         parent_id = context.bound().get("task.id")
         trace = None
-        scope = context.enter(own if context.get_request_id() else {_REQUEST_ID: _own_id(task_result), **own})
+        scope = context.enter(own if context.get_request_id() else {REQUEST_ID: own_id(task_result), **own})
     else:
-        carried = _receive_context(settings, task_result) or {}
-        parent_id, trace = carried.get(_PARENT_ID), carried.get(_TRACE, {})
-        _leave_handed_on(task_result)
-        scope = context.enter_root({**_restored_fields(carried, task_result), **own}, own=settings.own_keys)
-        _note_running(task_result, scope)
+        carried = receive_context(settings, task_result) or {}
+        parent_id, trace = carried.get(PARENT_ID), carried.get(TRACE, {})
+        leave_handed_on(task_result)
+        scope = context.enter_root({**restored_fields(carried, task_result), **own}, own=settings.own_keys)
+        note_running(task_result, scope)
     started = _started_fields(task_result, parent_id)
     if TRACING.on is not None:
         scope.span = TRACING.on.django_tasks.start(task_result, trace, waited_ms=started.get("task.queue_ms"))
     _log.emit(logging.INFO, "task_started", started)
-
-
-def _leave_handed_on(result: "Result") -> None:
-    """Leave the task that was started here before *result* and was handed on: other threads run it, and may have ended it.
-
-    A task that is enqueued here as well is run inside the one that goes on.
-    """
-    scope = context.current_scope()
-    if scope is None or "task.id" not in scope.own:
-        return
-    goes_on = _running.get(scope.own["task.id"]) is scope
-    if scope.closed or (goes_on and _last_enqueued.get() != result.id):
-        context.leave(scope)
-
-
-def _note_running(result: "Result", scope: Scope) -> None:
-    _running[result.id] = scope
-    if len(_running) > _MAX_RUNNING:
-        for oldest in tuple(_running)[:-_MAX_RUNNING]:
-            _running.pop(oldest, None)
-
-
-def _is_started(result: "Result") -> bool:
-    """Return True where `_starting_here` came first."""
-    scope = _scope_of(result.id)
-    return scope is not None and not scope.closed
-
-
-@never_raises
-def _receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
-    if settings.tasks_cache is None:
-        return None
-    cache = caches[settings.tasks_cache]
-    with _apart_from_transaction(cache, router.db_for_read):
-        carried = cache.get(_key(result))
-    return carried if isinstance(carried, dict) else None
-
-
-def _apart_from_transaction(cache: Any, database_of: Callable[[Any], str]) -> AbstractContextManager[Any]:
-    """Return a savepoint where *cache* is a table and a transaction is open: PostgreSQL ends one in which a statement fails."""
-    if not isinstance(cache, BaseDatabaseCache):
-        return nullcontext()
-    alias = database_of(cache.cache_model_class)
-    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
-
-
-def _restored_fields(carried: dict[str, Any], result: "Result") -> dict[str, Any]:
-    """Return what a task binds of what went along, as far as it is good, and always a ``request.id``."""
-    parcel = context.carry_in(carried.get(_REQUEST_ID), carried.get(context.CONTEXT_KEY))
-    fields = {**parcel.fields, _REQUEST_ID: parcel.request_id or _own_id(result)}
-    if parcel.problems:
-        _log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
-    return fields
 
 
 def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
@@ -218,15 +132,15 @@ def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
     if started_at is not None and result.enqueued_at is not None:
         fields["task.queue_ms"] = context.milliseconds(max((started_at - result.enqueued_at).total_seconds(), 0))
     if isinstance(parent_id, str):
-        fields[_PARENT_ID] = parent_id
+        fields[PARENT_ID] = parent_id
     return fields
 
 
 @never_raises
 def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
     """Log the closing event and leave the scope; a receiver of ``task_finished``."""
-    started = _running.pop(task_result.id, None)
-    scope = _scope_of(task_result.id)
+    started = take_running(task_result)
+    scope = scope_of(task_result.id)
     if scope is not None:
         try:
             _close(scope, task_result)
@@ -270,7 +184,7 @@ def _end_interrupted(around: Scope | None, error: BaseException) -> None:
 
 @never_raises
 def _closed(sender: Any, task_result: "Result", **_: Any) -> None:
-    scope = _scope_of(task_result.id)
+    scope = scope_of(task_result.id)
     if scope is not None:
         _close(scope, task_result)
 
@@ -309,16 +223,9 @@ def _about_task(record: logging.LogRecord) -> Subject | None:
         return None
     task_id, name, state = record.args
     if state in ("SUCCESSFUL", "FAILED"):
-        scope = _scope_of(task_id) or _running.get(str(task_id))
+        scope = scope_of(task_id) or running(str(task_id))
         return None if scope is None else about_scope(scope)
     return Subject(True, {"task.id": task_id, "task.name": name})
-
-
-def _scope_of(task_id: object) -> Scope | None:
-    scope = context.current_scope()
-    while scope is not None and scope.own.get("task.id") != task_id:
-        scope = scope.outer
-    return scope
 
 
 def _is_immediate(backend: Any) -> bool:
@@ -326,20 +233,3 @@ def _is_immediate(backend: Any) -> bool:
     from django.tasks.backends.immediate import ImmediateBackend
 
     return issubclass(backend if isinstance(backend, type) else type(backend), ImmediateBackend)
-
-
-def _own_id(result: "Result") -> str:
-    return result.id if context.valid_request_id(result.id) else context.new_request_id()
-
-
-def _key(result: "Result") -> str:
-    return f"dtx_telemetry.task.{result.backend}.{result.id}"
-
-
-def _lifetime(result: "Result") -> float:
-    """Return seconds: a day, counted from when the task may start."""
-    run_after = result.task.run_after
-    if run_after is None:
-        return _DAY
-    now = timezone.now() if timezone.is_aware(run_after) else timezone.make_naive(timezone.now())
-    return _DAY + max((run_after - now).total_seconds(), 0)

@@ -1,0 +1,91 @@
+"""What goes along with a task: its messages have no headers, so the cache that ``TASKS_CACHE`` names has it, under its id."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.db import connections, router, transaction
+from django.utils import timezone
+
+from .. import context
+from ..config import Settings
+from ..guard import never_raises
+from ..logging import get_logger
+
+if TYPE_CHECKING:
+    from django.tasks.base import TaskResult
+
+    Result = TaskResult[Any, Any]
+
+__all__ = ["PARENT_ID", "REQUEST_ID", "TRACE", "own_id", "receive_context", "restored_fields", "send_context"]
+
+REQUEST_ID = "request.id"
+PARENT_ID = "task.parent_id"
+TRACE = "trace"
+_DAY = 24 * 60 * 60
+_log = get_logger(__package__)
+
+
+@never_raises
+def send_context(settings: Settings, cache: str, result: "Result", trace: dict[str, str] | None) -> None:
+    """Put what is bound here, and *trace*, into the cache of that alias for *result*."""
+    parcel = context.carry_out(context.outgoing_fields(settings.propagate))
+    carried: dict[str, Any] = {
+        REQUEST_ID: parcel.request_id or own_id(result),
+        context.CONTEXT_KEY: parcel.fields,
+        PARENT_ID: context.bound().get("task.id"),
+    }
+    if trace:
+        carried[TRACE] = trace
+    with _apart_from_transaction(caches[cache], router.db_for_write):
+        caches[cache].set(_key(result), carried, _lifetime(result))
+    if parcel.problems:
+        _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
+
+
+@never_raises
+def receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
+    """Return what the publisher of *result* put into the cache; ``None`` where that is nothing, or nonsense."""
+    if settings.tasks_cache is None:
+        return None
+    cache = caches[settings.tasks_cache]
+    with _apart_from_transaction(cache, router.db_for_read):
+        carried = cache.get(_key(result))
+    return carried if isinstance(carried, dict) else None
+
+
+def _apart_from_transaction(cache: Any, database_of: Callable[[Any], str]) -> AbstractContextManager[Any]:
+    """Return a savepoint where *cache* is a table and a transaction is open: PostgreSQL ends one in which a statement fails."""
+    if not isinstance(cache, BaseDatabaseCache):
+        return nullcontext()
+    alias = database_of(cache.cache_model_class)
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
+
+
+def restored_fields(carried: dict[str, Any], result: "Result") -> dict[str, Any]:
+    """Return what a task binds of what went along, as far as it is good, and always a ``request.id``."""
+    parcel = context.carry_in(carried.get(REQUEST_ID), carried.get(context.CONTEXT_KEY))
+    fields = {**parcel.fields, REQUEST_ID: parcel.request_id or own_id(result)}
+    if parcel.problems:
+        _log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
+    return fields
+
+
+def own_id(result: "Result") -> str:
+    """Return the ``request.id`` of a task that came with none."""
+    return result.id if context.valid_request_id(result.id) else context.new_request_id()
+
+
+def _key(result: "Result") -> str:
+    return f"dtx_telemetry.task.{result.backend}.{result.id}"
+
+
+def _lifetime(result: "Result") -> float:
+    """Return seconds: a day, counted from when the task may start."""
+    run_after = result.task.run_after
+    if run_after is None:
+        return _DAY
+    now = timezone.now() if timezone.is_aware(run_after) else timezone.make_naive(timezone.now())
+    return _DAY + max((run_after - now).total_seconds(), 0)
