@@ -491,9 +491,46 @@ def test_a_reader_who_goes_away_is_no_traceback(tmp_path, command):
     """``| head`` ends it quietly."""
     path = tmp_path / "lines.json"
     path.write_bytes(as_bytes([line(n, "seen", number=n) for n in range(20_000)] + LINES))
-    shell = f"{sys.executable} -m dtx_telemetry {command.format(file=path)} | head -n 1"
+    shell = f"(cat {path} | {sys.executable} -m dtx_telemetry {command.format(file=path)}; echo $? >&2) | head -n 1"
     done = subprocess.run(shell, shell=True, env=clean_environ(), cwd=ROOT, capture_output=True, timeout=60)
-    assert done.stderr == b""
+    assert done.stderr == b"0\n"
+
+
+@pytest.mark.parametrize("command", ["pretty", "trace 9596ecf5 --json", "slow"])
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        (">/dev/full", 2, "No space left on device"),
+        ("<&-", 0, ""),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("- <&-", 2, "standard input is closed"),
+    ],
+)
+def test_streams_that_cannot_be_used(file, command, redirected, code, said):
+    """A full disk is told in one line; what the shell has closed is not missed unless it is asked for."""
+    shell = f"{sys.executable} -m dtx_telemetry {command} {file} {redirected}"
+    done = subprocess.run(shell, shell=True, env=clean_environ(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, f"dtx-telemetry: {said}\n" if said else "")
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-99-99Tx"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("options", [[], ["--lines"], ["--json"], ["--html", os.devnull]])
+def test_times_that_no_calendar_has(run, tmp_path, monkeypatch, timestamp, zone, options):
+    """Somebody else's line, or one that is broken; a task that has waited, and a request that took, for ages."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    path = tmp_path / "lines.json"
+    ages = [
+        line(1, "request_completed", **{**REQUEST, "duration_ms": 2**53 - 1}),
+        task_line(2, "task_started", task__retries=0, task__queue_ms=2**53 - 1),
+    ]
+    path.write_bytes(as_bytes([*LINES, {**line(1, "seen"), "timestamp": timestamp}, *ages]))
+
+    code, _, said = run("trace", CLICK, path, *options)
+
+    assert (code, said) == (0, "")
 
 
 def test_pretty_is_live():

@@ -335,6 +335,30 @@ def test_files_and_pairs_are_told_apart(tmp_path, monkeypatch):
     )
 
 
+def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    """As those of archives have, split up by day; what is too long for a name is no file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "day=1").mkdir()
+    (tmp_path / "day=1" / "web.log").touch()
+    files = ["day=1/*.log", "logs/day=2/web.log"]
+    pairs = [("day", "2"), ("event", "task_*"), ("error", "/x/y"), ("long", "x" * 5000)]
+
+    assert split_pairs([*files, *[f"{name}={value}" for name, value in pairs]]) == (files, pairs)
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path, monkeypatch):
+    """Patterns overlap, and names lead to other names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.log").write_bytes(RAW)
+    (tmp_path / "link.log").symlink_to("web.log")
+
+    inputs = open_inputs(["web.log", "*.log", "./web.log", str(tmp_path / "web.log")])
+
+    assert [found.name for found in inputs] == ["web.log"]
+    assert b"".join(inputs[0].pieces()) == RAW
+    inputs[0].close()
+
+
 def test_timestamps_are_read_as_they_are_written():
     """UTC where nothing else is said; nothing is returned for what is none."""
     assert parse_time("2026-01-15T10:23:45.000000Z") == parse_time("2026-01-15T10:23:45") == BEGIN.timestamp()

@@ -30,6 +30,7 @@ class Input:
     Attributes:
         name: what the user called it.
         size: bytes on disk, 0 for a pipe.
+        identity: what it has in common with itself by another name.
         position: how many of those are read.
         problem: why it could not be read to its end, ``None`` if it could.
     """
@@ -40,6 +41,7 @@ class Input:
         self._file = _open(name)
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        self.identity = status.st_dev, status.st_ino
         self._is_read = False
         self._copy: IO[bytes] | None = None
 
@@ -79,22 +81,27 @@ class Input:
 
 
 def open_inputs(names: Sequence[str]) -> list[Input]:
-    """Open what *names* stand for; without any, standard input.
+    """Open what *names* stand for, each file once, whatever names it by; without any, standard input.
 
     Raises:
         UsageError: one cannot be opened, or there is nothing to read.
     """
-    if not names and sys.stdin.isatty():
+    is_closed = sys.stdin is None  # by the shell
+    if is_closed and STDIN in names:
+        raise UsageError("standard input is closed")
+    if not names and (is_closed or sys.stdin.isatty()):
         raise UsageError("name a file, or pipe lines in")
-    inputs: list[Input] = []
+    inputs: dict[tuple[int, int], Input] = {}
     try:
         for name in _expand(names or [STDIN]):
-            inputs.append(Input(name))  # noqa: PERF401 - those that were opened are closed again
+            found = Input(name)
+            if inputs.setdefault(found.identity, found) is not found:
+                found.close()
     except OSError as error:
-        for found in inputs:
+        for found in inputs.values():
             found.close()
         raise UsageError(f"{error.filename}: {error.strerror}") from error
-    return inputs
+    return [*inputs.values()]
 
 
 def _expand(names: Iterable[str]) -> Iterator[str]:
