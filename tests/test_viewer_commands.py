@@ -163,6 +163,28 @@ def test_no_line_is_longer_than_the_terminal(run, file, monkeypatch):
         assert max(map(len, out.partition("\n\n")[2].splitlines())) <= columns
 
 
+def test_a_task_that_publishes_itself_again_and_again(run, tmp_path):
+    """However deep it gets, each row says what it is; what it is under is cut."""
+    chain = [line(0, "request_completed", **REQUEST)]
+    for number in range(100):
+        at, parent = 10 * number, {"task__parent_id": f"t{number - 1}"} if number else {}
+        chain += [
+            task_line(at, "task_published", f"t{number}", "poll"),
+            task_line(at + 5, "task_started", f"t{number}", "poll", task__retries=0, **parent),
+            task_line(at + 9, "task_failed", f"t{number}", "poll", duration_ms=4, error="E: x", level="error"),
+        ]
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes(chain))
+
+    _, printed, _ = run("trace", CLICK, path)
+
+    rows = [each for each in printed.splitlines() if "failed" in each]
+    assert len(rows) == 100
+    assert all("└ task poll failed " in row and len(row) <= 80 for row in rows)
+    assert rows[-1].startswith("… ")
+    assert printed.count("E: x") == 100
+
+
 def test_trace_lists_lines(run, file):
     """By scope, without what all lines of the scope say; the other filters choose among them."""
     _, out, _ = run("trace", CLICK, file, "--lines")
