@@ -386,6 +386,17 @@ def test_errors(run, tmp_path):
     assert "again-2" in table
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+@pytest.mark.parametrize(("command", "said"), [("slow", ["POST /api/tour", "task announce"]), ("errors", ["ValueError"])])
+def test_a_narrow_terminal_does_without_some_columns(run, file, monkeypatch, columns, command, said):
+    """What it is about is not among them."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    _, printed, _ = run(command, file)
+
+    assert [word for word in said if word not in printed] == []
+
+
 @pytest.mark.parametrize("command", ["slow", "errors"])
 def test_nothing_found(run, tmp_path, command):
     """Exit code 1; in JSON an empty list."""
