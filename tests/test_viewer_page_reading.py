@@ -1,6 +1,7 @@
 """What the live page reads: files through rotation and truncation, pipes, archives; and what that costs in memory."""
 
 import asyncio
+import errno
 import gzip
 import json
 import os
@@ -120,6 +121,52 @@ def test_a_file_that_is_gone_for_a_while_is_waited_for(log):
     assert ids(follower) == ["back"]
     follower.close()
     new.close()
+
+
+def test_a_folder_that_takes_the_name_is_no_file(log):
+    """Nor is a pipe; the file is waited for."""
+    follower = Follower([str(log.path)])
+    for make, remove in ((os.mkdir, os.rmdir), (os.mkfifo, os.unlink)):
+        log.path.unlink()
+        make(log.path)
+        assert ids(follower) == []
+        remove(log.path)
+        new = LogFile(log.path)
+        new.write(request("back"))
+        assert ids(follower) == ["back"]
+        new.close()
+    follower.close()
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_read_after_it(log, monkeypatch):
+    """Its server is gone and comes back."""
+    log.write(request("one"))
+    follower = Follower([str(log.path)])
+    assert ids(follower) == ["one"]
+    log.write(request("two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", unavailable)
+        assert ids(follower) == []
+    assert ids(follower) == ["two"]
+    follower.close()
+
+
+def unavailable(*_):
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_a_named_pipe_is_never_waited_for_and_never_at_its_end(tmp_path):
+    """Nobody may write into it yet, and after one the next; who writes where nobody reads hangs."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (source,) = open_sources([str(path)])
+    assert ids(source) == []
+    for name in ("one", "two"):
+        with path.open("wb") as theirs:
+            theirs.write(request(name).rstrip())
+        assert ids(source) == [name]
+        assert ids(source) == []
+    source.close()
 
 
 def test_an_archive_is_read_once(tmp_path):

@@ -41,18 +41,18 @@ def open_sources(names: Sequence[str]) -> list[Source]:
     Raises:
         UsageError: one cannot be opened, or there is nothing to read.
     """
-    inputs = open_inputs(names)
+    inputs = open_inputs(names, waits=False)
     growing, sources = [], list[Source]()
     for found in inputs:
         if found.name == STDIN:
-            sources.append(_Pipe(sys.stdin.fileno()))
+            sources.append(_Pipe(sys.stdin.fileno(), ends=True))
         elif _is_packed(found.name):
             sources.append(_Archive(found))
         elif Path(found.name).is_file():
             growing.append(found.name)
             found.close()
         else:
-            sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK)))
+            sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK), ends=False))
             found.close()
     return [*sources, *([Follower(growing)] if growing else [])]
 
@@ -65,10 +65,16 @@ def _is_packed(name: str) -> bool:
 
 
 class _Pipe:
-    """Standard input, or a named pipe: nobody knows when more comes."""
+    """Standard input, or a named pipe: nobody knows when more comes.
 
-    def __init__(self, file: int) -> None:
+    Args:
+        file: to read from.
+        ends: whether nothing comes after an end. Into a named pipe the next one may write, who hangs if nobody reads.
+    """
+
+    def __init__(self, file: int, *, ends: bool) -> None:
         self._file = file
+        self._ends = ends
         self._cutter = LineCutter()
         self._ended = False
         self.unwrappers = [Unwrapper()]
@@ -76,9 +82,14 @@ class _Pipe:
     def batches(self) -> Iterator[list[Line]]:
         while not self._ended and select.select([self._file], [], [], 0)[0]:
             piece = os.read(self._file, PIECE)
-            self._ended = not piece
-            lines = self._cutter.cut(piece) if piece else self._cutter.rest()
-            yield list(self.unwrappers[0].read(lines))
+            if piece:
+                yield list(self.unwrappers[0].read(self._cutter.cut(piece)))
+                continue
+            self._ended = self._ends
+            last, self._cutter = self._cutter.rest(), LineCutter()
+            if last:
+                yield list(self.unwrappers[0].read(last))
+            return
 
     def close(self) -> None:
         """Leave it open: standard input is not ours to close, and the process ends now."""

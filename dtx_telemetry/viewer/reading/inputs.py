@@ -35,10 +35,10 @@ class Input:
         problem: why it could not be read to its end, ``None`` if it could.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, waits: bool = True) -> None:
         self.name = name
         self.problem: str | None = None
-        self._file = _open(name)
+        self._file = _open(name, waits=waits)
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         self.identity = status.st_dev, status.st_ino
@@ -80,8 +80,12 @@ class Input:
             yield piece
 
 
-def open_inputs(names: Sequence[str]) -> list[Input]:
+def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
     """Open what *names* stand for, each file once, whatever names it by; without any, standard input.
+
+    Args:
+        names: of files, or patterns.
+        waits: for somebody who writes into a named pipe.
 
     Raises:
         UsageError: one cannot be opened, or there is nothing to read.
@@ -94,7 +98,7 @@ def open_inputs(names: Sequence[str]) -> list[Input]:
     inputs: dict[tuple[int, int], Input] = {}
     try:
         for name in _expand(names or [STDIN]):
-            found = Input(name)
+            found = Input(name, waits=waits)
             if inputs.setdefault(found.identity, found) is not found:
                 found.close()
     except OSError as error:
@@ -111,11 +115,12 @@ def _expand(names: Iterable[str]) -> Iterator[str]:
         yield from (is_pattern and sorted(glob.glob(name, recursive=True))) or [name]  # noqa: PTH207
 
 
-def _open(name: str) -> IO[bytes]:
+def _open(name: str, *, waits: bool) -> IO[bytes]:
     # Unbuffered, so that a pipe gives what is there; closed by `Input.close`.
     if name == STDIN:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    return Path(name).open("rb", buffering=0)
+    more = 0 if waits else os.O_NONBLOCK
+    return open(name, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | more))
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:
