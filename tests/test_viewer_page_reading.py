@@ -47,6 +47,17 @@ def test_what_is_there_is_read_and_then_what_comes(log):
     follower.close()
 
 
+def test_a_last_line_needs_no_line_feed(log):
+    """One that comes after all does not make it two."""
+    log.write(request("one"), request("two").rstrip())
+    follower = Follower([str(log.path)])
+    assert ids(follower) == ["one", "two"]
+    log.write(b"\n", request("three"))
+    assert ids(follower) == ["three"]
+    assert (follower.unwrappers[0].lines, follower.unwrappers[0].foreign) == (3, 0)
+    follower.close()
+
+
 def test_of_a_large_file_only_the_end_is_read(log):
     """It begins with the first whole line there."""
     log.write(*(request(f"number-{number}") for number in range(100)))

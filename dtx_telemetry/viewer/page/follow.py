@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..reading.line import Line
-from ..reading.unwrap import Unwrapper
+from ..reading.unwrap import Unwrapper, parse
 from .pieces import PIECE, LineCutter
 
 __all__ = ["Follower"]
@@ -95,10 +95,15 @@ class _Tail:
             self._skip(backlog)
 
     def batches(self) -> Iterator[list[Line]]:
+        before = self._position
         while piece := self._next():
             self._position += len(piece)
             self.heard = time.monotonic()
             yield list(self._unwrapper.read(self._cutter.cut(piece)))
+        last = self._cutter.rest() if self._position != before else []
+        if last and parse(last[0]) is not None:  # it is whole, though no line feed may ever come
+            self._cutter = LineCutter()
+            yield list(self._unwrapper.read(last))
 
     def close(self) -> None:
         os.close(self._file)
