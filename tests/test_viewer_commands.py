@@ -220,6 +220,18 @@ def test_a_trace_of_two_requests_is_shown_whole(run, tmp_path):
     assert "seen" in out
 
 
+@pytest.mark.parametrize("identifier", [CLICK, TRACE])
+def test_a_line_that_was_delivered_twice_counts_once(run, file, tmp_path, identifier):
+    """By a collector, which keeps it in its own way, or in a copy of the file."""
+    path = tmp_path / "docker.json"
+    path.write_bytes(as_bytes([{"log": as_bytes([each]).decode(), "stream": "stdout"} for each in LINES]))
+    _, once, _ = run("trace", identifier, file, "--json")
+
+    _, twice, _ = run("trace", identifier, file, path, "--json")
+
+    assert json.loads(twice) == json.loads(once)
+
+
 def test_what_is_not_there(run, file):
     """Exit code 1, and one line that says so."""
     code, out, err = run("trace", "nothing", file)
