@@ -205,6 +205,23 @@ def test_standard_input_is_never_waited_for(monkeypatch):
         assert ids(source) == []
 
 
+def test_standard_input_may_be_gzip(monkeypatch, capfd):
+    """As it comes; that it is cut is said."""
+    packed = gzip.compress(request("one")) + gzip.compress(request("two") + request("three"))
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        (source,) = open_sources([])
+        os.write(theirs, packed[:5])
+        assert ids(source) == []
+        os.write(theirs, packed[5:-4])
+        assert ids(source) == ["one", "two", "three"]
+        os.close(theirs)
+        assert ids(source) == []
+        assert "too early" in capfd.readouterr().err
+        assert ids(source) == []
+
+
 def test_a_line_without_an_end_is_cut():
     """No input fills the memory."""
     cutter = LineCutter()

@@ -13,15 +13,15 @@ from typing import IO
 
 from ..errors import UsageError
 
-__all__ = ["STDIN", "Input", "open_inputs", "whole_lines"]
+__all__ = ["GZIP", "STDIN", "Input", "Unpacker", "open_inputs", "whole_lines"]
 
 STDIN = "-"
 # Small enough for the processor's caches, and for memory that need not be asked of the system anew each time.
 _PIECE = 64 * 1024
 # A longer line is cut there: no input may fill the memory.
 _MAX_LENGTH = 16 * 1024 * 1024
-# RFC 1952, section 2.3.1.
-_GZIP = b"\x1f\x8b"
+#: How what is gzip begins: RFC 1952, section 2.3.1.
+GZIP = b"\x1f\x8b"
 
 
 class Input:
@@ -127,22 +127,42 @@ def _plain(file: IO[bytes]) -> Iterator[bytes]:
     """Return what *file* holds, unpacked where it is gzip."""
     first = file.read(_PIECE)
     pieces = chain([first], iter(lambda: file.read(_PIECE), b""))
-    return _unpacked(pieces) if first.startswith(_GZIP) else pieces
+    return _unpacked(pieces) if first.startswith(GZIP) else pieces
 
 
 def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    member, begun = _member(), False
+    unpacker = Unpacker()
     for piece in pieces:
+        yield from unpacker.unpack(piece)
+    yield from unpacker.end()
+
+
+class Unpacker:
+    """Unpacks gzip piece by piece, of several members where there are."""
+
+    def __init__(self) -> None:
+        self._member = _member()
+        self._begun = False
+
+    def unpack(self, piece: bytes) -> Iterator[bytes]:
+        """Return what is packed in the next *piece*."""
         rest = piece
         while rest:
-            yield member.decompress(rest, _PIECE)
-            rest, begun = member.unconsumed_tail, True
-            if member.eof:  # another may follow, after padding
-                rest = member.unused_data.lstrip(b"\0")
-                member, begun = _member(), False
-    yield member.flush()
-    if begun and not member.eof:
-        raise EOFError("the compressed data end too early")
+            yield self._member.decompress(rest, _PIECE)
+            rest, self._begun = self._member.unconsumed_tail, True
+            if self._member.eof:  # another may follow, after padding
+                rest = self._member.unused_data.lstrip(b"\0")
+                self._member, self._begun = _member(), False
+
+    def end(self) -> Iterator[bytes]:
+        """Return what is left.
+
+        Raises:
+            EOFError: there should be more.
+        """
+        yield self._member.flush()
+        if self._begun and not self._member.eof:
+            raise EOFError("the compressed data end too early")
 
 
 def _member() -> "zlib._Decompress":
