@@ -209,6 +209,18 @@ def test_an_ambiguous_beginning_shows_what_there_is(run, file):
     assert OTHER in err
 
 
+def test_a_beginning_of_a_great_many_ids(run, tmp_path):
+    """Not all are kept, and so they are not counted."""
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes([line(number, "seen", f"id-{number:03}") for number in range(150)]))
+
+    code, printed, said = run("trace", "id-", path)
+
+    assert (code, printed) == (1, "")
+    assert "id- is the beginning of at least 100 ids" in said
+    assert "and at least 80 more" in said
+
+
 def test_a_trace_of_two_requests_is_shown_whole(run, tmp_path):
     """All lines of the requests that bear its id, those without it too."""
     path = tmp_path / "lines.json"

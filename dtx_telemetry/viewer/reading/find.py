@@ -39,6 +39,7 @@ class Finder:
 
     Attributes:
         candidates: the ids that may be meant.
+        has_more: whether there are more than these.
         unwrapper: counts the lines that were looked at.
     """
 
@@ -46,6 +47,7 @@ class Finder:
         self._identifier = identifier
         self._match = match
         self.candidates: dict[str, Candidate] = {}
+        self.has_more = False
         self.unwrapper = Unwrapper()
 
     @property
@@ -88,6 +90,7 @@ class Finder:
         candidate = self.candidates.get(found)
         if candidate is None:
             if len(self.candidates) >= _MANY and found != self._identifier:
+                self.has_more = True
                 return
             candidate = self.candidates[found] = Candidate()
         candidate.lines.append(line)
