@@ -115,9 +115,9 @@ def test_colour_without_a_terminal(environ: dict[str, str], coloured: bool) -> N
     assert ("\x1b[" in run(environ)) is coloured
 
 
-@pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+@pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_colour_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
-    """On a terminal it is coloured, unless NO_COLOR is set."""
+    """On a terminal it is coloured, unless NO_COLOR is set or it has no colours, as Emacs' shell."""
     import os
     import pty
 

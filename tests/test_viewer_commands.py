@@ -163,6 +163,28 @@ def test_no_line_is_longer_than_the_terminal(run, file, monkeypatch):
         assert max(map(len, out.partition("\n\n")[2].splitlines())) <= columns
 
 
+def test_a_task_that_publishes_itself_again_and_again(run, tmp_path):
+    """However deep it gets, each row says what it is; what it is under is cut."""
+    chain = [line(0, "request_completed", **REQUEST)]
+    for number in range(100):
+        at, parent = 10 * number, {"task__parent_id": f"t{number - 1}"} if number else {}
+        chain += [
+            task_line(at, "task_published", f"t{number}", "poll"),
+            task_line(at + 5, "task_started", f"t{number}", "poll", task__retries=0, **parent),
+            task_line(at + 9, "task_failed", f"t{number}", "poll", duration_ms=4, error="E: x", level="error"),
+        ]
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes(chain))
+
+    _, printed, _ = run("trace", CLICK, path)
+
+    rows = [each for each in printed.splitlines() if "failed" in each]
+    assert len(rows) == 100
+    assert all("└ task poll failed " in row and len(row) <= 80 for row in rows)
+    assert rows[-1].startswith("… ")
+    assert printed.count("E: x") == 100
+
+
 def test_trace_lists_lines(run, file):
     """By scope, without what all lines of the scope say; the other filters choose among them."""
     _, out, _ = run("trace", CLICK, file, "--lines")
@@ -187,6 +209,18 @@ def test_an_ambiguous_beginning_shows_what_there_is(run, file):
     assert OTHER in err
 
 
+def test_a_beginning_of_a_great_many_ids(run, tmp_path):
+    """Not all are kept, and so they are not counted."""
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes([line(number, "seen", f"id-{number:03}") for number in range(150)]))
+
+    code, printed, said = run("trace", "id-", path)
+
+    assert (code, printed) == (1, "")
+    assert "id- is the beginning of at least 100 ids" in said
+    assert "and at least 80 more" in said
+
+
 def test_a_trace_of_two_requests_is_shown_whole(run, tmp_path):
     """All lines of the requests that bear its id, those without it too."""
     path = tmp_path / "lines.json"
@@ -196,6 +230,18 @@ def test_a_trace_of_two_requests_is_shown_whole(run, tmp_path):
     assert "POST /second/" in out
     assert "draft_pick_made" in out
     assert "seen" in out
+
+
+@pytest.mark.parametrize("identifier", [CLICK, TRACE])
+def test_a_line_that_was_delivered_twice_counts_once(run, file, tmp_path, identifier):
+    """By a collector, which keeps it in its own way, or in a copy of the file."""
+    path = tmp_path / "docker.json"
+    path.write_bytes(as_bytes([{"log": as_bytes([each]).decode(), "stream": "stdout"} for each in LINES]))
+    _, once, _ = run("trace", identifier, file, "--json")
+
+    _, twice, _ = run("trace", identifier, file, path, "--json")
+
+    assert json.loads(twice) == json.loads(once)
 
 
 def test_what_is_not_there(run, file):
@@ -364,6 +410,17 @@ def test_errors(run, tmp_path):
     assert "again-2" in table
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+@pytest.mark.parametrize(("command", "said"), [("slow", ["POST /api/tour", "task announce"]), ("errors", ["ValueError"])])
+def test_a_narrow_terminal_does_without_some_columns(run, file, monkeypatch, columns, command, said):
+    """What it is about is not among them."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    _, printed, _ = run(command, file)
+
+    assert [word for word in said if word not in printed] == []
+
+
 @pytest.mark.parametrize("command", ["slow", "errors"])
 def test_nothing_found(run, tmp_path, command):
     """Exit code 1; in JSON an empty list."""
@@ -491,9 +548,46 @@ def test_a_reader_who_goes_away_is_no_traceback(tmp_path, command):
     """``| head`` ends it quietly."""
     path = tmp_path / "lines.json"
     path.write_bytes(as_bytes([line(n, "seen", number=n) for n in range(20_000)] + LINES))
-    shell = f"{sys.executable} -m dtx_telemetry {command.format(file=path)} | head -n 1"
+    shell = f"(cat {path} | {sys.executable} -m dtx_telemetry {command.format(file=path)}; echo $? >&2) | head -n 1"
     done = subprocess.run(shell, shell=True, env=clean_environ(), cwd=ROOT, capture_output=True, timeout=60)
-    assert done.stderr == b""
+    assert done.stderr == b"0\n"
+
+
+@pytest.mark.parametrize("command", ["pretty", "trace 9596ecf5 --json", "slow"])
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        (">/dev/full", 2, "No space left on device"),
+        ("<&-", 0, ""),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("- <&-", 2, "standard input is closed"),
+    ],
+)
+def test_streams_that_cannot_be_used(file, command, redirected, code, said):
+    """A full disk is told in one line; what the shell has closed is not missed unless it is asked for."""
+    shell = f"{sys.executable} -m dtx_telemetry {command} {file} {redirected}"
+    done = subprocess.run(shell, shell=True, env=clean_environ(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, f"dtx-telemetry: {said}\n" if said else "")
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-99-99Tx"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("options", [[], ["--lines"], ["--json"], ["--html", os.devnull]])
+def test_times_that_no_calendar_has(run, tmp_path, monkeypatch, timestamp, zone, options):
+    """Somebody else's line, or one that is broken; a task that has waited, and a request that took, for ages."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    path = tmp_path / "lines.json"
+    ages = [
+        line(1, "request_completed", **{**REQUEST, "duration_ms": 2**53 - 1}),
+        task_line(2, "task_started", task__retries=0, task__queue_ms=2**53 - 1),
+    ]
+    path.write_bytes(as_bytes([*LINES, {**line(1, "seen"), "timestamp": timestamp}, *ages]))
+
+    code, _, said = run("trace", CLICK, path, *options)
+
+    assert (code, said) == (0, "")
 
 
 def test_pretty_is_live():

@@ -159,6 +159,20 @@ def test_a_task_that_beat_published_is_a_life_of_its_own():
     assert rows(life) == {"task announce": (0, 19, 29)}
 
 
+def test_tasks_of_a_group_that_a_shell_published():
+    """They begin while the others are still being published; that these ran then does not make them the cause."""
+    life = life_of(
+        task_line(0, "task_published", "t1"),
+        task_line(5, "task_started", "t1", task__retries=0, task__queue_ms=5),
+        task_line(10, "task_published", "t2"),
+        task_line(15, "task_started", "t2", task__retries=0, task__queue_ms=5),
+        task_line(20, "task_completed", "t1", duration_ms=15),
+        task_line(30, "task_completed", "t2", duration_ms=15),
+    )
+
+    assert outline(life) == ["task announce completed", "task announce completed"]
+
+
 def test_a_task_that_was_revoked_never_began():
     """Its closing event is all there is of it."""
     life = life_of(closing(10, 10), task_line(5, "task_published"), task_line(99, "task_revoked", level="warning"))
@@ -186,6 +200,17 @@ def test_a_connection_and_a_message_that_it_sent_to_itself():
 
     assert outline(life) == ["connection draft closed", "  message draft.pick handled"]
     assert [each.event for each in life.roots[0].children[0].lines] == ["shown", "ws_handled"]
+
+
+def test_a_connection_that_a_message_closes():
+    """Within the tolerance that clocks and rounding need, and so close to its beginning, too."""
+    life = life_of(
+        line(0, "ws_connected", ws__conn_id="c1", labels=["draft"]),
+        line(0.9, "ws_handled", ws__conn_id="c1", ws__message_type="draft_over", duration_ms=0.3),
+        line(1.3, "ws_disconnected", ws__conn_id="c1", labels=["draft"], duration_ms=1.3, close_code=1000),
+    )
+
+    assert outline(life) == ["connection draft closed", "  message draft_over handled"]
 
 
 def test_messages_that_a_connection_handled_for_a_request():

@@ -1,6 +1,7 @@
 """What the live page reads: files through rotation and truncation, pipes, archives; and what that costs in memory."""
 
 import asyncio
+import errno
 import gzip
 import json
 import os
@@ -43,6 +44,17 @@ def test_what_is_there_is_read_and_then_what_comes(log):
     log.write(request("half")[40:])
     assert ids(follower) == ["half"]
     assert ids(follower) == []
+    follower.close()
+
+
+def test_a_last_line_needs_no_line_feed(log):
+    """One that comes after all does not make it two."""
+    log.write(request("one"), request("two").rstrip())
+    follower = Follower([str(log.path)])
+    assert ids(follower) == ["one", "two"]
+    log.write(b"\n", request("three"))
+    assert ids(follower) == ["three"]
+    assert (follower.unwrappers[0].lines, follower.unwrappers[0].foreign) == (3, 0)
     follower.close()
 
 
@@ -122,6 +134,52 @@ def test_a_file_that_is_gone_for_a_while_is_waited_for(log):
     new.close()
 
 
+def test_a_folder_that_takes_the_name_is_no_file(log):
+    """Nor is a pipe; the file is waited for."""
+    follower = Follower([str(log.path)])
+    for make, remove in ((os.mkdir, os.rmdir), (os.mkfifo, os.unlink)):
+        log.path.unlink()
+        make(log.path)
+        assert ids(follower) == []
+        remove(log.path)
+        new = LogFile(log.path)
+        new.write(request("back"))
+        assert ids(follower) == ["back"]
+        new.close()
+    follower.close()
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_read_after_it(log, monkeypatch):
+    """Its server is gone and comes back."""
+    log.write(request("one"))
+    follower = Follower([str(log.path)])
+    assert ids(follower) == ["one"]
+    log.write(request("two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", unavailable)
+        assert ids(follower) == []
+    assert ids(follower) == ["two"]
+    follower.close()
+
+
+def unavailable(*_):
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_a_named_pipe_is_never_waited_for_and_never_at_its_end(tmp_path):
+    """Nobody may write into it yet, and after one the next; who writes where nobody reads hangs."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (source,) = open_sources([str(path)])
+    assert ids(source) == []
+    for name in ("one", "two"):
+        with path.open("wb") as theirs:
+            theirs.write(request(name).rstrip())
+        assert ids(source) == [name]
+        assert ids(source) == []
+    source.close()
+
+
 def test_an_archive_is_read_once(tmp_path):
     """Gzip is unpacked; it grows no more."""
     path = tmp_path / "old.log.gz"
@@ -144,6 +202,23 @@ def test_standard_input_is_never_waited_for(monkeypatch):
         os.write(theirs, request("two").rstrip())
         os.close(theirs)
         assert ids(source) == ["two"]
+        assert ids(source) == []
+
+
+def test_standard_input_may_be_gzip(monkeypatch, capfd):
+    """As it comes; that it is cut is said."""
+    packed = gzip.compress(request("one")) + gzip.compress(request("two") + request("three"))
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        (source,) = open_sources([])
+        os.write(theirs, packed[:5])
+        assert ids(source) == []
+        os.write(theirs, packed[5:-4])
+        assert ids(source) == ["one", "two", "three"]
+        os.close(theirs)
+        assert ids(source) == []
+        assert "too early" in capfd.readouterr().err
         assert ids(source) == []
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dtx_telemetry.viewer.errors import UsageError
 from dtx_telemetry.viewer.reading.filters import Filters, parse_moment, split_pairs
 from dtx_telemetry.viewer.reading.inputs import Input, open_inputs, whole_lines
-from dtx_telemetry.viewer.reading.line import parse_time
+from dtx_telemetry.viewer.reading.line import Line, parse_time
 from dtx_telemetry.viewer.reading.search import find_lines, lines_with
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper, parse
 
@@ -36,8 +36,11 @@ WRAPPED = {
     "docker compose": b"web-1     | " + RAW,
     "journald": json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": TEXT, "_PID": "1"}).encode(),
     "journald, bytes": json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": list(RAW)}).encode(),
+    "journald of old, bytes": f'{{ "MESSAGE" : [ {", ".join(map(str, RAW))} ] }}'.encode(),
     "journald over Docker": json.dumps({"MESSAGE": "web-1 | " + TEXT}).encode(),
     "Loki": json.dumps({"labels": {"app": "web"}, "line": TEXT, "timestamp": STAMP}).encode(),
+    "Filebeat": json.dumps({"@timestamp": STAMP, "log": {"offset": 5, "file": {"path": "/x"}}, "message": TEXT}).encode(),
+    "stern -o extjson": json.dumps({"pod": "web-5d9c7", "message": LINE}).encode(),
     "Windows": RAW + b"\r",
 }
 
@@ -57,31 +60,67 @@ def cri(text, stream="stdout", size=40):
     return [f"{STAMP} {stream} {'F' if part is parts[-1] else 'P'} {part}".encode() for part in parts]
 
 
-def docker(text, stream="stdout", size=40):
-    """Return *text* as Docker writes it: long lines in pieces."""
-    parts = [text[start : start + size] for start in range(0, len(text), size)]
+def docker(text, stream="stdout"):
+    """Return *text* as Docker writes it: in pieces of 16 KiB."""
+    parts = [text[start : start + DOCKER_PIECE] for start in range(0, len(text), DOCKER_PIECE)]
     parts[-1] += "\n"
-    return [json.dumps({"log": part, "stream": stream, "time": STAMP}, separators=(",", ":")).encode() for part in parts]
+    return [docker_entry(part, stream) for part in parts]
 
 
-@pytest.mark.parametrize("cut", [cri, docker])
-def test_pieces_of_a_long_line_are_joined(cut):
+def docker_entry(text, stream="stdout"):
+    return json.dumps({"log": text, "stream": stream, "time": STAMP}, separators=(",", ":")).encode()
+
+
+DOCKER_PIECE = 16 * 1024
+#: Of two pieces; its id is where Docker cuts it.
+LONG_LINE = {**LINE, "note": "x" * (DOCKER_PIECE - len(CLICK) // 2 - json.dumps({**LINE, "note": ""}).index(CLICK))}
+LONG = json.dumps(LONG_LINE)
+
+
+@pytest.mark.parametrize(("pieces", "others"), [(cri(TEXT), cri(TEXT, "stderr", 60)), (docker(LONG), docker(LONG, "stderr"))])
+def test_pieces_of_a_long_line_are_joined(pieces, others):
     """Also where those of the other stream come between them."""
-    pieces, others = cut(TEXT), cut(TEXT, "stderr", 60)
     mixed = [piece for pair in zip(pieces, others, strict=False) for piece in pair]
     mixed += pieces[len(others) :] + others[len(pieces) :]
     unwrapper = Unwrapper()
-    assert [found.fields for found in unwrapper.read(mixed)] == [LINE, LINE]
+    assert len(pieces) > 1
+    assert [found.fields["event"] for found in unwrapper.read(mixed)] == [LINE["event"], LINE["event"]]
     assert (unwrapper.lines, unwrapper.foreign) == (2, 0)
 
 
-@pytest.mark.parametrize("cut", [cri, docker])
-def test_pieces_are_found_by_what_is_in_the_whole(cut):
+@pytest.mark.parametrize("pieces", [cri(json.dumps(LINE, separators=(",", ":")), size=7), docker(LONG)])
+def test_pieces_are_found_by_what_is_in_the_whole(pieces):
     """A search for an id finds a line whose id is in two pieces."""
-    data = b"\n".join(cut(json.dumps(LINE, separators=(",", ":")), size=7)) + b"\n"
+    data = b"\n".join(pieces) + b"\n"
     assert CLICK.encode() not in data
-    found = find_lines([data[:500], data[500:]] if data[499:500] == b"\n" else [data], [CLICK.encode()], Unwrapper())
-    assert [each.fields for each in found] == [LINE]
+    found = find_lines([data], [CLICK.encode()], Unwrapper())
+    assert [each.fields["request.id"] for each in found] == [CLICK]
+
+
+@pytest.mark.parametrize(
+    ("begun", "whole"), [(cri(TEXT)[0], cri(TEXT, size=5000)[0]), (docker(LONG)[0], docker_entry(TEXT + "\n"))]
+)
+def test_a_piece_whose_end_never_came_takes_no_line_with_it(begun, whole):
+    """Its process was killed, and the next one writes into the same file."""
+    unwrapper = Unwrapper()
+    found = [each for raw in (begun, whole, whole, begun) for each in unwrapper.take(raw)] + unwrapper.rest()
+    assert [isinstance(each, bytes) for each in found] == [True, False, False, True]
+    assert (unwrapper.lines, unwrapper.foreign) == (4, 2)
+
+
+@pytest.mark.parametrize("text", [TEXT[:100], "Config {'a': 1}"])
+def test_what_docker_would_not_cut_there_is_no_piece(text):
+    """A process was killed in the middle of a line, or a collector has taken the line feeds off."""
+    unwrapper = Unwrapper()
+    found = [each for raw in (docker_entry(text), docker_entry(TEXT)) for each in unwrapper.take(raw)]
+    assert found[0] == docker_entry(text)
+    assert isinstance(found[1], Line)
+
+
+@pytest.mark.parametrize("name", ["journald, bytes", "journald of old, bytes"])
+def test_a_line_in_numbers_is_found(name):
+    """A search looks for text."""
+    assert [each.fields for each in find_lines([WRAPPED[name] + b"\n"], [CLICK.encode()], Unwrapper())] == [LINE]
 
 
 FOREIGN = {
@@ -294,6 +333,30 @@ def test_files_and_pairs_are_told_apart(tmp_path, monkeypatch):
         ["x.log", "a=b", "=c", "-"],
         [("user.id", "42"), ("url", "a=b")],
     )
+
+
+def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    """As those of archives have, split up by day; what is too long for a name is no file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "day=1").mkdir()
+    (tmp_path / "day=1" / "web.log").touch()
+    files = ["day=1/*.log", "logs/day=2/web.log"]
+    pairs = [("day", "2"), ("event", "task_*"), ("error", "/x/y"), ("long", "x" * 5000)]
+
+    assert split_pairs([*files, *[f"{name}={value}" for name, value in pairs]]) == (files, pairs)
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path, monkeypatch):
+    """Patterns overlap, and names lead to other names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.log").write_bytes(RAW)
+    (tmp_path / "link.log").symlink_to("web.log")
+
+    inputs = open_inputs(["web.log", "*.log", "./web.log", str(tmp_path / "web.log")])
+
+    assert [found.name for found in inputs] == ["web.log"]
+    assert b"".join(inputs[0].pieces()) == RAW
+    inputs[0].close()
 
 
 def test_timestamps_are_read_as_they_are_written():

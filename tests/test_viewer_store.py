@@ -122,6 +122,15 @@ def test_a_life_without_an_end_keeps_its_first_line_and_its_last():
     assert (entry.dropped, entry.summary.lines) == (90, 100)
 
 
+def test_a_life_of_large_lines_leaves_room_for_the_others():
+    """It is cut down before they are let go."""
+    store = fill(Store(size=100_000), request(1))
+    fill(store, *[line(number, "tick", number=number, text="x" * 10_000) for number in range(100)])
+    large, small = store
+    assert [each.fields["number"] for each in large.lines()] == [0, 99]
+    assert (large.dropped, small.request_id) == (98, f"{1:016x}")
+
+
 def test_memory_is_bounded():
     """Whatever comes, large lines included: some 20 megabytes of lines keep within what 1 may have."""
     noise = random.Random(1)

@@ -36,7 +36,9 @@ def colour_of(identifier: str) -> str:
 
 
 def wants_colour() -> bool | None:
-    """Return what ``NO_COLOR`` (https://no-color.org) and ``FORCE_COLOR`` ask for; ``None`` where neither is set."""
+    """Return what ``NO_COLOR`` (https://no-color.org) and ``FORCE_COLOR`` ask for, or a dumb terminal; ``None`` for nothing."""
     if os.environ.get("NO_COLOR"):
         return False
-    return True if os.environ.get("FORCE_COLOR") else None
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None

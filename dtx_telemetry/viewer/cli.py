@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     That is 0, 1 where nothing was found, or 2 for wrong usage and what cannot be read.
     """
+    # Where the shell has closed them.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     options = _parse(arguments)
     try:
         code: int = options.run(options)
@@ -35,11 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads any more. What is still in the buffer must not fail again at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # nobody reads any more
+        _let_go()
         return 0
+    except OSError as error:  # as a rule, there is no room for what is written
+        sys.stderr.write(f"dtx-telemetry: {error.strerror or error}\n")
+        _let_go()
+        return 2
     return code
+
+
+def _let_go() -> None:
+    """Have what is still in the buffer of stdout not fail again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

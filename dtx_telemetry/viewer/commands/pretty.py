@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ...rendering.escape import printable
 from ...rendering.pretty import PrettyRenderer, local_time
@@ -33,6 +33,9 @@ def run(query: Query) -> int:
                     write(text)
                     found = True
                 sys.stdout.buffer.flush()  # somebody may watch
+        for text in show.taken(unwrapper.rest()):
+            write(text)
+            found = True
     return code(inputs, found=found)
 
 
@@ -51,12 +54,14 @@ class _Show:
 
     def piece(self, piece: bytes, unwrapper: Unwrapper) -> Iterator[bytes]:
         for raw in piece.removesuffix(b"\n").split(b"\n"):
-            line = unwrapper.take(raw)
-            if isinstance(line, Line):
-                if self._match(line):
-                    yield self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
-            elif line is not None:
+            yield from self.taken(unwrapper.take(raw))
+
+    def taken(self, lines: Iterable[Line | bytes]) -> Iterator[bytes]:
+        for line in lines:
+            if not isinstance(line, Line):
                 yield from self._foreign(line)
+            elif self._match(line):
+                yield self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
 
 
 _Foreign = Callable[[bytes], Iterator[bytes]]

@@ -35,7 +35,7 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
         found = finder.find(inputs)
     say_foreign(finder.unwrapper)
     if finder.is_ambiguous:
-        show_candidates(identifier, finder.candidates)
+        show_candidates(identifier, finder.candidates, more=finder.has_more)
         return NOTHING_FOUND
     if found:
         _show(lay_out(join(found)), query, lines=lines, html=html, as_json=as_json)

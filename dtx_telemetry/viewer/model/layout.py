@@ -74,7 +74,7 @@ def lay_out(life: Life) -> Waterfall:
         found.append((scope, last))
         below = [(child, (*last, child is scope.children[-1])) for child in scope.children]
         waiting += reversed(below)
-    begin = min((scope.start + scope.shift - scope.queued for scope, _ in found), default=0.0)
+    begin = max(min((scope.start + scope.shift - scope.queued for scope, _ in found), default=0.0), 0.0)
     end = max((scope.end + scope.shift for scope, _ in found), default=0.0)
     return Waterfall(life, [_row(scope, last, begin) for scope, last in found], begin, end - begin)
 

@@ -125,8 +125,11 @@ def _publisher(groups: Groups, key: tuple[str, str], task: Scope, published: Pub
     ):
         if scopes:
             return Timeline(scopes).nearest(time)
+    # A task that has started says which task published it: without that none did.
+    if published is None or any(each.own_event == "task_started" for each in task.lines):
+        return None
     others = [scope for other, scopes in groups.tasks.items() if other[0] == request_id and other != key for scope in scopes]
-    return Timeline(others).innermost(time) if published is not None else None
+    return Timeline(others).innermost(time)
 
 
 def _link_messages(groups: Groups) -> None:

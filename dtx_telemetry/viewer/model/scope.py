@@ -53,7 +53,7 @@ class Scope:
         self.end = max(times) if closing is None else closing.time
         duration = None if closing is None else closing.duration
         self._start_is_known = duration is not None
-        self.start = min(times) if duration is None else self.end - duration
+        self.start = min(times) if duration is None else max(self.end - duration, 0.0)
 
     def add(self, line: Line) -> None:
         """Take a line that was logged in it."""

@@ -16,7 +16,11 @@ def split_connection(lines: Sequence[Line]) -> list[Scope]:
     Args:
         lines: with the connection's own ``request.id``, in order of time.
     """
-    inner, own = carve(lines, lambda line: CLOSINGS[line.event].kind in ("message", "command"))
+    # These are never a message's, however close they stand to one: its handler may have closed the connection.
+    events = [line for line in lines if line.own_event in CONNECTION]
+    others = [line for line in lines if line.own_event not in CONNECTION]
+    inner, left = carve(others, lambda line: CLOSINGS[line.event].kind in ("message", "command"))
+    own = sorted([*events, *left], key=lambda line: line.time)
     if not own:
         return inner
     closing = next((line for line in reversed(own) if line.own_event in CONNECTION & CLOSINGS.keys()), None)

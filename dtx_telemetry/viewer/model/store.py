@@ -43,13 +43,13 @@ class Entry:
         """Join its lines. That costs some 10 microseconds a line: do it for what is looked at."""
         return join(self.lines())
 
-    def keep(self, line: Line, most: int) -> None:
-        """Keep *line*; of more than *most*, let the oldest but the first go."""
+    def keep(self, line: Line, most: int, most_bytes: int) -> None:
+        """Keep *line*; of more than *most* lines, or bytes, let the oldest but the first go."""
         self._raws.append(line.raw)
         self.size += len(line.raw) + _OVERHEAD
         if (trace_id := line.text("trace_id")) is not None and len(self.trace_ids) < 16:
             self.trace_ids.add(trace_id)
-        if len(self._raws) > most:
+        while len(self._raws) > most or (self.size > most_bytes and len(self._raws) > 2):
             self.size -= len(self._raws[1]) + _OVERHEAD
             del self._raws[1]
             self.dropped += 1
@@ -62,7 +62,7 @@ class Store:
 
     Args:
         lives: how many are kept at most.
-        size: how many bytes of lines are kept at most.
+        size: how many bytes of lines are kept at most, of one life a quarter.
         lines: how many lines of each life are kept at most.
 
     Attributes:
@@ -118,7 +118,7 @@ class Store:
             entry.summary.take(line)
             self._entries.move_to_end(request_id)
         self._bytes -= entry.size
-        entry.keep(line, self._most_lines)
+        entry.keep(line, self._most_lines, self._most_bytes // 4)
         self._bytes += entry.size
         self.version += 1
         entry.version = self.version

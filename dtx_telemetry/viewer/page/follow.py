@@ -1,13 +1,14 @@
 """Files that are read as they grow, as ``tail -F`` does: through rotation, truncation and being gone for a while."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ..reading.line import Line
-from ..reading.unwrap import Unwrapper
+from ..reading.unwrap import Unwrapper, parse
 from .pieces import PIECE, LineCutter
 
 __all__ = ["Follower"]
@@ -58,7 +59,10 @@ class Follower:
         for name in self._names:
             try:
                 status = Path(name).stat()
+                is_file = stat.S_ISREG(status.st_mode)
             except OSError:
+                is_file = False
+            if not is_file:
                 self._names[name] = None
                 continue
             identity = status.st_dev, status.st_ino
@@ -91,17 +95,29 @@ class _Tail:
             self._skip(backlog)
 
     def batches(self) -> Iterator[list[Line]]:
-        size = os.fstat(self._file).st_size
-        if size < self._position:  # cut off: what comes now is new
-            self._position = 0
-            self._cutter = LineCutter()
-        while piece := os.pread(self._file, PIECE, self._position):
+        before = self._position
+        while piece := self._next():
             self._position += len(piece)
             self.heard = time.monotonic()
             yield list(self._unwrapper.read(self._cutter.cut(piece)))
+        last = self._cutter.rest() if self._position != before else []
+        if last and parse(last[0]) is not None:  # it is whole, though no line feed may ever come
+            self._cutter = LineCutter()
+            yield list(self._unwrapper.read(last))
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _next(self) -> bytes:
+        """Return what there is after what was read; nothing where it cannot be read at present, as of a server that is gone."""
+        try:
+            size = os.fstat(self._file).st_size
+            if size < self._position:  # cut off: what comes now is new
+                self._position = 0
+                self._cutter = LineCutter()
+            return os.pread(self._file, PIECE, self._position)
+        except OSError:
+            return b""
 
     def _skip(self, backlog: int) -> None:
         """Begin with the first whole line of the last *backlog* bytes."""

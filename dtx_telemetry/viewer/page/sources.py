@@ -3,20 +3,19 @@
 import os
 import select
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ..query import say
-from ..reading.inputs import STDIN, Input, open_inputs
+from ..reading.inputs import GZIP, STDIN, Input, Unpacker, open_inputs
 from ..reading.line import Line
 from ..reading.unwrap import Unwrapper
 from .follow import Follower
 from .pieces import PIECE, LineCutter
 
 __all__ = ["Source", "open_sources"]
-
-_GZIP = b"\x1f\x8b"
 
 
 class Source(Protocol):
@@ -41,18 +40,18 @@ def open_sources(names: Sequence[str]) -> list[Source]:
     Raises:
         UsageError: one cannot be opened, or there is nothing to read.
     """
-    inputs = open_inputs(names)
+    inputs = open_inputs(names, waits=False)
     growing, sources = [], list[Source]()
     for found in inputs:
         if found.name == STDIN:
-            sources.append(_Pipe(sys.stdin.fileno()))
+            sources.append(_Pipe(sys.stdin.fileno(), ends=True))
         elif _is_packed(found.name):
             sources.append(_Archive(found))
         elif Path(found.name).is_file():
             growing.append(found.name)
             found.close()
         else:
-            sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK)))
+            sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK), ends=False))
             found.close()
     return [*sources, *([Follower(growing)] if growing else [])]
 
@@ -61,24 +60,55 @@ def _is_packed(name: str) -> bool:
     if not Path(name).is_file():
         return False
     with Path(name).open("rb") as file:
-        return file.read(len(_GZIP)) == _GZIP
+        return file.read(len(GZIP)) == GZIP
 
 
 class _Pipe:
-    """Standard input, or a named pipe: nobody knows when more comes."""
+    """Standard input, or a named pipe: nobody knows when more comes.
 
-    def __init__(self, file: int) -> None:
+    Args:
+        file: to read from.
+        ends: whether nothing comes after an end. Into a named pipe the next one may write, who hangs if nobody reads.
+    """
+
+    def __init__(self, file: int, *, ends: bool) -> None:
         self._file = file
+        self._ends = ends
         self._cutter = LineCutter()
         self._ended = False
+        self._unpacker: Unpacker | None = None
+        self._is_new = True
         self.unwrappers = [Unwrapper()]
 
     def batches(self) -> Iterator[list[Line]]:
         while not self._ended and select.select([self._file], [], [], 0)[0]:
             piece = os.read(self._file, PIECE)
-            self._ended = not piece
-            lines = self._cutter.cut(piece) if piece else self._cutter.rest()
-            yield list(self.unwrappers[0].read(lines))
+            try:
+                for plain in self._plain(piece):
+                    yield list(self.unwrappers[0].read(self._cutter.cut(plain)))
+            except (EOFError, zlib.error) as error:
+                say(f"standard input: {error}")
+                self._unpacker = None  # who writes is not to wait for a reader
+            if not piece:
+                yield from self._end()
+                return
+
+    def _plain(self, piece: bytes) -> Iterator[bytes]:
+        """Return *piece*, which is empty at the end, unpacked where it is gzip."""
+        if self._is_new and piece.startswith(GZIP):
+            self._unpacker = Unpacker()
+        self._is_new = not piece
+        if self._unpacker is not None:
+            yield from self._unpacker.unpack(piece) if piece else self._unpacker.end()
+        elif piece:
+            yield piece
+
+    def _end(self) -> Iterator[list[Line]]:
+        """Return the last line, where nothing ended it."""
+        self._ended = self._ends
+        last, self._cutter, self._unpacker = self._cutter.rest(), LineCutter(), None
+        if last:
+            yield list(self.unwrappers[0].read(last))
 
     def close(self) -> None:
         """Leave it open: standard input is not ours to close, and the process ends now."""

@@ -1,12 +1,13 @@
 """Which lines are wanted: by level, logger, event, time and the values of fields."""
 
+import glob
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -130,8 +131,13 @@ def split_pairs(words: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]
     pairs: list[tuple[str, str]] = []
     for word in words:
         name, equals, value = word.partition("=")
-        if equals and name and not Path(word).exists():
+        if equals and name and "/" not in name and not _is_file(word):
             pairs.append((name, value))
         else:
             files.append(word)
     return files, pairs
+
+
+def _is_file(word: str) -> bool:
+    # Of `Path.exists` some names, such as one that is too long, make an error.
+    return os.path.exists(word) or bool(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207

@@ -1,6 +1,6 @@
 """Finding the lines of one life by its ``request.id`` or ``trace_id``, or a beginning of one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..progress import watched
@@ -39,6 +39,7 @@ class Finder:
 
     Attributes:
         candidates: the ids that may be meant.
+        has_more: whether there are more than these.
         unwrapper: counts the lines that were looked at.
     """
 
@@ -46,6 +47,7 @@ class Finder:
         self._identifier = identifier
         self._match = match
         self.candidates: dict[str, Candidate] = {}
+        self.has_more = False
         self.unwrapper = Unwrapper()
 
     @property
@@ -54,7 +56,10 @@ class Finder:
         return self._identifier not in self.candidates and len(self.candidates) > 1
 
     def find(self, inputs: Sequence[Input]) -> list[Line]:
-        """Return the lines of the life; none where there is none, or it is ambiguous."""
+        """Return the lines of the life, each once, though a collector has delivered it twice.
+
+        There are none where there is no such life, or it is ambiguous.
+        """
         for read in inputs:
             read.keep()
         for line in self._lines(inputs, [self._identifier]):
@@ -63,9 +68,10 @@ class Finder:
             return []
         meant = self.candidates.get(self._identifier) or next(iter(self.candidates.values()))
         if meant.whole:
-            return meant.lines
+            return _once(meant.lines)
         self.unwrapper = Unwrapper()
-        return [line for line in self._lines(inputs, sorted(meant.request_ids)) if line.text("request.id") in meant.request_ids]
+        lines = self._lines(inputs, sorted(meant.request_ids))
+        return _once(line for line in lines if line.text("request.id") in meant.request_ids)
 
     def _lines(self, inputs: Sequence[Input], identifiers: Sequence[str]) -> Iterator[Line]:
         texts = [identifier.encode("utf-8", "surrogateescape") for identifier in identifiers]
@@ -84,8 +90,14 @@ class Finder:
         candidate = self.candidates.get(found)
         if candidate is None:
             if len(self.candidates) >= _MANY and found != self._identifier:
+                self.has_more = True
                 return
             candidate = self.candidates[found] = Candidate()
         candidate.lines.append(line)
         candidate.request_ids.add(request_id)
         candidate.whole = candidate.whole and found == request_id
+
+
+def _once(lines: Iterable[Line]) -> list[Line]:
+    # By all that they say, microseconds included: no process logs the same twice within one.
+    return [*{line.raw: line for line in lines}.values()]

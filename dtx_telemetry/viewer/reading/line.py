@@ -11,6 +11,8 @@ OWN_NAMES = ("timestamp", "level", "logger", "event")
 #: The first part of the names of the library's own loggers.
 OURS = "dtx_telemetry"
 _NUMBERS = (float, int)
+#: The year 9999 begins; what is later, or before 1970, cannot be shown in every zone.
+_END_OF_TIME = 253_370_764_800.0
 
 
 class Line:
@@ -79,9 +81,13 @@ class Line:
 
 
 def parse_time(text: str) -> float | None:
-    """Return an ISO 8601 time as seconds since the epoch, ``None`` if it is none; without an offset it is UTC."""
+    """Return an ISO 8601 time as seconds since the epoch, ``None`` if it is none; without an offset it is UTC.
+
+    What is not between 1970 and the year 9999 is no time either.
+    """
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds < _END_OF_TIME else None

@@ -20,6 +20,12 @@ _CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])(?::\S*)? (.*)", 
 _INNER = ("log", "MESSAGE", "message", "line")
 _CRI_PIECES = (b" stdout P ", b" stderr P ")
 _DOCKER = b'{"log":'
+# Docker cuts where its buffer is full. A shorter text without a line feed is what somebody wrote who was killed, or a
+# collector's, which takes line feeds off.
+_DOCKER_PIECE = 16 * 1024
+# journald's way to write bytes, with more or less room between.
+_MESSAGE = b'"MESSAGE"'
+_NUMBERS = re.compile(rb'"MESSAGE" ?: ?\[')
 _MAX_LENGTH = 16 * 1024 * 1024
 
 
@@ -44,55 +50,75 @@ class Unwrapper:
     def read(self, raws: Iterable[bytes]) -> Iterator[Line]:
         """Return the lines among *raws*."""
         for raw in raws:
-            line = self.take(raw)
-            if isinstance(line, Line):
-                yield line
+            for found in self.take(raw):
+                if isinstance(found, Line):
+                    yield found
 
-    def take(self, raw: bytes) -> Line | bytes | None:
-        """Return the line that *raw* holds or completes; what is something else, as it is; ``None`` for a piece."""
-        whole = self._whole(raw)
-        if not whole:
-            return None if raw else raw
+    def take(self, raw: bytes) -> list[Line | bytes]:
+        """Return the line that *raw* holds or completes; what is something else, as it is; nothing for a piece."""
+        stream, text, is_last = _piece(raw, is_awaited=bool(self._pieces))
+        begun = self._pieces.pop(stream, b"")
+        whole = begun + text
+        if not is_last and len(whole) <= _MAX_LENGTH:
+            self._pieces[stream] = whole
+            return []
+        found = self._judge(whole)
+        if begun and not isinstance(found, Line):
+            line = parse(text)
+            if line is not None:  # who wrote the beginning was killed, and this is the next line
+                self.lines += 1
+                return [begun, line]
+        return [found]
+
+    def rest(self) -> list[Line | bytes]:
+        """Return the pieces whose end never came, after everything else."""
+        begun = [*self._pieces.values()]
+        self._pieces.clear()
+        return [self._judge(piece) for piece in begun]
+
+    def _judge(self, text: bytes) -> Line | bytes:
+        if not text:
+            return text
         self.lines += 1
-        line = parse(whole)
+        line = parse(text)
         if line is None:
             self.foreign += 1
-        return whole if line is None else line
+        return text if line is None else line
 
-    def _whole(self, raw: bytes) -> bytes:
-        """Return *raw* with the pieces before it, nothing where more are to come."""
-        if not raw.startswith(b"{"):
-            found = _CRI.match(raw)
-            return raw if found is None else self._join(found[1], found[3], last=found[2] == b"F")
-        if self._pieces or raw.startswith(_DOCKER):
-            return self._whole_of_docker(raw)
-        return raw
 
-    def _whole_of_docker(self, raw: bytes) -> bytes:
-        """Docker ends a whole line with a line feed, and a piece without one; collectors end none so."""
-        value = _loads(raw)
-        text, stream = value.get("log"), value.get("stream")
-        if not isinstance(text, str) or not isinstance(stream, str):
-            return raw
-        piece = text.encode("utf-8", "surrogatepass")
-        if stream.encode() in self._pieces:
-            return self._join(stream.encode(), piece, last=text.endswith("\n"))
-        cut = "{" in text and not text.endswith("\n") and parse(piece) is None
-        return self._join(stream.encode(), piece, last=False) if cut else raw
+def _piece(raw: bytes, *, is_awaited: bool) -> tuple[bytes, bytes, bool]:
+    """Return the stream of the piece of a line that *raw* is, its text, and whether it is the last; of a whole line no stream.
 
-    def _join(self, stream: bytes, piece: bytes, *, last: bool) -> bytes:
-        whole = self._pieces.pop(stream, b"") + piece
-        if last or len(whole) > _MAX_LENGTH:
-            return whole
-        self._pieces[stream] = whole
-        return b""
+    Args:
+        raw: as it was read.
+        is_awaited: whether there are pieces that are no last ones.
+    """
+    if not raw.startswith(b"{"):
+        found = _CRI.match(raw)
+        return (b"", raw, True) if found is None else (found[1], found[3], found[2] == b"F")
+    if not is_awaited and not raw.startswith(_DOCKER):
+        return b"", raw, True
+    value = _loads(raw)
+    text, stream = value.get("log"), value.get("stream")
+    if not isinstance(text, str) or not isinstance(stream, str):
+        return b"", raw, True
+    piece = text.encode("utf-8", "surrogatepass")
+    is_last = text.endswith("\n") or len(piece) < _DOCKER_PIECE
+    if is_last and not is_awaited:
+        return b"", raw, True
+    return stream.encode(), piece, is_last
 
 
 def has_pieces(text: bytes) -> bool:
-    """Whether a runtime seems to have cut lines of *text* into pieces: none of them can then be judged by itself."""
+    """Whether something seems to have cut lines of *text* into pieces, or to have written them as numbers.
+
+    They cannot then be found by what is in them.
+    """
     if text.startswith(_DOCKER):
         return text.count(b'"stream":"std') != text.count(b'\\n","stream":"std')
-    return not text.startswith(b"{") and any(piece in text for piece in _CRI_PIECES)
+    if text.startswith(b"{"):
+        return _MESSAGE in text and _NUMBERS.search(text) is not None
+    return any(piece in text for piece in _CRI_PIECES)
 
 
 def parse(raw: bytes) -> Line | None:
@@ -117,13 +143,18 @@ def parse(raw: bytes) -> Line | None:
 
 def _wrapped_line(raw: bytes) -> Line | None:
     wrapper = _loads(raw)
-    text = next((_bytes(wrapper[name]) for name in _INNER if name in wrapper), b"")
-    return parse(text.strip())
+    for name in _INNER:
+        line = parse(_bytes(wrapper[name]).strip()) if name in wrapper else None
+        if line is not None:
+            return line
+    return None
 
 
 def _bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, dict):  # a collector that has parsed it
+        return orjson.dumps(value)
     try:  # a list of numbers is journald's way to write bytes
         return bytes(value) if isinstance(value, list) else b""
     except (TypeError, ValueError):

@@ -14,13 +14,16 @@ __all__ = ["show_candidates"]
 _MANY = 20
 
 
-def show_candidates(beginning: str, candidates: Mapping[str, Candidate]) -> None:
-    """Print, on stderr, whose ids begin so."""
+def show_candidates(beginning: str, candidates: Mapping[str, Candidate], *, more: bool) -> None:
+    """Print, on stderr, whose ids begin so; there may be *more* than *candidates*."""
     console = make_console(stderr=True)
     count = len(candidates)
-    console.print(safe(f"dtx-telemetry: {beginning} is the beginning of {count} ids; write more of the one that is meant:"))
+    least = "at least " if more else ""
+    console.print(
+        safe(f"dtx-telemetry: {beginning} is the beginning of {least}{count} ids; write more of the one that is meant:")
+    )
     for found, candidate in list(candidates.items())[:_MANY]:
         short = summarize(candidate.lines)
         console.print(Text.assemble("  ", safe(found, "bold"), safe(f"  {day_and_time(short.first)}  {short.title}", "dim")))
     if count > _MANY:
-        console.print(safe(f"  and {count - _MANY} more"))
+        console.print(safe(f"  and {least}{count - _MANY} more"))

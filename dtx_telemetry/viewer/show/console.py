@@ -2,6 +2,7 @@
 
 import sys
 from io import TextIOWrapper
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -16,7 +17,14 @@ def make_console(*, stderr: bool = False) -> Console:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # where the locale has no lines to draw with
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+class _Console(Console):
+    """Leaves it to the command what follows where nobody reads any more; rich ends the process with an error."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
 
 
 def safe(text: object, style: str = "") -> Text:

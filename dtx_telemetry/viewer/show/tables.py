@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,14 +16,18 @@ __all__ = ["show_errors", "show_slow"]
 
 #: Columns of times, and what they are called.
 _TIMES = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "queue_p95_ms": "queue p95"}
-#: Those that a narrow terminal does without, in that order, and how much the name must have.
-_SPARE = ("p99_ms", "p50_ms")
-_NAME_WIDTH = 30
+#: Those that a narrow terminal does without, in that order, each unless the name has so many columns.
+_SPARE = {"p99_ms": 30, "p50_ms": 30, "queue_p95_ms": 20, "max_ms": 20}
+#: Columns of errors, and how wide they are; those that a narrow terminal does without, likewise.
+_DETAILS = {"first": 17, "last": 17, "example": 11}
+_SPARE_DETAILS = {"first": 20, "last": 20}
+#: In less there is no table.
+_MIN_COLUMNS = 50
 
 
 def show_slow(results: Sequence[dict[str, Any]]) -> None:
     """Print the groups that `slow` found."""
-    console = make_console()
+    console = _wide_enough()
     times = _fitting([name for name in _TIMES if any(result[name] is not None for result in results)], console.width)
     table = _table()
     table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
@@ -41,27 +46,38 @@ def show_slow(results: Sequence[dict[str, Any]]) -> None:
 
 def _fitting(times: list[str], columns: int) -> list[str]:
     """Return those of *times* that fit beside a name, count and errors."""
-    for spare in _SPARE:
-        if columns - 18 - sum(12 if name.startswith("queue") else 11 for name in times) < _NAME_WIDTH:
+    for spare, least in _SPARE.items():
+        if columns - 18 - sum(12 if name.startswith("queue") else 11 for name in times) < least:
             times = [name for name in times if name != spare]
     return times
 
 
 def show_errors(groups: Sequence[Group]) -> None:
     """Print the groups that `errors` found, each with its latest message below it."""
-    table = _table()
+    console, table = _wide_enough(), _table()
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("type and place", overflow="fold", ratio=1)
-    for head in ("first", "last", "example"):
+    heads = [*_DETAILS]
+    for spare, least in _SPARE_DETAILS.items():
+        if console.width - 9 - sum(_DETAILS[head] for head in heads) < least:
+            heads.remove(spare)
+    for head in heads:
         table.add_column(head, no_wrap=True)
     for group in groups:
-        table.add_row(
-            str(group.count),
-            Text.assemble(safe(group.type, "bold red"), " ", safe(group.place), "\n", safe(group.message, "dim")),
-            *(day_and_time(line.time)[5:19] for line in (group.first, group.last)),
-            safe((group.example or "")[:8], "cyan"),
-        )
-    make_console().print(table)
+        details = {
+            "first": Text(day_and_time(group.first.time)[5:19]),
+            "last": Text(day_and_time(group.last.time)[5:19]),
+            "example": safe((group.example or "")[:8], "cyan"),
+        }
+        said = Text.assemble(safe(group.type, "bold red"), " ", safe(group.place), "\n", safe(group.message, "dim"))
+        table.add_row(str(group.count), said, *(details[head] for head in heads))
+    console.print(table)
+
+
+def _wide_enough() -> Console:
+    console = make_console()
+    console.width = max(console.width, _MIN_COLUMNS)
+    return console
 
 
 def _table() -> Table:

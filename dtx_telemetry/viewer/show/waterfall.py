@@ -1,6 +1,6 @@
 """A life as a waterfall in the terminal."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -35,8 +35,13 @@ _NOTES_WIDTH = 26
 
 @dataclass(frozen=True)
 class _Widths:
-    """How many columns each part of a row has."""
+    """How many columns each part of a row has.
 
+    Attributes:
+        guides: those of the label that lines which lead to it may take.
+    """
+
+    guides: int
     label: int
     bar: int
     notes: int
@@ -69,7 +74,8 @@ def render(
     for row in waterfall.rows:
         yield _row(row, waterfall.length, widths)
         if row.scope.error is not None and (row.scope.failed or row.scope.notable):
-            yield _cut(safe(f"{_blanks(row)}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
+            blanks = _blanks(row, widths.guides)
+            yield _cut(safe(f"{blanks}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
     if not widths.notes:
         yield from _moved(waterfall.rows)
     if match is not None:
@@ -77,10 +83,11 @@ def render(
 
 
 def _widths(rows: Iterable[Row], columns: int) -> _Widths:
-    longest = max((len(_guides(row)) + len(label(row.scope)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
+    longest = max((2 * row.depth + len(label(row.scope)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
     name = min(max(longest, 12), int(columns * 0.4))
+    guides = longest if longest <= name else name // 2
     said = _NOTES_WIDTH if columns >= _WIDE and any(map(notes, rows)) else 0
-    return _Widths(name, columns - name - _TIME_WIDTH - 2 - (said and said + 2), said)
+    return _Widths(guides, name, columns - name - _TIME_WIDTH - 2 - (said and said + 2), said)
 
 
 def _heading(waterfall: Waterfall) -> Iterator[Text]:
@@ -99,35 +106,41 @@ def _row(row: Row, length: float, widths: _Widths) -> Text:
     before, light, heavy = bar(*places, columns=widths.bar)
     drawn = Text.assemble(before, (light, "dim"), (heavy, style))
     drawn.pad_right(widths.bar - drawn.cell_len)
-    text = Text.assemble(_label(row, widths.label, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
+    text = Text.assemble(_label(row, widths, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
     if widths.notes:
         text.append("  ").append_text(_cut(safe(" · ".join(notes(row)), "dim"), widths.notes))
     text.rstrip()
     return text
 
 
-def _label(row: Row, width: int, style: str) -> Text:
+def _label(row: Row, widths: _Widths, style: str) -> Text:
     status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
-    guides = Text(_guides(row), style="dim")
-    room = width - guides.cell_len - (status.cell_len + 1 if status else 0)
+    guides = Text(_guides(row, widths.guides), style="dim")
+    room = widths.label - guides.cell_len - (status.cell_len + 1 if status else 0)
     name = safe(cut_middle(printable(label(row.scope)), max(room, 1)), style)
     text = Text.assemble(guides, name, " " if status else "", status)
-    return _cut(text, width, pad=True)
+    return _cut(text, widths.label, pad=True)
 
 
 def _style(scope: Scope) -> str:
     return "red" if scope.failed else "yellow" if scope.notable else _STYLES[scope.kind]
 
 
-def _guides(row: Row) -> str:
-    """Return the lines that lead from a row's parent to it."""
-    above = "".join("  " if last else "│ " for last in row.last[:-1])
-    return f"{above}{'└ ' if row.last[-1] else '├ '}" if row.last else ""
+def _guides(row: Row, most: int) -> str:
+    """Return the lines that lead from a row's parent to it, in no more than so many columns."""
+    return f"{_above(row.last[:-1], most - 2)}{'└ ' if row.last[-1] else '├ '}" if row.last else ""
 
 
-def _blanks(row: Row) -> str:
+def _blanks(row: Row, most: int) -> str:
     """Return what stands before a text between a row and what is below it."""
-    return "".join("  " if last else "│ " for last in row.last) + ("│ " if row.scope.children else "  ")
+    return _above(row.last, most) + ("│ " if row.scope.children else "  ")
+
+
+def _above(last: Sequence[bool], most: int) -> str:
+    """Return the lines of the rows above, of those that are too many the innermost."""
+    is_cut = 2 * len(last) > most
+    shown = last[len(last) - most // 2 + 1 :] if is_cut else last
+    return ("… " if is_cut else "") + "".join("  " if is_last else "│ " for is_last in shown)
 
 
 def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
