@@ -176,7 +176,7 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         end = piece.rfind(b"\n") + 1
         if end or length > _MAX_LENGTH:
-            yield b"".join([*begun, piece[:end]])
+            yield b"".join([*begun, memoryview(piece)[:end]])  # a view: the most of the piece is copied once, not twice
             begun, length = [], 0
         if end < len(piece):
             begun.append(piece[end:])
