@@ -166,8 +166,8 @@ class TestGrpcUnderGevent:
         check_requests(collector)
 
     def test_a_workers_tasks_all_arrive(self, running: Processes, collector: Collector, valkey: Broker) -> None:
-        """As they do over HTTP."""
-        running.environ.update(collector.environ("grpc"))
+        """As they do over HTTP, also where the worker was idle for longer than gevent keeps the threads that gRPC waits in."""
+        running.environ.update(collector.environ("grpc"), GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT="0.01")
         worker = plain_worker(running, valkey, "-P", "gevent", "-c", "2")
         publish(valkey, 20)
         check_tasks(collector, worker, 20)

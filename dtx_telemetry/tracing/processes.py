@@ -18,6 +18,8 @@ __all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all",
 EXIT_SECONDS = 2.5
 #: The same for a pool's child that is recycled: another one is waiting to take its place.
 CHILD_SECONDS = 1.5
+# As many as gevent's pool has by default.
+_GEVENTS_THREADS = 10
 # How long a thread waits for another that makes the same thing.
 _MAKING_SECONDS = 2.0
 
@@ -98,7 +100,7 @@ class Closer:
         self._done = threading.Event()
         threading.Thread(target=self._run, name=f"dtx_telemetry.{name}", daemon=True).start()
         _closers.append(self)
-        _start_gevents_threads(len(_closers))
+        _start_gevents_threads()
 
     def _run(self) -> None:
         self._asked.wait()
@@ -123,11 +125,15 @@ def gevent_has_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("socket"))
 
 
-def _start_gevents_threads(count: int) -> None:
-    """Start now the threads in which gevent looks up hosts for *count* greenlets: at exit it is too late for them, too."""
+def _start_gevents_threads() -> None:
+    """Start now all threads that gevent may want, and for good: at exit it is too late for them, too.
+
+    It looks up hosts in them, and gRPC waits in them for each of its calls. Where all are busy, it waits for one.
+    """
     if gevent_has_patched():
         pool = sys.modules["gevent"].get_hub().threadpool
-        pool.size = max(pool.size, min(count, pool.maxsize))
+        pool._idle_task_timeout = -1  # of the threads to come; those that are there end when they were idle for five seconds
+        pool.size = max(pool.size, min(pool.maxsize, _GEVENTS_THREADS))
 
 
 _instances: WeakSet[PerProcess[Any]] = WeakSet()
