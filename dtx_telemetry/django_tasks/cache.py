@@ -29,8 +29,11 @@ _log = get_logger(__package__)
 
 
 @never_raises
-def send_context(settings: Settings, cache: str, result: "Result", trace: dict[str, str] | None) -> None:
-    """Put what is bound here, and *trace*, into the cache of that alias for *result*."""
+def send_context(settings: Settings, result: "Result", trace: dict[str, str] | None) -> None:
+    """Put what is bound here, and *trace*, into the cache for *result*, if the settings name one."""
+    if settings.tasks_cache is None:
+        return
+    cache = caches[settings.tasks_cache]
     parcel = context.carry_out(context.outgoing_fields(settings.propagate))
     carried: dict[str, Any] = {
         REQUEST_ID: parcel.request_id or own_id(result),
@@ -39,8 +42,8 @@ def send_context(settings: Settings, cache: str, result: "Result", trace: dict[s
     }
     if trace:
         carried[TRACE] = trace
-    with _apart_from_transaction(caches[cache], router.db_for_write):
-        caches[cache].set(_key(result), carried, _lifetime(result))
+    with _apart_from_transaction(cache, router.db_for_write):
+        cache.set(_key(result), carried, _lifetime(result))
     if parcel.problems:
         _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
 

@@ -91,9 +91,7 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     if context.get_request_id() is None:
         fields[REQUEST_ID] = own_id(task_result)
     if not _is_immediate(sender):  # with no message, there is nobody who sends one
-        trace = _traced(task_result)
-        if settings.tasks_cache is not None:
-            send_context(settings, settings.tasks_cache, task_result, trace)
+        send_context(settings, task_result, _traced(task_result))
     _log.emit(logging.INFO, "task_published", fields)
 
 
