@@ -1,0 +1,1 @@
+"""Tests that start processes: servers, workers, brokers, browsers, the demo, the wheel, the README."""
