@@ -2,8 +2,8 @@
 
 import json
 
-from .support.lines import Line, parse_lines, with_event
-from .support.processes import run_python
+from tests.support.lines import Line, parse_lines, with_event
+from tests.support.processes import run_python
 
 PROJECT = """
     from django.conf import settings

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from dtx_telemetry import bind_fields
-
-from .support.brokers import Broker
-from .support.celery_app import make_app
-from .support.lines import Line
-from .support.processes import Processes
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
+from tests.support.lines import Line
+from tests.support.processes import Processes
 
 COUNT = 10_000
 CLOSING = {"task_completed", "task_failed", "task_retried", "task_ignored", "task_rejected", "task_revoked"}

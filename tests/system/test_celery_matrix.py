@@ -11,15 +11,14 @@ import pytest
 from celery import Celery
 
 from dtx_telemetry import bind_fields
-
-from .conftest import LogOutput
-from .support.bad_context import bad_context
-from .support.brokers import Broker
-from .support.celery_app import make_app, working
-from .support.lines import Line, with_fields
-from .support.processes import Processes
-from .support.table import ENDING
-from .support.waiting import wait_until
+from tests.conftest import LogOutput
+from tests.support.bad_context import bad_context
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app, working
+from tests.support.lines import Line, with_fields
+from tests.support.processes import Processes
+from tests.support.table import ENDING
+from tests.support.waiting import wait_until
 
 ALL = {"prefork", "threads", "solo", "gevent"}
 CLOSING = {

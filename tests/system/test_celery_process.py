@@ -11,11 +11,10 @@ import pytest
 from celery import VERSION, Celery
 
 from dtx_telemetry import bind_fields
-
-from .support.brokers import Broker
-from .support.celery_app import make_app
-from .support.lines import parse_lines, with_event, with_fields
-from .support.processes import Process, Processes, run_python
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
+from tests.support.lines import parse_lines, with_event, with_fields
+from tests.support.processes import Process, Processes, run_python
 
 IDS = {"request.id": "req-1", "user.id": 7}
 TASKS = "tests.plain_app.tasks."
@@ -106,7 +105,7 @@ def test_a_logfile_gets_the_lines(plain: Processes, app: Celery, tmp_path: Path)
 
 
 def wait_for_line(path: Path, event: str) -> None:
-    from .support.waiting import wait_until
+    from tests.support.waiting import wait_until
 
     wait_until(lambda: path.exists() and f'"{event}"' in path.read_text(), what=event)
 

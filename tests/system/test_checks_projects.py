@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .support.processes import ROOT, clean_environ
+from tests.support.processes import ROOT, clean_environ
 
 PLAIN: dict[str, str] = {
     "settings.py": """

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from .support.lines import with_fields
+from tests.support.lines import with_fields
 
 CLICK = "click-1"
 SENDERS = ("request.id", "user.id", "labels", "tournament.id")

@@ -5,7 +5,7 @@ The benchmarks measure time, beside peers; here only what grows unnoticed is cau
 
 import pytest
 
-from .support.processes import run_python
+from tests.support.processes import run_python
 
 COUNTING = """
 import importlib, os, sys

@@ -26,12 +26,11 @@ from dtx_telemetry.demo.errors import DemoError
 from dtx_telemetry.demo.lines import Line, Lines
 from dtx_telemetry.demo.processes import Processes
 from dtx_telemetry.demo.story import FIELDS, PUSHED, STAGES
-
-from .support.brokers import RABBITMQ, rabbitmq_answers
-from .support.lines import parse_lines
-from .support.otlp import otlp_collector
-from .support.processes import ROOT, clean_environ
-from .support.waiting import wait_until
+from tests.support.brokers import RABBITMQ, rabbitmq_answers
+from tests.support.lines import parse_lines
+from tests.support.otlp import otlp_collector
+from tests.support.processes import ROOT, clean_environ
+from tests.support.waiting import wait_until
 
 PARTS = {"web": "draft_pick_made", "worker": "draft_pick_announced", "socket": "draft_pick_shown"}
 

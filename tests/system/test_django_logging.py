@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .support.lines import parse_lines
-from .support.processes import run_python
+from tests.support.lines import parse_lines
+from tests.support.processes import run_python
 
 PROJECT = """
     import contextlib, io, logging, sys

@@ -7,7 +7,7 @@ from collections import Counter
 import httpx
 from websockets.asyncio.client import connect
 
-from .support.waiting import wait_until
+from tests.support.waiting import wait_until
 
 BROWSERS = 50
 ROUNDS = 5

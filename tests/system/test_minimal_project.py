@@ -6,8 +6,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from .support.lines import with_fields
-from .support.processes import ROOT
+from tests.support.lines import with_fields
+from tests.support.processes import ROOT
 
 #: The project before: no line of it knows of telemetry.
 PROJECT = {

@@ -16,9 +16,8 @@ from packaging.requirements import Requirement
 
 import dtx_telemetry
 from dtx_telemetry.errors import install_command
-
-from .support.lines import parse_lines, with_event
-from .support.processes import ROOT, run_python
+from tests.support.lines import parse_lines, with_event
+from tests.support.processes import ROOT, run_python
 
 # Makes the named packages as absent as if they had never been installed.
 BLOCK = """

@@ -26,13 +26,12 @@ from docutils.core import publish_doctree
 
 from dtx_telemetry import context
 from dtx_telemetry.config import NOISY_LOGGERS, Settings, get_settings
-
-from .support.costs import read_tables, summary
-from .support.lines import parse_lines, with_event
-from .support.otlp import otlp_collector
-from .support.ports import reserved_port
-from .support.processes import ROOT, clean_environ, run_python
-from .support.waiting import wait_until
+from tests.support.costs import read_tables, summary
+from tests.support.lines import parse_lines, with_event
+from tests.support.otlp import otlp_collector
+from tests.support.ports import reserved_port
+from tests.support.processes import ROOT, clean_environ, run_python
+from tests.support.waiting import wait_until
 
 PACKAGE = ROOT / "dtx_telemetry"
 TEXT = (ROOT / "README.rst").read_text(encoding="utf-8")

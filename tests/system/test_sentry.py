@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .support.lines import Line, parse_lines, with_event
-from .support.processes import run_python
+from tests.support.lines import Line, parse_lines, with_event
+from tests.support.processes import run_python
 
 #: What a project writes, as the README has it.
 SNIPPET = """

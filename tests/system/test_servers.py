@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from .support.database import Database
-from .support.lines import Line
-from .support.processes import Process, Processes
+from tests.support.database import Database
+from tests.support.lines import Line
+from tests.support.processes import Process, Processes
 
 REQUESTS, AT_ONCE = 500, 20
 URLS = json.dumps({"ROOT_URLCONF": "tests.project.http_urls", "USE_TZ": True})

@@ -2,8 +2,8 @@
 
 import json
 
-from .benchmarks.startup import PROJECT
-from .support.processes import run_python
+from tests.benchmarks.startup import PROJECT
+from tests.support.processes import run_python
 
 TELL = """
 import json

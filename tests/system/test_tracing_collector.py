@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from .support.otlp import Collector, otlp_collector
-from .support.ports import reserved_port
-from .support.processes import Process, clean_environ, run_python
-from .support.waiting import wait_until
+from tests.support.otlp import Collector, otlp_collector
+from tests.support.ports import reserved_port
+from tests.support.processes import Process, clean_environ, run_python
+from tests.support.waiting import wait_until
 
 
 def find_rotel() -> Path | None:

@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from .support.brokers import Broker
-from .support.celery_app import make_app
-from .support.lines import Line
-from .support.otlp import Collector, otlp_collector
-from .support.ports import reserved_port
-from .support.processes import ROOT, Processes, clean_environ, run_python
-from .support.tracing import opentelemetry_on
-from .support.waiting import wait_until
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
+from tests.support.lines import Line
+from tests.support.otlp import Collector, otlp_collector
+from tests.support.ports import reserved_port
+from tests.support.processes import ROOT, Processes, clean_environ, run_python
+from tests.support.tracing import opentelemetry_on
+from tests.support.waiting import wait_until
 
 WORK = """
 import time

@@ -6,8 +6,8 @@ from typing import Any
 import django
 import pytest
 
-from .support.otlp import Collector, otlp_collector
-from .support.processes import run_python
+from tests.support.otlp import Collector, otlp_collector
+from tests.support.processes import run_python
 
 REQUESTS = """
     import json, os, sys

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .support.brokers import Broker
-from .support.celery_app import make_app
-from .support.database import Database
-from .support.otlp import Collector, otlp_collector
-from .support.processes import Process, Processes, run_python
-from .support.waiting import wait_until
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
+from tests.support.database import Database
+from tests.support.otlp import Collector, otlp_collector
+from tests.support.processes import Process, Processes, run_python
+from tests.support.waiting import wait_until
 
 PROTOCOLS = ["http/protobuf", "grpc"]
 REQUESTS = 40

@@ -5,9 +5,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from .support.browser import chromium, requests_of
-from .support.page_lines import LogFile, click, line, request
-from .support.waiting import wait_until
+from tests.support.browser import chromium, requests_of
+from tests.support.page_lines import LogFile, click, line, request
+from tests.support.waiting import wait_until
 
 #: Texts that would do something, would they become markup, a script, an address or a style somewhere.
 HOSTILE = (

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from .support.browser import chromium
-from .support.waiting import wait_until
-from .test_demo import Demo
+from tests.support.browser import chromium
+from tests.support.waiting import wait_until
+from tests.system.test_demo import Demo
 
 
 @pytest.fixture

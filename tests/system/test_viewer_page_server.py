@@ -13,9 +13,8 @@ import pytest
 from dtx_telemetry.viewer.page.app import make_app
 from dtx_telemetry.viewer.page.live import Live
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
-
-from .support.page_lines import LogFile, click, line, request
-from .support.processes import run_python
+from tests.support.page_lines import LogFile, click, line, request
+from tests.support.processes import run_python
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .support.processes import run_python
+from tests.support.processes import run_python
 
 CODE = """
     import asyncio, gc, json, weakref

@@ -13,9 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from .support.lines import with_event, with_fields
-from .support.processes import Processes
-from .support.waiting import wait_until
+from tests.support.lines import with_event, with_fields
+from tests.support.processes import Processes
+from tests.support.waiting import wait_until
 
 APP = "tests.project.sockets:application"
 SERVERS = ["uvicorn", "daphne", "granian"]

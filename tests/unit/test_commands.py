@@ -10,10 +10,9 @@ from structlog.contextvars import get_contextvars
 
 from dtx_telemetry import commands, get_logger
 from dtx_telemetry.context import enter_root, leave
-
-from .conftest import LogOutput
-from .support.database import Database
-from .support.processes import Processes
+from tests.conftest import LogOutput
+from tests.support.database import Database
+from tests.support.processes import Processes
 
 log = get_logger(__name__)
 DEBUG = {"LOG_LEVEL": "DEBUG"}

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import dtx_telemetry
-
-from .support.processes import run_python
+from tests.support.processes import run_python
 
 PACKAGE = Path(dtx_telemetry.__file__).parent
 #: Every part of the package, and the parts that it may import, deferred imports included. Whatever stands further down

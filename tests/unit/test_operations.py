@@ -13,9 +13,8 @@ from asgiref.sync import sync_to_async
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, config, context, get_logger, get_request_id, operation, outgoing_headers
-
-from .conftest import LogOutput
-from .support.processes import run_python
+from tests.conftest import LogOutput
+from tests.support.processes import run_python
 
 log = get_logger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .support.processes import ROOT
+from tests.support.processes import ROOT
 
 pytest_plugins = ["pytester"]
 

@@ -10,10 +10,9 @@ from celery.exceptions import Ignore, Reject, Retry
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, context, get_logger
-
-from .conftest import LogOutput
-from .support.celery_app import make_app
-from .support.lines import with_fields
+from tests.conftest import LogOutput
+from tests.support.celery_app import make_app
+from tests.support.lines import with_fields
 
 IDS = {"request.id": "req-1", "user.id": 7}
 log = get_logger("app")

@@ -19,11 +19,10 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from dtx_telemetry import bind_fields, config, context, get_logger
 from dtx_telemetry.celery import context_restored, execution, publishing, reports
-
-from .conftest import LogOutput
-from .support.celery_app import make_app, working
-from .support.lines import Line, with_fields
-from .support.waiting import wait_until
+from tests.conftest import LogOutput
+from tests.support.celery_app import make_app, working
+from tests.support.lines import Line, with_fields
+from tests.support.waiting import wait_until
 
 IDS = {"request.id": "req-1", "user.id": 7}
 # Celery's way to say it, in a worker where pytest would make an exception of it.

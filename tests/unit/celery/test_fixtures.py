@@ -7,9 +7,8 @@ from celery import Celery
 
 import dtx_telemetry.celery
 from dtx_telemetry import context, get_logger, get_request_id
-
-from .conftest import LogOutput
-from .support.waiting import wait_until
+from tests.conftest import LogOutput
+from tests.support.waiting import wait_until
 
 assert dtx_telemetry.celery  # imported once, as an application does
 log = get_logger(__name__)

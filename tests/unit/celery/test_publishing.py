@@ -19,11 +19,10 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 from dtx_telemetry import bind_fields, config, context
 from dtx_telemetry.celery import context_publishing, publishing
 from dtx_telemetry.guard import signal_receiver
-
-from .conftest import LogOutput
-from .support.bad_context import bad_context
-from .support.canvases import CANVASES
-from .support.celery_app import make_app, messages
+from tests.conftest import LogOutput
+from tests.support.bad_context import bad_context
+from tests.support.canvases import CANVASES
+from tests.support.celery_app import make_app, messages
 
 IDS = {"request.id": "req-1", "user.id": 7}
 

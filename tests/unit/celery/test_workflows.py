@@ -9,12 +9,11 @@ from celery import Celery, Task, chain, chord, group
 from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import bind_fields
-
-from .conftest import LogOutput
-from .support.canvases import CANVASES
-from .support.celery_app import make_app, working
-from .support.lines import Line
-from .support.waiting import wait_until
+from tests.conftest import LogOutput
+from tests.support.canvases import CANVASES
+from tests.support.celery_app import make_app, working
+from tests.support.lines import Line
+from tests.support.waiting import wait_until
 
 # What other libraries warn of is not to become an exception in the worker.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -21,11 +21,10 @@ from django.utils.deprecation import MiddlewareMixin
 from dtx_telemetry import config, telemetry_consumer
 from dtx_telemetry.checks import check_telemetry, install
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
+from tests.conftest import LogOutput
 
 OURS = "dtx_telemetry.middleware.TelemetryMiddleware"
-HERE = "tests.test_checks"
+HERE = "tests.unit.checks.test_checks"
 
 
 def found() -> dict[str, list[CheckMessage]]:
@@ -439,7 +438,7 @@ def test_a_handler_that_hands_lines_on_to_the_console_is_told(
         {"class": "logging.handlers.QueueHandler", "handlers": None},
         {"class": "logging.handlers.MemoryHandler", "capacity": 10, "target": "out"},
         {},
-        {"class": "logging.StreamHandler", "stream": "ext://tests.test_checks.some_file"},
+        {"class": "logging.StreamHandler", "stream": "ext://tests.unit.checks.test_checks.some_file"},
     ],
 )
 def test_handlers_that_do_not_print_to_the_console_are_right(

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from dtx_telemetry import config, outgoing_headers, startup
 from dtx_telemetry.config.labels import DEFAULT_RESOURCES
 from dtx_telemetry.context import OWN_KEYS, bind
-
-from .support.processes import run_python
+from tests.support.processes import run_python
 
 LEVELS = "CRITICAL, FATAL, ERROR, WARNING, WARN, INFO, DEBUG"
 BOOLEANS = "true/false, 1/0, yes/no, on/off, in any case"

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
 
 from dtx_telemetry import bind_fields, carry_context, context, get_request_id
-
-from .support.processes import run_python
+from tests.support.processes import run_python
 
 KEYS = ["request.id", "user.id", "labels", "task.id", "service", "tenant", "draft.id"]
 binds = st.lists(

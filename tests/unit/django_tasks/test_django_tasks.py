@@ -21,13 +21,12 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import config, context, django_tasks, operation
 from dtx_telemetry.django_tasks import running
-
-from .conftest import LogOutput
-from .support.database import Database
-from .support.lines import Line, one_event, with_event
-from .support.otlp import otlp_collector
-from .support.processes import Processes, run_python
-from .support.tracing import Traced, opentelemetry_on
+from tests.conftest import LogOutput
+from tests.support.database import Database
+from tests.support.lines import Line, one_event, with_event
+from tests.support.otlp import otlp_collector
+from tests.support.processes import Processes, run_python
+from tests.support.tracing import Traced, opentelemetry_on
 
 if django.VERSION < (6,):
     pytest.skip("django.tasks is there from Django 6 on", allow_module_level=True)
@@ -35,7 +34,7 @@ if django.VERSION < (6,):
 from django.tasks.base import TaskResult, TaskResultStatus
 from django.tasks.signals import task_enqueued, task_finished, task_started
 
-from .project import jobs
+from tests.project import jobs
 
 EVENTS = ["task_published", "task_started", "task_completed"]
 CACHES = {

@@ -15,11 +15,10 @@ from structlog.contextvars import get_contextvars
 
 from dtx_telemetry import context, get_logger, operation
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import OURS, URLS, serve
-from .support.tracing import Traced
-from .test_http_events import closing
+from tests.conftest import LogOutput
+from tests.support.handlers import OURS, URLS, serve
+from tests.support.tracing import Traced
+from tests.unit.http.test_events import closing
 
 pytestmark = URLS
 HERE = __name__

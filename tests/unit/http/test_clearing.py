@@ -16,12 +16,11 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 import dtx_telemetry.celery  # noqa: F401 - for its signals
 from dtx_telemetry import get_logger, get_request_id, outgoing_headers
 from dtx_telemetry.context import current_scope
-
-from .conftest import LogOutput
-from .support.celery_app import make_app, messages
-from .support.handlers import OURS, serve
-from .test_http_events import closing
-from .test_users import made_session
+from tests.conftest import LogOutput
+from tests.support.celery_app import make_app, messages
+from tests.support.handlers import OURS, serve
+from tests.unit.http.test_events import closing
+from tests.unit.http.test_users import made_session
 
 pytestmark = pytest.mark.urls(__name__)
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -10,13 +10,12 @@ from django.test import RequestFactory
 
 from dtx_telemetry import config, startup
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import OURS, URLS, serve
-from .support.lines import Line
+from tests.conftest import LogOutput
+from tests.support.handlers import OURS, URLS, serve
+from tests.support.lines import Line
 
 pytestmark = URLS
-HERE = "tests.test_http_events"
+HERE = "tests.unit.http.test_events"
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 CLOSING = ("request_completed", "request_failed", "request_cancelled")
 

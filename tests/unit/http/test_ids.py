@@ -13,9 +13,8 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 import dtx_telemetry
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import URLS, serve
+from tests.conftest import LogOutput
+from tests.support.handlers import URLS, serve
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

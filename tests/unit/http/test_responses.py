@@ -22,10 +22,9 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 from dtx_telemetry import get_logger
 from dtx_telemetry.context import current_scope, outgoing_fields
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import OURS, serve
-from .test_http_events import closing
+from tests.conftest import LogOutput
+from tests.support.handlers import OURS, serve
+from tests.unit.http.test_events import closing
 
 pytestmark = pytest.mark.urls(__name__)
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["wsgi", "asgi"])

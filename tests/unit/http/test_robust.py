@@ -19,10 +19,9 @@ from dtx_telemetry import config, context
 from dtx_telemetry.http import bodies, events, requests, users
 from dtx_telemetry.logging.handler import TelemetryHandler
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import URLS, serve
-from .test_http_events import closing
+from tests.conftest import LogOutput
+from tests.support.handlers import URLS, serve
+from tests.unit.http.test_events import closing
 
 pytestmark = [URLS, pytest.mark.telemetry_fails]
 

@@ -16,10 +16,9 @@ from structlog.contextvars import get_contextvars
 
 from dtx_telemetry import context
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .support.handlers import OURS, URLS, request, serve
-from .test_http_events import closing, path_of, tracebacks
+from tests.conftest import LogOutput
+from tests.support.handlers import OURS, URLS, request, serve
+from tests.unit.http.test_events import closing, path_of, tracebacks
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -13,9 +13,9 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from .conftest import LogOutput
-from .project import http_views as views
-from .support.handlers import OURS, URLS, Answer, serve
+from tests.conftest import LogOutput
+from tests.project import http_views as views
+from tests.support.handlers import OURS, URLS, Answer, serve
 
 pytestmark = [pytest.mark.django_db, URLS]
 

@@ -30,11 +30,10 @@ from dtx_telemetry import config
 from dtx_telemetry.context import user_id
 from dtx_telemetry.http import users
 from dtx_telemetry.middleware import TelemetryMiddleware
-
-from .conftest import LogOutput
-from .project.views import Me
-from .support.handlers import URLS, serve
-from .support.processes import ROOT
+from tests.conftest import LogOutput
+from tests.project.views import Me
+from tests.support.handlers import URLS, serve
+from tests.support.processes import ROOT
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -17,8 +17,7 @@ from dtx_telemetry import ContextFilter
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger
-
-from .support.pipeline import Printed, print_lines
+from tests.support.pipeline import Printed, print_lines
 
 log = logging.getLogger("context.filter.tests")
 

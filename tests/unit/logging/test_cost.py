@@ -17,8 +17,7 @@ from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger
 from dtx_telemetry.rendering import sanitizer
-
-from .support.pipeline import only_ours
+from tests.support.pipeline import only_ours
 
 CONTEXT = {"request.id": "0af7651916cd43dd8448eb211c80319c", "user.id": 42, "labels": ["tournament"], "tournament.id": 5}
 FIELDS: dict[str, Any] = {"hero": "Invoker", "pick": 12, "duration_ms": 12.34}

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from dtx_telemetry.logging import get_logger, tracebacks
-
-from .support.pipeline import Printed, only_ours, our_handler, print_lines
+from tests.support.pipeline import Printed, only_ours, our_handler, print_lines
 
 log = get_logger()
 

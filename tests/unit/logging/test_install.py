@@ -16,9 +16,8 @@ import structlog
 from dtx_telemetry.config import NOISY_LOGGERS, Settings
 from dtx_telemetry.logging import configure, get_logger, restore
 from dtx_telemetry.logging.handler import TelemetryHandler
-
-from .support.pipeline import only_ours, our_handler, print_lines
-from .support.waiting import wait_until
+from tests.support.pipeline import only_ours, our_handler, print_lines
+from tests.support.waiting import wait_until
 
 log = get_logger()
 

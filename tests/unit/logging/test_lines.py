@@ -14,8 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import BoundLogger, fields_of, get_logger, set_span_source
-
-from .support.pipeline import Printed, only_ours, our_handler, print_lines
+from tests.support.pipeline import Printed, only_ours, our_handler, print_lines
 
 log = get_logger()
 

@@ -22,11 +22,10 @@ from dtx_telemetry.config import Settings
 from dtx_telemetry.logging import configure, get_logger, targets
 from dtx_telemetry.logging.output import Output
 from dtx_telemetry.logging.targets import FileTarget, StreamTarget, TornLineError
-
-from .support.lines import parse_line, parse_lines
-from .support.pipeline import only_ours, print_lines
-from .support.processes import ROOT, clean_environ, run_python
-from .support.waiting import wait_until
+from tests.support.lines import parse_line, parse_lines
+from tests.support.pipeline import only_ours, print_lines
+from tests.support.processes import ROOT, clean_environ, run_python
+from tests.support.waiting import wait_until
 
 log = get_logger()
 PREPARE = """

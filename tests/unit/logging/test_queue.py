@@ -10,12 +10,11 @@ from typing import Any
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
-
-from .support.lines import parse_lines
-from .support.pipeline import our_handler, print_lines
-from .support.processes import ROOT, clean_environ
-from .support.waiting import wait_until
-from .test_logging_output import PREPARE, run
+from tests.support.lines import parse_lines
+from tests.support.pipeline import our_handler, print_lines
+from tests.support.processes import ROOT, clean_environ
+from tests.support.waiting import wait_until
+from tests.unit.logging.test_output import PREPARE, run
 
 log = get_logger()
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger
-
-from .support.pipeline import Printed, only_ours, our_handler, print_lines
+from tests.support.pipeline import Printed, only_ours, our_handler, print_lines
 
 #: Loggers of its own, so that what is done to them is done to nobody else.
 NAME = "records.of.tests"

@@ -13,13 +13,12 @@ from websockets.sync.client import connect
 
 from dtx_telemetry import bind_fields, config, startup
 from dtx_telemetry.http import events
-
-from .conftest import LogOutput
-from .support.brokers import Broker
-from .support.celery_app import make_app
-from .support.handlers import URLS, serve
-from .support.lines import Line, parse_line, with_event
-from .support.processes import Process, Processes, run_python
+from tests.conftest import LogOutput
+from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
+from tests.support.handlers import URLS, serve
+from tests.support.lines import Line, parse_line, with_event
+from tests.support.processes import Process, Processes, run_python
 
 pytestmark = URLS
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

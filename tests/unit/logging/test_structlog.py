@@ -13,8 +13,7 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger, restore
-
-from .support.pipeline import Printed, only_ours, print_lines
+from tests.support.pipeline import Printed, only_ours, print_lines
 
 ours = get_logger("ours")
 

@@ -11,9 +11,8 @@ import pytest
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
-
-from .support.pipeline import print_lines
-from .support.processes import ROOT, clean_environ
+from tests.support.pipeline import print_lines
+from tests.support.processes import ROOT, clean_environ
 
 log = get_logger()
 REQUEST = {"http.method": "GET", "http.route": "/api/tournaments/5/", "http.status_code": 200, "duration_ms": 12.34}

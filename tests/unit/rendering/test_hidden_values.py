@@ -16,8 +16,7 @@ from django.http import QueryDict
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
-
-from .support.pipeline import only_ours, print_lines
+from tests.support.pipeline import only_ours, print_lines
 
 log = get_logger()
 HIDDEN = "hunter2"

@@ -16,8 +16,7 @@ from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger
 from dtx_telemetry.rendering import json as rendering_json
 from dtx_telemetry.rendering.secrets import REDACTED, Secrets
-
-from .support.pipeline import only_ours, print_lines
+from tests.support.pipeline import only_ours, print_lines
 
 #: C0, DEL, C1, and the controls of the writing direction.
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")

@@ -11,8 +11,7 @@ from django.http import QueryDict
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
 from dtx_telemetry.rendering.secrets import REDACTED, Secrets
-
-from .support.pipeline import Printed, only_ours, print_lines
+from tests.support.pipeline import Printed, only_ours, print_lines
 
 log = get_logger()
 

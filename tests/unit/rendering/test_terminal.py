@@ -12,8 +12,7 @@ import pytest
 from dtx_telemetry.rendering import PrettyRenderer, Sanitizer, Secrets, local_time
 from dtx_telemetry.rendering.styles import colour_of
 from dtx_telemetry.rendering.terminal import width
-
-from .support.processes import ROOT, clean_environ
+from tests.support.processes import ROOT, clean_environ
 
 LINE = {
     "timestamp": "2026-01-15 10:23:45.123",

@@ -33,8 +33,7 @@ from dtx_telemetry.rendering import Sanitizer
 from dtx_telemetry.rendering import json as render_json
 from dtx_telemetry.rendering.json import JsonRenderer, encode
 from dtx_telemetry.rendering.secrets import Secrets
-
-from .support.pipeline import Printed, only_ours, print_lines
+from tests.support.pipeline import Printed, only_ours, print_lines
 
 log = get_logger()
 

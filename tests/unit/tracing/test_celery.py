@@ -17,11 +17,11 @@ from kombu.exceptions import OperationalError
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
-from .conftest import LogOutput
-from .support.celery_app import make_app, messages, working
-from .support.otlp import Span
-from .support.tracing import Traced, opentelemetry_on
-from .support.waiting import wait_until
+from tests.conftest import LogOutput
+from tests.support.celery_app import make_app, messages, working
+from tests.support.otlp import Span
+from tests.support.tracing import Traced, opentelemetry_on
+from tests.support.waiting import wait_until
 
 #: The plain instrumentation has to fail: where it does no more, a mend of ours may go.
 PLAIN_FAILS = pytest.mark.parametrize(

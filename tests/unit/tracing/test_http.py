@@ -15,13 +15,12 @@ from opentelemetry import baggage, trace
 from opentelemetry.instrumentation.propagators import TraceResponsePropagator, set_global_response_propagator
 
 from dtx_telemetry import operation, outgoing_headers, telemetry_consumer
-
-from .conftest import LogOutput
-from .support.asgi import calling, scope_of, until
-from .support.handlers import OURS, request, serve
-from .support.otlp import Span
-from .support.tracing import Traced, opentelemetry_on
-from .test_http_events import path_of
+from tests.conftest import LogOutput
+from tests.support.asgi import calling, scope_of, until
+from tests.support.handlers import OURS, request, serve
+from tests.support.otlp import Span
+from tests.support.tracing import Traced, opentelemetry_on
+from tests.unit.http.test_events import path_of
 
 pytestmark = pytest.mark.urls(__name__)
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

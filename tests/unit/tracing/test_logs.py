@@ -11,11 +11,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from dtx_telemetry import bind_fields, config, get_logger, startup
 from dtx_telemetry.logging.targets import StreamTarget
 from dtx_telemetry.tracing.complaints import Complaints
-
-from .conftest import LogOutput
-from .support.otlp import Record
-from .support.processes import run_python
-from .support.tracing import Traced, forget_providers, opentelemetry_on
+from tests.conftest import LogOutput
+from tests.support.otlp import Record
+from tests.support.processes import run_python
+from tests.support.tracing import Traced, forget_providers, opentelemetry_on
 
 log = get_logger("app")
 

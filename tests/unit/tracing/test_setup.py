@@ -21,12 +21,11 @@ from dtx_telemetry.tracing import TRACING
 from dtx_telemetry.tracing.instrumentations import InsideSpansOnly
 from dtx_telemetry.tracing.processes import Closer, PerProcess, close_all
 from dtx_telemetry.tracing.sockets import route_of
-
-from .conftest import LogOutput
-from .support.handlers import URLS, serve
-from .support.otlp import Collector, otlp_collector
-from .support.processes import run_python
-from .support.tracing import Traced, forget_providers, opentelemetry_on
+from tests.conftest import LogOutput
+from tests.support.handlers import URLS, serve
+from tests.support.otlp import Collector, otlp_collector
+from tests.support.processes import run_python
+from tests.support.tracing import Traced, forget_providers, opentelemetry_on
 
 pytestmark = URLS
 log = get_logger("app")

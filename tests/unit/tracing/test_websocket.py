@@ -15,11 +15,10 @@ from django.urls import path
 from opentelemetry import trace
 
 from dtx_telemetry import telemetry_consumer
-
-from .conftest import LogOutput
-from .support.asgi import calling, connected, scope_of
-from .support.otlp import Span
-from .support.tracing import Traced, opentelemetry_on
+from tests.conftest import LogOutput
+from tests.support.asgi import calling, connected, scope_of
+from tests.support.otlp import Span
+from tests.support.tracing import Traced, opentelemetry_on
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HANDSHAKE = "GET /ws/draft/<draft_id>/"

@@ -15,9 +15,8 @@ import pytest
 from dtx_telemetry.viewer.cli import main
 from dtx_telemetry.viewer.show.bars import axis, bar
 from dtx_telemetry.viewer.show.text import cut_middle, length_text
-
-from .support.processes import ROOT, clean_environ
-from .support.viewer import CLICK, as_bytes, line, task_line
+from tests.support.processes import ROOT, clean_environ
+from tests.support.viewer import CLICK, as_bytes, line, task_line
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OTHER = "95960000000000000000000000000000"

@@ -11,8 +11,7 @@ from dtx_telemetry.viewer.model.events import CLOSINGS
 from dtx_telemetry.viewer.model.join import join
 from dtx_telemetry.viewer.model.layout import lay_out
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
-
-from .support.viewer import CLICK, as_bytes, life_of, line, outline, task_line
+from tests.support.viewer import CLICK, as_bytes, life_of, line, outline, task_line
 
 REQUEST = {"http__method": "POST", "http__route": "/picks/", "http__status_code": 202}
 

@@ -18,8 +18,7 @@ from dtx_telemetry.viewer.page.live import Live
 from dtx_telemetry.viewer.page.pieces import LineCutter
 from dtx_telemetry.viewer.page.sources import open_sources
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
-
-from .support.page_lines import LogFile, click, line, request
+from tests.support.page_lines import LogFile, click, line, request
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from dtx_telemetry.viewer.reading.inputs import Input, open_inputs, whole_lines
 from dtx_telemetry.viewer.reading.line import Line, parse_time
 from dtx_telemetry.viewer.reading.search import find_lines, lines_with
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper, parse
-
-from .support.viewer import BEGIN, CLICK, as_bytes, line, read
+from tests.support.viewer import BEGIN, CLICK, as_bytes, line, read
 
 LINE = line(0, "draft_pick_made", hero='Größe "日本"', note="a\\b\n", labels=["draft"])
 RAW = as_bytes([LINE]).rstrip(b"\n")

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from dtx_telemetry.viewer.model.store import Store
 from dtx_telemetry.viewer.reading.unwrap import parse
-
-from .support.viewer import as_bytes, line, outline, task_line
+from tests.support.viewer import as_bytes, line, outline, task_line
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

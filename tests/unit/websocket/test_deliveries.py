@@ -10,8 +10,7 @@ from channels.layers import get_channel_layer
 from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import bind_fields, context, get_logger, telemetry_consumer
-
-from .support.asgi import connected, scope_of, until
+from tests.support.asgi import connected, scope_of, until
 
 log = get_logger("app")
 

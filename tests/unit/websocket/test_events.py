@@ -13,8 +13,7 @@ from channels.generic.websocket import (
 from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import bind_fields, get_logger, telemetry_consumer
-
-from .support.asgi import Call, calling, connected, scope_of, until
+from tests.support.asgi import Call, calling, connected, scope_of, until
 
 log = get_logger("app")
 ENDS = {"ws_rejected", "ws_disconnected", "ws_failed"}

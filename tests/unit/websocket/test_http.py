@@ -8,8 +8,7 @@ from channels.layers import get_channel_layer
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import context, get_logger, telemetry_consumer
-
-from .support.asgi import calling, scope_of
+from tests.support.asgi import calling, scope_of
 
 log = get_logger("app")
 ENDS = {"request_completed", "request_failed", "request_cancelled"}

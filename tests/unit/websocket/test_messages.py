@@ -11,8 +11,7 @@ from channels.worker import Worker
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import context, get_logger, telemetry_consumer
-
-from .support.asgi import calling, connected, scope_of, until
+from tests.support.asgi import calling, connected, scope_of, until
 
 log = get_logger("app")
 

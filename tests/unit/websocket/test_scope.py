@@ -21,9 +21,8 @@ from django.views import View
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
 
 from dtx_telemetry import config, context, get_logger, get_request_id, startup, telemetry_consumer
-
-from .support.asgi import calling, connected, scope_of
-from .support.processes import run_python
+from tests.support.asgi import calling, connected, scope_of
+from tests.support.processes import run_python
 
 log = get_logger("app")
 
