@@ -224,7 +224,7 @@ def test_record_for_other_handlers(printed: Printed, caplog: pytest.LogCaptureFi
     assert record.exc_info[1] is raised
     assert record.hero == "Invoker"  # type: ignore[attr-defined]
     assert fields_of(record) == {"hero": "Invoker", "name": "mine"}
-    assert (record.filename, record.funcName) == ("test_logging_lines.py", "test_record_for_other_handlers")
+    assert (record.filename, record.funcName) == ("test_lines.py", "test_record_for_other_handlers")
     assert record.lineno == raised.__traceback__.tb_lineno + 2  # type: ignore[union-attr]
 
 

@@ -75,7 +75,7 @@ def test_every_handler_on_the_way_sees_each_event(printed: Printed, name: str) -
     log.info("after")
     [record] = handler.seen
     assert (record.getMessage(), record.__dict__["hero"], record.name) == ("picked", "Invoker", NAME)
-    assert (record.filename, record.funcName) == ("test_logging_records.py", "test_every_handler_on_the_way_sees_each_event")
+    assert (record.filename, record.funcName) == ("test_records.py", "test_every_handler_on_the_way_sees_each_event")
     assert [line["event"] for line in printed.lines] == ["before", "picked", "after"]
 
 

@@ -207,7 +207,7 @@ async def test_callsites_are_the_callers(tmp_path: Path, set_up: Callable[[Path]
     await ours.ainfo("y")  # structlog's own names a thread's function in its older versions
     assert len(printed.lines) == 3
     for line in printed.lines:
-        assert (line["filename"], line["func_name"]) == ("test_logging_structlog.py", "test_callsites_are_the_callers")
+        assert (line["filename"], line["func_name"]) == ("test_structlog.py", "test_callsites_are_the_callers")
 
 
 @pytest.mark.parametrize("chain", [None, *CHAINS.values()], ids=["none", *CHAINS])
