@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_c
 from ..guard import never_raises
 from .current import ROOT
 from .measures import Measures
-from .providers import Providers
+from .sdk.providers import Providers
 from .spans import ScopeSpan, ScopeSpans, new_trace
 
 __all__ = ["DjangoTaskSpans"]

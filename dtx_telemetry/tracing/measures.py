@@ -10,8 +10,8 @@ from opentelemetry.semconv.attributes.url_attributes import URL_SCHEME
 from opentelemetry.semconv.metrics.http_metrics import HTTP_SERVER_REQUEST_DURATION
 
 from ..guard import never_raises
-from .processes import PerProcess
-from .providers import Providers
+from .sdk.processes import PerProcess
+from .sdk.providers import Providers
 
 __all__ = ["Measures"]
 

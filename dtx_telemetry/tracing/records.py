@@ -10,10 +10,10 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from ..guard import never_raises
 from ..rendering import Sanitizer
-from .complaints import is_opentelemetrys
 from .failures import Failures
-from .processes import PerProcess
-from .providers import Providers
+from .sdk.complaints import is_opentelemetrys
+from .sdk.processes import PerProcess
+from .sdk.providers import Providers
 
 __all__ = ["RecordExport"]
 

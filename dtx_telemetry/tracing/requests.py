@@ -35,7 +35,7 @@ from .failures import Failures, type_name
 from .fields import scope_fields
 from .headers import Headers
 from .measures import Measures
-from .providers import Providers
+from .sdk.providers import Providers
 from .spans import ScopeSpan
 
 __all__ = ["META_GETTER", "RequestSpan", "RequestSpans"]

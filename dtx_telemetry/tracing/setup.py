@@ -25,7 +25,7 @@ def configure(settings: Settings) -> None:
     """
     if TRACING.on is not None and TRACING.on.settings is settings:
         return  # by Django and by Celery, in one process
-    TRACING.on = None
+    _switch_off()
     logging.set_span_source(line_ids if settings.enabled else None, SDK_MODULE)
     if settings.enabled and settings.otel_enabled and not _is_disabled():
         _switch_on(settings)
@@ -35,14 +35,24 @@ def configure(settings: Settings) -> None:
 
 def _switch_on(settings: Settings) -> None:
     _need_the_extra()
-    from .complaints import Complaints
-    from .instrumentations import switch_on_installed
+    from .sdk.complaints import Complaints
+    from .sdk.first_use import settle_at_first_use
+    from .sdk.instrumentations import switch_on_installed
     from .tracing import Tracing
 
     tracing = Tracing(settings)
     logging.set_taps(export=tracing.records, lets_pass=Complaints().lets_pass, count_lost=tracing.measures.lines_lost)
     TRACING.on = tracing
+    settle_at_first_use(tracing.providers)
     switch_on_installed()
+
+
+def _switch_off() -> None:
+    if TRACING.on is not None:
+        from .sdk.first_use import settle_no_more
+
+        TRACING.on = None
+        settle_no_more()
 
 
 def _is_disabled() -> bool:

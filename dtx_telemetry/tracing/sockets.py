@@ -16,8 +16,8 @@ from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
 from .measures import Measures
-from .providers import Providers
 from .requests import RequestSpans
+from .sdk.providers import Providers
 from .spans import ScopeSpan, ScopeSpans
 
 __all__ = ["ConnectionSpans", "SocketSpans", "route_of"]

@@ -10,7 +10,7 @@ from ..context import bound
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
-from .providers import Providers
+from .sdk.providers import Providers
 
 __all__ = ["ScopeSpan", "ScopeSpans", "new_trace"]
 

@@ -25,7 +25,7 @@ from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
 from .measures import Measures
-from .providers import Providers
+from .sdk.providers import Providers
 from .spans import ScopeSpan, new_trace
 
 __all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]

@@ -11,13 +11,14 @@ from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .current import Current
 from .django_tasks import DjangoTaskSpans
-from .environment import read_blueprint
 from .failures import Failures
+from .fields import ScopeFields
 from .measures import Measures
-from .processes import CHILD_SECONDS, close_all
-from .providers import Providers
 from .records import RecordExport
 from .requests import RequestSpans
+from .sdk.environment import read_blueprint
+from .sdk.processes import CHILD_SECONDS, close_all
+from .sdk.providers import Providers
 from .sockets import SocketSpans
 from .spans import ScopeSpans
 
@@ -38,6 +39,7 @@ class Tracing:
 
     Attributes:
         settings: the settings that it was made by.
+        providers: where spans, measurements and records go.
         requests: spans of HTTP requests.
         sockets: spans of WebSocket connections and channel layer messages.
         work: spans of commands and operations.
@@ -50,10 +52,11 @@ class Tracing:
         self.settings = settings
         sanitizer = Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
         failures = Failures(sanitizer)
-        providers = Providers(read_blueprint())
+        providers = Providers(read_blueprint(), ScopeFields())
         measures = Measures(providers)
         self._parts = (providers, failures, measures)
         self._links = settings.task_spans == "link"
+        self.providers = providers
         self.measures = measures
         self.requests = RequestSpans(providers, failures, measures, trusts=settings.trust_traceparent)
         self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)

@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from dtx_telemetry import config, startup, tracing
 from dtx_telemetry.config import Settings
-from dtx_telemetry.tracing.processes import close_all
+from dtx_telemetry.tracing.sdk.processes import close_all
 
 from .otlp import Collector, otlp_collector
 

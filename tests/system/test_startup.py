@@ -26,4 +26,4 @@ def test_the_start_imports_little() -> None:
     assert 20 < len(ours) <= 100
     assert {name.split(".")[0] for name in added - ours} <= EXPECTED
     assert len(added - ours) <= 20
-    assert not {"dtx_telemetry.viewer", "dtx_telemetry.websocket.decorator", "dtx_telemetry.tracing.providers"} & ours
+    assert not {"dtx_telemetry.viewer", "dtx_telemetry.websocket.decorator", "dtx_telemetry.tracing.sdk.providers"} & ours

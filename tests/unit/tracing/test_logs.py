@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from dtx_telemetry import bind_fields, config, get_logger, startup
 from dtx_telemetry.logging.targets import StreamTarget
-from dtx_telemetry.tracing.complaints import Complaints
+from dtx_telemetry.tracing.sdk.complaints import Complaints
 from tests.conftest import LogOutput
 from tests.support.otlp import Record
 from tests.support.processes import run_python
@@ -142,7 +142,7 @@ def test_exporting_at_level_debug_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_complaints_are_one_line_a_minute_for_each_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exporter that cannot export has something to say each second; everybody else is let through."""
     now = 1000.0
-    monkeypatch.setattr("dtx_telemetry.tracing.complaints.time.monotonic", lambda: now)
+    monkeypatch.setattr("dtx_telemetry.tracing.sdk.complaints.time.monotonic", lambda: now)
     complaints = Complaints()
 
     def passes(name: str) -> bool:

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from dtx_telemetry import config, get_logger, operation, startup
 from dtx_telemetry.config import ImproperlyConfigured
 from dtx_telemetry.tracing import TRACING
-from dtx_telemetry.tracing.instrumentations import InsideSpansOnly
-from dtx_telemetry.tracing.processes import Closer, PerProcess, close_all
+from dtx_telemetry.tracing.sdk.instrumentations import InsideSpansOnly
+from dtx_telemetry.tracing.sdk.processes import Closer, PerProcess, close_all
 from dtx_telemetry.tracing.sockets import route_of
 from tests.conftest import LogOutput
 from tests.support.handlers import URLS, serve

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, TracerProvider, get_current_span
 
-from ..guard import report
+from ...guard import report
 
 __all__ = ["InsideSpansOnly", "switch_on_installed"]
 

@@ -10,8 +10,8 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
-from ..config import ImproperlyConfigured
-from .greenlets import among_greenlets
+from ...config import ImproperlyConfigured
+from .exporters import among_greenlets
 
 __all__ = ["SIGNALS", "Blueprint", "make_resource", "read_blueprint"]
 

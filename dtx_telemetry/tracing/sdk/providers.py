@@ -1,84 +1,29 @@
 """The providers of traces, metrics and logs: those that are there, or our own, at first use."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.metrics import Meter, MeterProvider
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
+from .batches import RecordBatches, SpanBatches
 from .environment import Blueprint, make_resource
 from .exporters import OwnLogExporter, OwnMetricExporter, OwnSpanExporter
-from .fields import ScopeFields
 from .meters import ForkedMeterProvider
 from .processes import EXIT_SECONDS, Closer, PerProcess, register_end
-from .queues import Room
 
 __all__ = ["Providers"]
 
-_P = TypeVar("_P", SpanProcessor, LogRecordProcessor)
 _NAME = "dtx_telemetry"
-# What the API returns while nobody has set a provider; it has no public way to ask.
-_NOBODYS = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
-
-
-class _Batches(Generic[_P]):
-    """This process's batch processors, made with their exporters when the first span or record comes."""
-
-    def __init__(self, make: Callable[[], list[_P]]) -> None:
-        self._made: PerProcess[list[tuple[_P, Room]]] = PerProcess(
-            lambda: [(processor, Room(processor)) for processor in make()]
-        )
-
-    def with_room(self) -> Iterator[_P]:
-        """Yield each, with room for one more in its queue."""
-        for processor, room in self._made.get() or ():
-            room.make()
-            yield processor
-
-    def force_flush(self, timeout_millis: int) -> bool:
-        made = self._made.get() if self._made.is_made else None
-        flushed = [processor.force_flush(timeout_millis) for processor, _ in made or ()]
-        return all(flushed)
-
-
-class _Spans(SpanProcessor):
-    """Hands each sampled span to this process's batch processors."""
-
-    def __init__(self, make: Callable[[], list[SpanProcessor]]) -> None:
-        self._batches = _Batches(make)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled:
-            for processor in self._batches.with_room():
-                processor.on_end(span)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._batches.force_flush(timeout_millis)
-
-
-class _Records(LogRecordProcessor):
-    """Hands each log record to this process's batch processors."""
-
-    def __init__(self, make: Callable[[], list[LogRecordProcessor]]) -> None:
-        self._batches = _Batches(make)
-
-    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        for processor in self._batches.with_room():
-            processor.on_emit(log_record)
-
-    def shutdown(self) -> None:
-        """Each process's closer does it."""
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._batches.force_flush(timeout_millis)
+# What the API returns while no provider is set. It has no public way to ask.
+_PLACEHOLDERS = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
 
 
 class Providers:
@@ -86,17 +31,18 @@ class Providers:
 
     Args:
         blueprint: what ours are made of.
+        on_each_span: sees each span start, whoever's the provider is.
     """
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, on_each_span: SpanProcessor) -> None:
         self._blueprint = blueprint
         self._resource: PerProcess[Resource] = PerProcess(make_resource)
-        self._fields = ScopeFields()
-        self._with_fields: Any = None
+        self._on_each_span = on_each_span
+        self._watched: object = None
         self._tracer = PerProcess(self._find_tracer)
         self._loggers = PerProcess(lambda: _Loggers(self._find_logger_provider()))
         self._metering = PerProcess(self._find_meter_provider)
-        #: Whether log records have somewhere to go.
+        #: True if log records have somewhere to go.
         self.exports_logs = bool(blueprint.exporters["logs"])
 
     def tracer(self) -> Tracer:
@@ -104,27 +50,27 @@ class Providers:
         return self._tracer.get() or trace.NoOpTracer()
 
     def meter(self) -> Meter:
-        """Return our meter."""
+        """Return our meter. The first call in a process settles whose provider is used in it."""
         provider = self._metering.get()
         return (provider or metrics.NoOpMeterProvider()).get_meter(_NAME)
 
     def logger(self, name: str) -> _logs.Logger | None:
-        """Return the logger of that name; ``None`` while there is no provider."""
+        """Return the logger of that name, None while there is no provider."""
         loggers = self._loggers.get()
         return None if loggers is None else loggers[name]
 
     def _find_tracer(self) -> Tracer:
         self._metering.get()
         provider: Any = trace.get_tracer_provider()
-        if type(provider).__name__ in _NOBODYS:
+        if type(provider).__name__ in _PLACEHOLDERS:
             trace.set_tracer_provider(self._make_tracer_provider())
             provider = trace.get_tracer_provider()
         if not isinstance(provider, _OwnTracerProvider):
             self._adopt("traces", provider)
             # A child inherits the provider and what was added to it.
-            if self._with_fields is not provider and hasattr(provider, "add_span_processor"):
-                self._with_fields = provider
-                provider.add_span_processor(self._fields)
+            if self._watched is not provider and hasattr(provider, "add_span_processor"):
+                self._watched = provider
+                provider.add_span_processor(self._on_each_span)
         tracer: Tracer = provider.get_tracer(_NAME)
         return tracer
 
@@ -136,8 +82,8 @@ class Providers:
             id_generator=make_ids() if make_ids is not None else None,
             shutdown_on_exit=False,
         )
-        provider.add_span_processor(self._fields)
-        provider.add_span_processor(_Spans(self._make_span_processors))
+        provider.add_span_processor(self._on_each_span)
+        provider.add_span_processor(SpanBatches(self._make_span_processors))
         return provider
 
     def _make_span_processors(self) -> list[SpanProcessor]:
@@ -150,7 +96,7 @@ class Providers:
 
     def _find_meter_provider(self) -> MeterProvider:
         provider: Any = metrics.get_meter_provider()
-        if type(provider).__name__ in _NOBODYS:
+        if type(provider).__name__ in _PLACEHOLDERS:
             metrics.set_meter_provider(ForkedMeterProvider(self._make_meter_provider))
             provider = metrics.get_meter_provider()
         if not isinstance(provider, ForkedMeterProvider):
@@ -168,7 +114,7 @@ class Providers:
 
     def _find_logger_provider(self) -> _logs.LoggerProvider:
         provider: Any = _logs.get_logger_provider()
-        if type(provider).__name__ in _NOBODYS:
+        if type(provider).__name__ in _PLACEHOLDERS:
             _logs.set_logger_provider(self._make_logger_provider())
             provider = _logs.get_logger_provider()
         if not isinstance(provider, _OwnLoggerProvider):
@@ -178,7 +124,7 @@ class Providers:
 
     def _make_logger_provider(self) -> LoggerProvider:
         provider = _OwnLoggerProvider(resource=self._resource.get(), shutdown_on_exit=False)
-        provider.add_log_record_processor(_Records(self._make_record_processors))
+        provider.add_log_record_processor(RecordBatches(self._make_record_processors))
         return provider
 
     def _make_record_processors(self) -> list[LogRecordProcessor]:
@@ -190,7 +136,7 @@ class Providers:
         return list(processors)
 
     def _adopt(self, signal: str, provider: Any) -> None:
-        """Flush at the end what somebody else's provider has; to shut it down is theirs."""
+        """Flush a provider of somebody else's at the end. To shut it down is theirs."""
         if hasattr(provider, "force_flush"):
             register_end()
             Closer(signal, lambda: provider.force_flush(int(EXIT_SECONDS * 1000)))
@@ -209,12 +155,12 @@ class _Loggers(dict[str, _logs.Logger]):
 
 
 class _OwnTracerProvider(TracerProvider):
-    """Ours, inherited by forked children: the SDK gives it a resource of its own there, and `_Spans` its processors."""
+    """Ours, inherited by forked children: the SDK gives it a resource of its own there, `SpanBatches` its processors."""
 
 
 class _OwnLoggerProvider(LoggerProvider):
-    """Ours, inherited by forked children: the SDK gives it a resource of its own there, and `_Records` its processors."""
+    """Ours, inherited by forked children: the SDK gives it a resource of its own there, `RecordBatches` its processors."""
 
 
-def _reader(exporter: Any) -> MetricReader:
+def _reader(exporter: MetricExporter | MetricReader) -> MetricReader:
     return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(OwnMetricExporter(exporter))

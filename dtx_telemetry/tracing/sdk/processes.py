@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from ..guard import report
+from ...guard import report
 
 __all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all", "gevent_has_patched"]
 
