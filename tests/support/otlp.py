@@ -248,6 +248,9 @@ def _http_handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             collector.headers = {name.lower(): value for name, value in self.headers.items()}
+            if self.path not in _PATHS:
+                self._answer(404, b"404 page not found", {})
+                return
             request, response = (make() for make in _PATHS[self.path])
             if not collector.behave(request):
                 self._answer(503, b"", {"Retry-After": str(collector.seconds)})

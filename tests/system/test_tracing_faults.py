@@ -324,3 +324,46 @@ def test_a_recycled_child_does_not_wait_for_the_collector(processes: Processes, 
 
 def timestamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+WRONG_ADDRESSES = {
+    "a signal's path in the base": (
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "{0}/v1/traces"},
+        "/v1/traces/v1/traces",
+        "OTEL_EXPORTER_OTLP_ENDPOINT is the base for all signals: write it without /v1/traces.",
+    ),
+    "no path in a signal's own": (
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "{0}"},
+        "",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it stands: write it with its path, /v1/traces.",
+    ),
+    "another service": ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "{0}/api/spans"}, "/api/spans", None),
+}
+
+
+@pytest.mark.parametrize(("variables", "path", "hint"), WRONG_ADDRESSES.values(), ids=WRONG_ADDRESSES)
+def test_a_wrong_address_is_told_and_the_usual_mistakes_in_words(
+    variables: dict[str, str], path: str, hint: str | None
+) -> None:
+    """A collector answers 404; the SDK's own line names neither the address nor the variable."""
+    with otlp_collector(protocols="http") as collector:
+        base = f"http://127.0.0.1:{collector.http_port}"
+        environ = {**collector.environ(), **{name: value.format(base) for name, value in variables.items()}}
+        said = run_python(f"{WORK}\nwork(1)", LOG_FORMAT="json", **environ)
+
+    lines = [json.loads(line) for line in said.splitlines()]
+    (line,) = [line for line in lines if "404" in line["event"] and "spans" in line["event"]]
+    assert line["endpoint"] == base + path
+    assert line.get("hint") == hint
+    assert "Traceback" not in said
+
+
+def test_an_addresss_password_is_not_told() -> None:
+    """It is shown as any address on a line is."""
+    with otlp_collector(protocols="http") as collector:
+        endpoint = f"http://user:hunter2@127.0.0.1:{collector.http_port}/nothing"
+        environ = {**collector.environ(), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}
+        said = run_python(f"{WORK}\nwork(1)", LOG_FORMAT="json", **environ)
+
+    assert "404" in said
+    assert "hunter2" not in said
