@@ -14,10 +14,9 @@ from django.core.management.base import BaseCommand
 
 from . import context
 from .config import get_settings
-from .errors import error_text
+from .events import COMMAND, COMMAND_COMPLETED, COMMAND_FAILED, COMMAND_STARTED
 from .guard import never_raises, wrap_method
 from .logging import configure, get_logger
-from .tracing import TRACING
 
 __all__ = ["default_stream", "install"]
 
@@ -37,7 +36,7 @@ _SERVERS = frozenset(
         "uvicorn",
     }
 )
-_log = get_logger(__name__)
+_log = get_logger(COMMAND.logger)
 
 
 def default_stream() -> str:
@@ -61,12 +60,12 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
             _log_start()
             result = execute(self, *args, **options)
         except BaseException as error:
-            _log_end(self, scope, error)
+            _end(self, scope, error)
             raise
         else:
-            _log_end(self, scope, None)
+            _end(self, scope, None)
         finally:
-            context.leave(scope)
+            scope.leave()
         return result
 
     return execute_in_scope
@@ -82,15 +81,10 @@ def _begin(command: BaseCommand) -> context.Scope | None:
         _write_to("stdout" if is_server else "stderr")
     if not settings.enabled or is_server:
         return None
-    fields = {"request.id": context.new_request_id(), "command.name": name}
     if context.current_scope() is None:
-        scope = context.enter_root(fields, own=settings.own_keys)
-    else:
-        fields["request.id"] = context.get_request_id() or fields["request.id"]
-        scope = context.enter(fields)
-    if TRACING.on is not None:
-        scope.span = TRACING.on.work.begin(f"command {name}")
-    return scope
+        fields = {"request.id": context.new_request_id(), "command.name": name}
+        return context.enter_root(COMMAND, fields, own=settings.own_keys)
+    return context.enter(COMMAND, {"request.id": context.get_request_id() or context.new_request_id(), "command.name": name})
 
 
 def _write_to(stream: str) -> None:
@@ -101,21 +95,14 @@ def _write_to(stream: str) -> None:
 
 @never_raises
 def _log_start() -> None:
-    _log.debug("command_started")
+    _log.emit(COMMAND_STARTED.level, COMMAND_STARTED.name, {})
 
 
-@never_raises
-def _log_end(command: BaseCommand, scope: context.Scope, error: BaseException | None) -> None:
-    if not scope.close():
-        return
-    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
-    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
-    if error is None or not failed:
-        _log.emit(logging.DEBUG if _is_djangos(command) else logging.INFO, "command_completed", fields)
+def _end(command: BaseCommand, scope: context.Scope, error: BaseException | None) -> None:
+    if error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0)):
+        scope.end(COMMAND_FAILED, error=error, with_traceback=False)
     else:
-        _log.emit(logging.ERROR, "command_failed", {**fields, "error": error_text(error)})
-    if TRACING.on is not None:
-        TRACING.on.work.end(scope.span, error if failed else None)
+        scope.end(COMMAND_COMPLETED, level=logging.DEBUG if _is_djangos(command) else None)
 
 
 def _is_djangos(command: BaseCommand) -> bool:

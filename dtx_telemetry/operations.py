@@ -12,14 +12,12 @@ from . import context
 from .config import get_settings
 from .context import Scope
 from .errors import error_text
+from .events import OPERATION, OPERATION_COMPLETED, OPERATION_FAILED
 from .guard import never_raises
-from .logging import get_logger
-from .tracing import TRACING
 
 __all__ = ["operation"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_log = get_logger(__name__)
 
 
 class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
@@ -61,10 +59,8 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
         scope = self._take_scope()
         if scope is None:
             return
-        try:
-            _end(scope, error)
-        finally:
-            context.leave(scope)
+        _end(scope, error)
+        scope.leave()
 
     def __call__(self, function: _F, /) -> _F:
         """Return *function* with each of its calls in a scope of its own."""
@@ -99,13 +95,12 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             given = self._request_id
             request_id = given if context.valid_request_id(given) else context.new_request_id()
             fields = {**self._fields, "request.id": request_id, "operation.name": self._name}
-            scope = context.enter_root(fields, own=settings.own_keys)
-            self._open.append(scope)
-            if TRACING.on is not None:
-                scope.span = TRACING.on.work.begin_root(f"operation {self._name}")
+            if (around := context.current_scope()) is not None:
+                fields["scope.cause"] = around.own.get("scope.id")
+            self._open.append(context.enter_root(OPERATION, fields, own=settings.own_keys))
 
     def _take_scope(self) -> Scope | None:
-        """Return the scope that ends: of those that this object has open, the one of here, should threads or tasks share it."""
+        """Return the scope that this task or thread opened, and forget it; others may share this object."""
         scope = context.current_scope()
         while scope is not None and scope not in self._open:
             scope = scope.outer
@@ -120,30 +115,10 @@ def _is_asynchronous(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
-@never_raises
 def _end(scope: Scope, error: BaseException | None) -> None:
-    """Log how the scope ended, in the scope, also where the garbage collector ends a coroutine in another context."""
-    if not scope.close():
-        return
-    if context.current_scope() is scope:
-        _log_end(scope, error)
-        return
-    outside = scope.resume()
-    try:
-        _log_end(scope, error)
-    finally:
-        scope.pause(outside)
-
-
-def _log_end(scope: Scope, error: BaseException | None) -> None:
-    fields: dict[str, Any] = {"duration_ms": scope.duration_ms}
-    failure = None
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        _log.emit(logging.INFO, "operation_completed", fields)
+        scope.end(OPERATION_COMPLETED)
     elif isinstance(error, asyncio.CancelledError | GeneratorExit):
-        _log.warning("operation_failed", **fields, error=error_text(error))
+        scope.end(OPERATION_FAILED, {"error": error_text(error)}, level=logging.WARNING, outcome="cancelled")
     else:
-        failure = error
-        _log.error("operation_failed", **fields, error=error_text(error), exc_info=error)
-    if TRACING.on is not None:
-        TRACING.on.work.end(scope.span, failure)
+        scope.end(OPERATION_FAILED, error=error)

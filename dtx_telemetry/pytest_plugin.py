@@ -95,7 +95,7 @@ def _take_away(outer: "Scope | None", before: Event) -> list[str]:
     left = _changed(before)
     while (scope := context.current_scope()) is not None and scope is not outer:
         left = left or ["a scope that is still open"]
-        context.leave(scope)
+        scope.leave()
     for key in _changed(before):
         context.unbind(key)
         if key in before:

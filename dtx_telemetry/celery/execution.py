@@ -16,6 +16,7 @@ from celery.signals import task_postrun
 from .. import context
 from ..config import get_settings
 from ..context import Scope
+from ..events import TASK
 from ..guard import signal_receiver
 from ..logging import release
 from ..tracing import TRACING
@@ -63,11 +64,13 @@ def start(task: AnyTask, task_id: str | None) -> None:
     found, parent_id = read_headers(request), request.parent_id
     if request.is_eager:
         parent_id = parent_id or _task_around()
-        scope = context.enter({**_eager_fields(task, found, request), "task.id": task_id, "task.name": task.name})
+        scope = context.enter(TASK, {**_eager_fields(task, found, request), "task.id": task_id, "task.name": task.name})
     else:
         _leave_what_was_interrupted()
         fields = restored_fields(task, found, request, task_id)
-        scope = context.enter_root({**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
+        scope = context.enter_root(
+                TASK, {**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys
+            )
     request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
     started = _started_fields(request, found, parent_id)
     if TRACING.on is not None:
@@ -124,7 +127,7 @@ def leave(task: AnyTask) -> None:
     """Leave the scope; a receiver of ``task_postrun``, after those of the application."""
     execution = task.request.__dict__.pop(_ATTRIBUTE, None)
     if isinstance(execution, _Execution):
-        context.leave(execution.scope)
+        execution.scope.leave()
 
 
 def _leave_after_all_others() -> None:
@@ -143,7 +146,7 @@ def _leave_after_all_others() -> None:
 def _leave_what_was_interrupted() -> None:
     """Leave an execution that this thread has closed and not left: a receiver between the two ended it with ``SystemExit``."""
     while (scope := context.current_scope()) is not None and scope.closed:
-        context.leave(scope)
+        scope.leave()
 
 
 def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:

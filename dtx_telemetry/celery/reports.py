@@ -14,6 +14,7 @@ from celery.app.task import Context
 from .. import context
 from ..config import get_settings
 from ..errors import error_text
+from ..events import TASK_REPORT
 from ..guard import signal_receiver
 from ..logging import log_closing_event
 from ..tracing import TRACING
@@ -121,7 +122,7 @@ def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: 
     name = task if isinstance(task, str) else getattr(task, "name", None)
     about = {key: value for key, value in (("task.id", task_id), ("task.name", name)) if isinstance(value, str)}
     scope = context.enter_root(
-        {**restored_fields(task, read_headers(request), request, task_id), **about}, own=settings.own_keys
+        TASK_REPORT, {**restored_fields(task, read_headers(request), request, task_id), **about}, own=settings.own_keys
     )
     if TRACING.on is not None:
         carrier = Context(dict(request)) if isinstance(request, Mapping) else request
@@ -130,7 +131,7 @@ def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: 
         scope.close()
         log_closing_event(log, scope, level, event, fields)
     finally:
-        context.leave(scope)
+        scope.leave()
 
 
 def _measure(name: object, outcome: str) -> None:

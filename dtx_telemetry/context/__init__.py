@@ -1,18 +1,26 @@
-"""What is bound, request ids, scopes, and carrying them out of a process and in again.
+"""What is bound, request ids, the life of scopes, and carrying a context out of a process and in again.
 
 It knows nothing of Django, Celery or Channels.
 """
 
 from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
-from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out
-from .companion import Companion
-from .outgoing import outgoing_fields
-from .reading import bound, get_request_id
+from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out, outgoing_fields
+from .layer_message import enter_message, unpack_message_context
+from .participants import End, Participant, inject, listen, take_part, tell
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
-from .scope import Outside, Scope, current_scope, milliseconds
-from .scopes import bind_fields, enter, enter_root, leave, outside_scopes
-from .senders import enter_senders, unpack_message_context
-from .threads import carry_context
+from .running import carry_context, run_in
+from .scope import (
+    Scope,
+    bind_fields,
+    bound,
+    current_scope,
+    enter,
+    enter_root,
+    get_request_id,
+    milliseconds,
+    outside_context,
+    outside_scopes,
+)
 from .users import user_id
 
 __all__ = [
@@ -20,9 +28,9 @@ __all__ = [
     "MAX_REQUEST_ID_LENGTH",
     "MAX_SIZE",
     "OWN_KEYS",
-    "Companion",
-    "Outside",
+    "End",
     "Parcel",
+    "Participant",
     "Scope",
     "bind",
     "bind_fields",
@@ -33,14 +41,19 @@ __all__ = [
     "carry_out",
     "current_scope",
     "enter",
+    "enter_message",
     "enter_root",
-    "enter_senders",
     "get_request_id",
-    "leave",
+    "inject",
+    "listen",
     "milliseconds",
     "new_request_id",
     "outgoing_fields",
+    "outside_context",
     "outside_scopes",
+    "run_in",
+    "take_part",
+    "tell",
     "unbind",
     "unpack_message_context",
     "user_id",

@@ -13,17 +13,21 @@ __all__ = [
     "OWN_KEYS",
     "bind",
     "bound",
-    "bound_but_tasks",
+    "bound_that_travels",
     "bound_request_id",
     "carried_keys",
     "replace",
     "switch",
+    "travels",
     "unbind",
     "variables",
 ]
 
 # In the order in which lines show them.
-_OWN_KEYS = ("request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name", "operation.name")
+_OWN_KEYS = (
+    *("request.id", "user.id", "labels", "ws.conn_id", "task.id", "task.name", "command.name", "operation.name"),
+    *("scope.id", "scope.cause"),
+)
 #: The keys that this library binds, the ids of resources aside (those depend on the configured table).
 OWN_KEYS = frozenset(_OWN_KEYS)
 
@@ -57,11 +61,11 @@ class _Known:
         count: how many they are.
         readers: each key with what reads it, in the order in which lines show them.
         setters: what sets each key, by key.
-        but_tasks: the readers of those that are not a task's own.
+        travelling: the readers of those that go along with messages.
         carried: those that may come with a message, our own among them, bound before or not.
     """
 
-    __slots__ = ("but_tasks", "carried", "count", "readers", "setters")
+    __slots__ = ("travelling", "carried", "count", "readers", "setters")
 
     def __init__(self) -> None:
         variables = {name[_PREFIX_LENGTH:]: variable for name, variable in _VARIABLES.copy().items()}
@@ -69,12 +73,13 @@ class _Known:
         self.count = len(variables)
         self.readers = tuple((key, variable.get) for key, variable in ordered.items())
         self.setters = {key: variable.set for key, variable in ordered.items()}
-        self.but_tasks = tuple((key, read) for key, read in self.readers if not _is_tasks(key))
-        self.carried = frozenset(key for key in (*_OWN_KEYS, *ordered) if not _is_tasks(key)) - {"request.id"}
+        self.travelling = tuple((key, read) for key, read in self.readers if travels(key))
+        self.carried = frozenset(key for key in (*_OWN_KEYS, *ordered) if travels(key)) - {"request.id"}
 
 
-def _is_tasks(key: str) -> bool:
-    return key.startswith("task.")
+def travels(key: str) -> bool:
+    """Return True if *key* may go along with a message: a message of Celery names its parent task itself."""
+    return key != "scope.cause" and not key.startswith("task.")
 
 
 _known = _Known()
@@ -107,12 +112,12 @@ def bound() -> dict[str, Any]:
     return found
 
 
-def bound_but_tasks() -> dict[str, Any]:
-    """Return what `bound` does, without ``task.*``."""
+def bound_that_travels() -> dict[str, Any]:
+    """Return what `bound` does, without the keys that stay at home."""
     if len(_VARIABLES) > _MANY:
-        return {name: value for name, value in bound().items() if not _is_tasks(name)}
+        return {name: value for name, value in bound().items() if travels(name)}
     known = _current_keys()
-    return {name: value for name, read in known.but_tasks if (value := read()) is not ...}
+    return {name: value for name, read in known.travelling if (value := read()) is not ...}
 
 
 def bind(fields: Mapping[str, Any]) -> None:

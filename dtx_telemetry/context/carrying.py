@@ -2,17 +2,19 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from .binding import carried_keys, variables
-from .request_ids import valid_request_id
+from . import binding
+from .binding import carried_keys, travels, variables
+from .request_ids import valid_request_id, valid_scope_id
+from .scope import current
 
-__all__ = ["CONTEXT_KEY", "MAX_SIZE", "Parcel", "carry_in", "carry_out"]
+__all__ = ["CONTEXT_KEY", "MAX_SIZE", "Parcel", "carry_in", "carry_out", "outgoing_fields"]
 
 #: The one key of ours in a channel layer's message, and the header of a task's message, that holds the context.
 CONTEXT_KEY = "dtx.context"
@@ -35,6 +37,7 @@ _KOMBU_KEYS = {"__type__", "__value__"}
 # Every distinct key costs structlog a variable for good. A process that has this many takes no new ones from outside.
 _MAX_VARIABLES = 2048
 _MAX_PROBLEMS = 32
+_ALWAYS = frozenset({"request.id", "scope.id"})
 
 
 @dataclass(slots=True)
@@ -57,6 +60,27 @@ class Parcel:
             self.problems[_text(key)[:64]] = problem
 
 
+def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
+    """Return what a message that is published now takes along, as a new dict.
+
+    That is what the scopes bound. What the process had bound before its outermost scope stays at home, and so do ``task.*``,
+    since a message of Celery names its parent task itself, and ``scope.cause``.
+
+    Args:
+        keys: only these travel, besides ``request.id`` and ``scope.id``; ``None``: all of them.
+    """
+    fields = binding.bound_that_travels()
+    scope = current.get()
+    if scope is not None and not scope.own.keys() <= fields.keys():
+        fields = {key: value for key, value in scope.own.items() if travels(key)} | fields
+    if keys is not None:
+        fields = {key: value for key, value in fields.items() if key in keys or key in _ALWAYS}
+    if scope is None or not scope.base:
+        return fields
+    base = scope.base
+    return {key: value for key, value in fields.items() if key not in base or base[key] is not value}
+
+
 def carry_out(fields: dict[str, Any]) -> Parcel:
     """Return *fields*, a dict given away, as they go along with a message: safe in JSON and AMQP, of `MAX_SIZE` bytes at most.
 
@@ -69,30 +93,34 @@ def carry_out(fields: dict[str, Any]) -> Parcel:
 def carry_in(request_id: object, fields: object) -> Parcel:
     """Return what of a received id and context is good; each is judged by itself. Never raises.
 
+    The sender's ``scope.id`` becomes the ``scope.cause`` of the scope that is entered for the message.
+
     Args:
-        request_id: as it came; ``None`` where the message had none.
-        fields: as they came; ``None`` where the message had none.
+        request_id: as it came; ``None`` if the message had none.
+        fields: as they came; ``None`` if the message had none.
     """
     if not isinstance(fields, dict):
         parcel = _pack(request_id, {})
         if fields is not None:
             parcel.note(CONTEXT_KEY, "left out")
         return parcel
-    if carried_keys().issuperset(fields):  # the usual case
-        return _pack(request_id, fields)
-    welcome = {key: value for key, value in fields.items() if _is_welcome(key)}
+    known = carried_keys()
+    welcome = {key: value for key, value in fields.items() if key in known or _is_welcome(key)}
+    cause = welcome.pop("scope.id", None)
     parcel = _pack(request_id, welcome)
-    if len(welcome) != len(fields):
-        for key in fields.keys() - welcome.keys():
+    if len(welcome) + (cause is not None) != len(fields):
+        for key in fields.keys() - welcome.keys() - {"scope.id"}:
             parcel.note(key, "left out")
+    if valid_scope_id(cause):
+        parcel.fields["scope.cause"] = cause
+    elif cause is not None:
+        parcel.note("scope.id", "left out")
     return parcel
 
 
 def _is_welcome(key: object) -> bool:
-    """Whether a message may bind *key* in this process."""
-    if not isinstance(key, str) or key == "request.id" or key.startswith("task."):
-        return False
-    return key in carried_keys() or variables() < _MAX_VARIABLES
+    """Return True if a message may bind *key*, which was never bound in this process before."""
+    return isinstance(key, str) and key != "request.id" and travels(key) and variables() < _MAX_VARIABLES
 
 
 def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:

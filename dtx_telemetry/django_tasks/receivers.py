@@ -15,6 +15,7 @@ from .. import context
 from ..config import ImproperlyConfigured, get_settings
 from ..context import Scope
 from ..errors import error_text
+from ..events import DJANGO_TASK
 from ..guard import never_raises, wrap_method
 from ..logging import Subject, about_scope, get_logger, lines_of, log_closing_event
 from ..tracing import TRACING
@@ -111,12 +112,12 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
     if _is_immediate(sender):  # its publisher is the scope around
         parent_id = context.bound().get("task.id")
         trace = None
-        scope = context.enter(own if context.get_request_id() else {REQUEST_ID: own_id(task_result), **own})
+        scope = context.enter(DJANGO_TASK, own if context.get_request_id() else {REQUEST_ID: own_id(task_result), **own})
     else:
         carried = receive_context(settings, task_result) or {}
         parent_id, trace = carried.get(PARENT_ID), carried.get(TRACE, {})
         leave_handed_on(task_result)
-        scope = context.enter_root({**restored_fields(carried, task_result), **own}, own=settings.own_keys)
+        scope = context.enter_root(DJANGO_TASK, {**restored_fields(carried, task_result), **own}, own=settings.own_keys)
         note_running(task_result, scope)
     started = _started_fields(task_result, parent_id)
     if TRACING.on is not None:
@@ -143,7 +144,7 @@ def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
         try:
             _close(scope, task_result)
         finally:
-            context.leave(scope)
+            scope.leave()
     elif started is not None:
         outside = started.resume()
         try:
@@ -177,7 +178,7 @@ def _end_interrupted(around: Scope | None, error: BaseException) -> None:
     try:
         _log_end(scope, {"error": error_text(error), "exc_info": error}, error)
     finally:
-        context.leave(scope)
+        scope.leave()
 
 
 @never_raises

@@ -36,7 +36,7 @@ def leave_handed_on(result: "Result") -> None:
         return
     goes_on = _running.get(scope.own["task.id"]) is scope
     if scope.closed or (goes_on and _last_enqueued.get() != result.id):
-        context.leave(scope)
+        scope.leave()
 
 
 def note_running(result: "Result", scope: Scope) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from django.http.response import HttpResponseBase
 
-from ..context import Outside
 from ..guard import never_raises
 from .events import RequestEvents, note_failure
 
@@ -122,7 +121,7 @@ class _Piece:
         self._status = status
 
     def __enter__(self) -> None:
-        self._outside: Outside = self._request.scope.resume()
+        self._outside: Any = self._request.scope.resume()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         is_here = self._request.scope.is_entered

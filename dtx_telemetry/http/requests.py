@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from .. import context
 from ..config import Settings, get_settings
+from ..events import REQUEST
 from ..guard import report
 from ..logging import get_logger
 from ..tracing import TRACING
@@ -63,7 +64,7 @@ class RequestTelemetry(RequestEvents):
         self._looked_up = False
         fields = settings.scope_table.extract(request.path_info)
         fields["request.id"] = self.request_id
-        scope = context.enter_root(fields, own=settings.own_keys)
+        scope = context.enter_root(REQUEST, fields, own=settings.own_keys)
         super().__init__(_log, settings, scope, request.method or "", request.path)
         if TRACING.on is not None and not settings.excludes(request.path):
             self.span = scope.span = TRACING.on.requests.begin(
@@ -81,7 +82,7 @@ class RequestTelemetry(RequestEvents):
         """Leave the scope; log the end of a request that ends with an exception, which goes on."""
         if error is not None:
             self.end(500 if note_failure(self.scope, error) else None)
-        context.leave(self.scope)
+        self.scope.leave()
 
     def note_route_and_user(self, request: HttpRequest) -> users.LookUp | None:
         """Note the URL's pattern, and bind the id of the user, or none where nobody is authenticated any more.

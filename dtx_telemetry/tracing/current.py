@@ -40,6 +40,10 @@ class Current:
         self._found = get_current()
         self._token = attach(self._inside)
 
+    def attach(self) -> None:
+        """Make it current in a context in which it need not be left."""
+        attach(self._inside)
+
     def resume(self) -> object:
         """Be inside again; return what `pause` needs."""
         outside = get_current()

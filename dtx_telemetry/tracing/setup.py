@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 
-from .. import logging
+from .. import context, logging
 from ..config import Settings
 from ..errors import needs_extra
 from .line_ids import SDK_MODULE, line_ids
@@ -26,6 +26,8 @@ def configure(settings: Settings) -> None:
     if TRACING.on is not None and TRACING.on.settings is settings:
         return  # by Django and by Celery, in one process
     _switch_off()
+    context.take_part("tracing", None)
+    context.listen({})
     logging.set_span_source(line_ids if settings.enabled else None, SDK_MODULE)
     if settings.enabled and settings.otel_enabled and not _is_disabled():
         _switch_on(settings)
@@ -43,6 +45,8 @@ def _switch_on(settings: Settings) -> None:
     tracing = Tracing(settings)
     logging.set_taps(export=tracing.records, lets_pass=Complaints().lets_pass, count_lost=tracing.measures.lines_lost)
     TRACING.on = tracing
+    context.take_part("tracing", tracing.scopes)
+    context.listen(tracing.moments(), tracing.inject)
     settle_at_first_use(tracing.providers)
     switch_on_installed()
 

@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, get_current_span, set_span_in_context
 
-from ..context import bound
+from ..context import End, Scope, bound
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
@@ -51,6 +51,10 @@ class ScopeSpan(Current):
             self.note_end(error)
         finally:
             self.span.end()
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End the span as *scope* ends."""
+        self.end(end.error)
 
     def note_end(self, error: BaseException | None) -> None:
         """Note what is known at the end."""
@@ -97,9 +101,13 @@ class ScopeSpans:
         span = self._providers.tracer().start_span(name, parent, kind, dict(attributes or {}), links)
         return ScopeSpan(span, parent, self._failures)
 
-    def begin_root(self, name: str) -> ScopeSpan | None:
-        """Begin a span that starts a trace, whatever is current, and make it current."""
-        return self.begin(name, parent=ROOT)
+    def begin_operation(self, scope: Scope, about: object) -> ScopeSpan | None:
+        """Begin the span of an operation, which starts a trace, whatever is current."""
+        return self.begin(f"operation {scope.own['operation.name']}", parent=ROOT)
+
+    def begin_command(self, scope: Scope, about: object) -> ScopeSpan | None:
+        """Begin the span of a management command."""
+        return self.begin(f"command {scope.own['command.name']}")
 
     def end(self, span: object, error: BaseException | None = None) -> None:
         """End the span that `begin` returned, if it did.

@@ -1,12 +1,13 @@
 """Everything that is there while OpenTelemetry is on. Nothing else may import this module while it is off."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
 
 from ..config import Settings
+from ..events import COMMAND, OPERATION
 from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .current import Current
@@ -20,6 +21,7 @@ from .sdk.environment import read_blueprint
 from .sdk.processes import CHILD_SECONDS, close_all
 from .sdk.providers import Providers
 from .sockets import SocketSpans
+from .scopes import SpansOfScopes
 from .spans import ScopeSpans
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Tracing:
         work: spans of commands and operations.
         django_tasks: spans of Django's own Tasks.
         measures: the metrics.
+        scopes: spans of scopes of whatever kind.
         records: exports log lines; ``None`` where ``OTEL_LOGS_EXPORTER`` is ``none``.
     """
 
@@ -62,6 +65,7 @@ class Tracing:
         self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)
         self.work = ScopeSpans(providers, failures)
         self.django_tasks = DjangoTaskSpans(providers, self.work, measures, links=self._links)
+        self.scopes = SpansOfScopes({OPERATION: self.work.begin_operation, COMMAND: self.work.begin_command})
         self.records = RecordExport(providers, failures, sanitizer) if providers.exports_logs else None
 
     @cached_property
@@ -70,6 +74,10 @@ class Tracing:
         from .tasks import TaskSpans
 
         return TaskSpans(*self._parts, links=self._links)
+
+    def moments(self) -> dict[str, Callable[..., Any]]:
+        """Return what the edges tell of by `dtx_telemetry.context.tell`, with what hears it."""
+        return {}
 
     @never_raises
     def inject(self, carrier: MutableMapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import context
 from ..errors import error_text
+from ..events import CONNECTION
 from ..guard import never_raises
 from ..logging import get_logger, log_closing_event, note_connection
 from ..tracing import TRACING
@@ -32,6 +33,8 @@ _log = get_logger("dtx_telemetry.websocket")
 
 class Connection(ScopedCall):
     """A WebSocket connection, from handshake to close."""
+
+    kind = CONNECTION
 
     def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
         super().__init__(scope, log_messages, **{"ws.conn_id": context.new_request_id()})

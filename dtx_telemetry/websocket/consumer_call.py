@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from .. import context
+from ..events import MESSAGE
 from .deliveries import Delivery
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class ChannelCall(ConsumerCall):
     def enter_message(self, parcel: context.Parcel, own: AbstractSet[str]) -> context.Scope:
         """Enter a scope with all that the sender had, and a new id where it had none."""
         fields = {"request.id": parcel.request_id or context.new_request_id(), **parcel.fields}
-        return context.enter_root(fields, own=own)
+        return context.enter_root(MESSAGE, fields, own=own)
 
     def update_user(self, scope: Mapping[str, Any] | None) -> None:
         """There is none."""

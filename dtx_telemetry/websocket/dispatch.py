@@ -72,7 +72,7 @@ def _message_scope(call: ConsumerCall, delivery: Delivery, message: Any) -> Gene
                 _log.debug("ws_handled", **{"ws.message_type": message.get("type"), "duration_ms": scope.duration_ms})
             if TRACING.on is not None:
                 TRACING.on.work.end(scope.span, failure)
-            context.leave(scope)
+            scope.leave()
 
 
 @never_raises

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..events import CONSUMER_REQUEST
 from ..guard import never_raises
 from ..http import events
 from ..logging import get_logger
@@ -22,6 +23,8 @@ _log = get_logger("dtx_telemetry.websocket")
 
 class ConsumerRequest(ScopedCall):
     """An HTTP request and its response."""
+
+    kind = CONSUMER_REQUEST
 
     def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
         super().__init__(scope, log_messages)

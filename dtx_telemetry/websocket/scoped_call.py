@@ -11,6 +11,7 @@ from channels.exceptions import StopConsumer
 
 from .. import context
 from ..config import get_settings
+from ..events import Kind
 from ..guard import never_raises
 from . import at_exit
 from .asgi_scope import fields_of, known_user, user_id_of
@@ -25,6 +26,8 @@ class ScopedCall(ConsumerCall):
     A subclass says what it notes of the messages (`_note_received`, `_note_sent`) and what it logs in the end (`_end`).
     """
 
+    kind: Kind
+
     def __init__(self, scope: Mapping[str, Any], log_messages: bool, **own: Any) -> None:
         super().__init__(log_messages)
         self._asgi = scope
@@ -35,7 +38,7 @@ class ScopedCall(ConsumerCall):
         self._gone = False
         fields = {**fields_of(scope, self._settings), **own}
         self._request_id: str = fields["request.id"]
-        self._scope = context.enter_root(fields, own=self._settings.own_keys)
+        self._scope = context.enter_root(self.kind, fields, own=self._settings.own_keys)
         # In the scope, so that what is said about a user that cannot be read bears its id.
         self.update_user(scope)
         at_exit.watch(self)
@@ -80,7 +83,7 @@ class ScopedCall(ConsumerCall):
 
     def enter_message(self, parcel: context.Parcel, own: AbstractSet[str]) -> context.Scope:
         """Enter a scope inside this one's, with the sender's ids."""
-        return context.enter_senders(parcel, own, receiver=self._scope)
+        return context.enter_message(parcel, own, receiver=self._scope)
 
     @never_raises
     def update_user(self, scope: Mapping[str, Any] | None) -> None:
@@ -109,7 +112,7 @@ class ScopedCall(ConsumerCall):
         finally:
             # Its traceback holds this call: neither would be freed before the garbage collector comes by.
             self._unsent = None
-            context.leave(self._scope)
+            self._scope.leave()
 
     @never_raises
     def end(self) -> None:

@@ -536,7 +536,7 @@ def test_reading_and_carrying_the_id(log_output: Any) -> None:
     serve = run_block("reading")["serve"]
     scope = context.enter_root({"request.id": "readme-3"})
     serve()
-    context.leave(scope)
+    scope.leave()
     assert log_output.one("read")["read"] == "readme-3"
     assert log_output.one("phase_started")["phase"] == "captains"
     worked = log_output.one("worked")
@@ -575,7 +575,7 @@ def test_outgoing_calls_bear_the_id(monkeypatch: pytest.MonkeyPatch, service: tu
     try:
         call(url)
     finally:
-        context.leave(scope)
+        scope.leave()
     assert received == ["readme-4"]
 
 

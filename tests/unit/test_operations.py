@@ -151,7 +151,7 @@ def test_an_operation_inside_a_scope_starts_anew(log_output: LogOutput) -> None:
             assert get_contextvars() == {"service": "bot", "request.id": "inner", "operation.name": "nightly"}
         assert get_contextvars() == before
     finally:
-        context.leave(scope)
+        scope.leave()
 
 
 def test_operations_nest(log_output: LogOutput) -> None:
@@ -204,7 +204,7 @@ def test_an_operation_in_a_generator_that_is_left_half_way_is_closed(log_output:
     assert get_request_id() == "r1"
     generator.close()
     assert get_request_id() == "r0"
-    context.leave(scope)
+    scope.leave()
     assert log_output.one("operation_failed", request_id="r1")["error"] == "GeneratorExit"
 
 
@@ -222,7 +222,7 @@ def test_an_operation_that_the_garbage_collector_ends_is_closed_in_its_own_scope
     del coroutine
     gc.collect()
     assert get_contextvars() == {"request.id": "r0"}
-    context.leave(scope)
+    scope.leave()
     line = log_output.one("operation_failed")
     assert (line["request.id"], line["tenant"], line["error"]) == ("r1", "t", "GeneratorExit")
 

@@ -34,7 +34,7 @@ def test_a_task_has_the_id_of_the_test_that_published_it(
     try:
         result = announce.delay()
     finally:
-        context.leave(scope)
+        scope.leave()
     assert result.get(timeout=60) == "fixtures-1"
     wait_until(lambda: log_output.events("task_completed"))
     for event in ("task_published", "task_started", "announced", "task_completed"):
@@ -52,5 +52,5 @@ def test_an_eager_task_has_its_callers_id(celery_session_app: Celery) -> None:
     try:
         assert read.apply().get() == "fixtures-2"
     finally:
-        context.leave(scope)
+        scope.leave()
     assert get_request_id() is None

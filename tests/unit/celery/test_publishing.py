@@ -132,8 +132,8 @@ def test_what_the_process_itself_has_bound_stays_there(publish: Any, log_output:
     outer = context.enter_root(IDS)
     inner = context.enter({"task.id": "t-1", "task.name": "outer", "hero": "Lina"})
     headers = publish()
-    context.leave(inner)
-    context.leave(outer)
+    inner.leave()
+    outer.leave()
     assert headers["dtx.context"] == {"user.id": 7, "hero": "Lina"}
 
 

@@ -48,7 +48,7 @@ def test_a_scope_binds_its_fields_and_takes_them_away():
     scope = context.enter({"request.id": "r1", "user.id": 7})
     assert context.bound() == get_contextvars() == {"service": "dtx", "request.id": "r1", "user.id": 7}
     assert context.current_scope() is scope
-    context.leave(scope)
+    scope.leave()
 
     assert context.bound() == get_contextvars() == {"service": "dtx"}
     assert context.current_scope() is None
@@ -64,7 +64,7 @@ def test_what_the_application_binds_inside_is_gone_after():
     bind_contextvars(draft_step=3, service="other")
     unbind_contextvars("tags")
     assert context.bound() == {"service": "other", "draft_step": 3, "request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
 
     assert context.bound() == {"service": "dtx", "tags": ["a"]}
     assert context.bound()["tags"] is tags
@@ -88,7 +88,7 @@ def check_that_the_outside_stays_equal(outside, inside, fields, root, depth):
         assert fields.items() <= context.bound().items()
         apply(inside)
     for scope in reversed(scopes):
-        context.leave(scope)
+        scope.leave()
     assert context.bound() == get_contextvars() == found
     assert context.current_scope() is None
 
@@ -114,11 +114,11 @@ def test_scopes_nest():
     assert inner.outer is outer
     assert context.bound() == {"request.id": "r1", "user.id": 8, "task.id": "t1"}
 
-    context.leave(inner)
+    inner.leave()
     assert context.bound() == {"request.id": "r1", "user.id": 7}
     assert context.current_scope() is outer
 
-    context.leave(outer)
+    outer.leave()
     assert context.bound() == {}
 
 
@@ -128,10 +128,10 @@ def test_a_scope_can_drop_keys_of_the_one_around():
 
     inner = context.enter({"request.id": "r2"}, drop={"user.id", "never.bound"})
     assert context.bound() == {"ws.conn_id": "c1", "request.id": "r2"}
-    context.leave(inner)
+    inner.leave()
 
     assert context.bound() == {"ws.conn_id": "c1", "user.id": 7}
-    context.leave(outer)
+    outer.leave()
 
 
 @pytest.mark.leaves_bound
@@ -142,7 +142,7 @@ def test_a_root_scope_knows_nothing_of_leaked_keys():
 
     scope = context.enter_root({"request.id": "r1"})
     assert context.bound() == {"service": "dtx", "request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
 
     assert context.bound() == {"service": "dtx", "command.name": "migrate", **leaked}
 
@@ -156,10 +156,10 @@ def test_a_root_scope_inside_a_scope_starts_from_the_process():
 
     inner = context.enter_root({"request.id": "r2"})
     assert context.bound() == {"service": "dtx", "request.id": "r2"}
-    context.leave(inner)
+    inner.leave()
 
     assert context.bound() == {"service": "dtx", "request.id": "r1", "tenant": "north"}
-    context.leave(outer)
+    outer.leave()
 
 
 @pytest.mark.leaves_bound
@@ -169,7 +169,7 @@ def test_the_keys_that_no_process_owns_can_be_named():
 
     scope = context.enter_root({}, own=context.OWN_KEYS | {"draft.id"})
     assert context.bound() == {"service": "dtx"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scope_is_left_when_its_work_raises():
@@ -204,7 +204,7 @@ def test_a_body_is_made_in_its_scope_again():
     bind_contextvars(service="dtx")
     scope = context.enter({"request.id": "r1"})
     bind_contextvars(tenant="north")
-    context.leave(scope)
+    scope.leave()
 
     outside = scope.resume()
     assert context.bound() == {"service": "dtx", "request.id": "r1", "tenant": "north"}
@@ -223,7 +223,7 @@ def test_a_body_is_made_in_its_scope_again():
 def test_a_body_can_be_made_inside_another_scope():
     """While it is made, the other scope's fields do not hold; after it, only they do."""
     first = context.enter({"request.id": "r1"})
-    context.leave(first)
+    first.leave()
     second = context.enter({"request.id": "r2", "user.id": 2})
 
     outside = first.resume()
@@ -232,7 +232,7 @@ def test_a_body_can_be_made_inside_another_scope():
 
     assert context.bound() == {"request.id": "r2", "user.id": 2}
     assert context.current_scope() is second
-    context.leave(second)
+    second.leave()
 
 
 def test_what_a_body_left_open_is_open_again_at_the_next_piece():
@@ -246,7 +246,7 @@ def test_what_a_body_left_open_is_open_again_at_the_next_piece():
         yield context.bound()
 
     pieces = body()
-    context.leave(scope)
+    scope.leave()
     seen = []
     for _ in range(3):
         outside = scope.resume()
@@ -272,7 +272,7 @@ def test_a_generator_left_half_way_ends_with_the_scope():
     assert context.bound()["part"] == 1
     assert scope.close()
     assert context.bound() == {"service": "dtx", "request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
     generator.close()
     assert get_contextvars() == {"service": "dtx"}
 
@@ -283,7 +283,7 @@ def test_a_scope_is_closed_once():
     assert not scope.closed
     assert [scope.close(), scope.close()] == [True, False]
     assert scope.closed
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scope_closed_early_leaves_the_block_around_alone():
@@ -293,7 +293,7 @@ def test_a_scope_closed_early_leaves_the_block_around_alone():
         assert scope.close(early=True)
         assert context.bound() == {"request.id": "r1", "part": 1}
     assert context.bound() == {"request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
 
 
 @pytest.mark.parametrize("clear", [clear_contextvars, lambda: unbind_contextvars("request.id", "user.id", "tenant")])
@@ -308,8 +308,8 @@ def test_a_scope_is_known_by_its_fields_whatever_the_application_clears(clear):
     clear()
     assert context.bound() == {"request.id": "r1", "user.id": 7, "task.id": "t1"}
     assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7}
-    context.leave(inner)
-    context.leave(scope)
+    inner.leave()
+    scope.leave()
     assert get_contextvars() == {}
 
 
@@ -319,7 +319,7 @@ def test_clearing_the_context_takes_away_a_blocks_fields():
     with bind_fields(part=1):
         clear_contextvars()
         assert context.bound() == {"request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scopes_field_changes_whichever_block_is_open():
@@ -333,7 +333,7 @@ def test_a_scopes_field_changes_whichever_block_is_open():
         scope.set_field("user.id", None)
         assert context.bound() == {"request.id": "r1", "part": 2}
     assert context.bound() == {"request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
     scope.set_field("user.id", 8)
     assert (scope.inside, get_contextvars()) == ({"request.id": "r1", "user.id": 8}, {})
 
@@ -345,9 +345,9 @@ def test_a_scopes_field_leaves_an_inner_scopes_own_alone():
     scope.set_field("user.id", 8)
     assert context.bound() == {"request.id": "r2", "user.id": 9}
     assert scope.inside == {"request.id": "r1", "user.id": 8}
-    context.leave(inner)
+    inner.leave()
     assert context.bound() == {"request.id": "r1", "user.id": 8}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scope_can_be_entered_again_from_inside_an_inner_one():
@@ -361,9 +361,9 @@ def test_a_scope_can_be_entered_again_from_inside_an_inner_one():
     bind_contextvars(mine=1)
     scope.pause(outside)
     assert context.bound() == {"request.id": "r2", "room": "a", "theirs": 1}
-    context.leave(inner)
+    inner.leave()
     assert context.bound() == {"request.id": "r1", "room": "a", "mine": 1}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scope_remembers_what_is_bound_for_another_thread():
@@ -381,7 +381,7 @@ def test_a_scope_remembers_what_is_bound_for_another_thread():
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(Context().run, elsewhere).result() == {"request.id": "r1", "room": "a"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_threads_do_not_see_each_other():
@@ -394,7 +394,7 @@ def test_threads_do_not_see_each_other():
         bind_contextvars(step=number)
         inside.wait(10)
         seen = context.bound()
-        context.leave(scope)
+        scope.leave()
         return seen, context.bound()
 
     with ThreadPoolExecutor(4) as pool:
@@ -413,14 +413,14 @@ async def test_tasks_of_an_event_loop_do_not_see_each_other():
             await asyncio.sleep(0)
             bind_contextvars(step=number)
         seen = context.bound()
-        context.leave(inner)
+        inner.leave()
         return seen, context.bound()
 
     results = await asyncio.gather(*map(work, range(10)))
 
     assert results == [({"request.id": f"r{number}", "step": number}, {"request.id": "outer"}) for number in range(10)]
     assert context.bound() == {"request.id": "outer"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_greenlets_do_not_see_each_other():
@@ -437,7 +437,7 @@ def test_greenlets_do_not_see_each_other():
             bind_contextvars(step=number)
             gevent.sleep(0)
             seen = context.bound()
-            context.leave(scope)
+            scope.leave()
             assert context.bound() == {}, context.bound()
             return seen
 
@@ -489,7 +489,7 @@ def test_threads_that_bind_a_new_key_at_once_all_keep_it():
                     scope = context.enter_root({})
                     context.bind({key: number})
                 assert context.bound() == {key: number}, (key, number, context.bound())
-                context.leave(scope)
+                scope.leave()
                 assert context.bound() == {}, context.bound()
 
         with ThreadPoolExecutor(8) as pool:
@@ -520,7 +520,7 @@ def test_a_function_carries_the_context_into_a_thread():
         return hero, context.bound(), context.current_scope()
 
     bind_contextvars(late=True)
-    context.leave(scope)
+    scope.leave()
     with ThreadPoolExecutor(2) as pool:
         results = [future.result() for future in [pool.submit(work, number, hero="Lina") for number in range(2)]]
         left_behind = list(pool.map(lambda _: context.bound(), range(2)))
@@ -618,8 +618,8 @@ def test_what_scopes_bound_travels():
 
     assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7, "draft.id": 3, "tenant": "north", "region": "us"}
 
-    context.leave(inner)
-    context.leave(outer)
+    inner.leave()
+    outer.leave()
 
 
 @pytest.mark.leaves_bound
@@ -636,14 +636,14 @@ def test_a_list_of_keys_limits_what_travels():
 
     assert context.outgoing_fields(["tenant", "task.id", "unknown"]) == {"request.id": "r1", "tenant": "north"}
     assert context.outgoing_fields([]) == {"request.id": "r1"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_scope_knows_how_long_it_takes():
     """Milliseconds since it was entered, growing, with two decimals at most."""
     scope = context.enter({})
     first, second = scope.duration_ms, scope.duration_ms
-    context.leave(scope)
+    scope.leave()
 
     assert 0 <= first <= second <= scope.duration_ms < 60_000
     assert first == round(first, 2)
@@ -688,7 +688,7 @@ def _enter_then_copy(alive: "weakref.WeakSet[Tracked]") -> Context:
     alive.add(value)
     scope = context.enter_root({"request.id": "a", "tracked": value})
     inside = copy_context()
-    context.leave(scope)
+    scope.leave()
     return inside
 
 
@@ -701,7 +701,7 @@ def test_keys_that_an_application_makes_up_do_not_make_each_line_dearer() -> Non
     copy_context().run(bind_many)
     scope = context.enter_root({"request.id": "a"})
     assert context.bound() == {"request.id": "a"}
-    context.leave(scope)
+    scope.leave()
     assert context.bound() == {}
 
 
@@ -731,7 +731,7 @@ def test_work_can_be_started_outside_any_scope(keep_fields: bool) -> None:
 
     assert context.current_scope() is scope
     assert context.bound() == fields
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothing() -> None:
@@ -744,7 +744,7 @@ def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothi
 
     assert context.current_scope() is scope
     assert context.bound() == {"request.id": "another"}
-    context.leave(scope)
+    scope.leave()
 
 
 def test_a_message_can_be_handled_inside_anothers() -> None:
@@ -765,18 +765,18 @@ def test_a_message_can_be_handled_inside_anothers() -> None:
         "ws.conn_id": "c",
         "hero": "Invoker",
     }
-    context.leave(inner)
+    inner.leave()
 
     assert context.bound() == before
-    context.leave(around)
-    context.leave(receiver)
+    around.leave()
+    receiver.leave()
 
 
 def test_a_scope_is_freed_with_its_last_reference() -> None:
     """Without the garbage collector."""
     scope = context.enter_root({"request.id": "r1"})
     context.leave(context.enter({"task.id": "t"}))
-    context.leave(scope)
+    scope.leave()
     gone = weakref.ref(scope)
 
     gc.disable()

@@ -316,7 +316,7 @@ def test_the_context_goes_along_in_the_cache(log_output: LogOutput, settings: An
     scope = context.enter_root({"request.id": "r1", "user.id": 5, "labels": ["draft"], "draft.id": 12})
     bind_contextvars(tenant="t")
     result = jobs.send_letter.enqueue("Invoker")
-    context.leave(scope)
+    scope.leave()
     log_output.clear()
 
     bind_contextvars(service="worker")
@@ -332,7 +332,7 @@ def test_a_task_is_told_who_published_it(log_output: LogOutput, settings: Any, t
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
     scope = context.enter_root({"request.id": "r1", "task.id": "parent", "task.name": "x"})
     result = jobs.send_letter.enqueue("Invoker")
-    context.leave(scope)
+    scope.leave()
     run_elsewhere(result, result.task.get_backend())
     started = log_output.one("task_started")
     assert (started["task.parent_id"], started["task.id"]) == ("parent", result.id)

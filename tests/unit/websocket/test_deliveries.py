@@ -46,7 +46,7 @@ async def send(channel, sender, **message):
     try:
         await get_channel_layer().send(channel, message)
     finally:
-        context.leave(scope)
+        scope.leave()
 
 
 def senders(log_output, event="told"):

@@ -215,7 +215,7 @@ async def test_messages_of_a_channel_layer(log_output):
         scope = context.enter_root({"request.id": "sender"})
         await get_channel_layer().send(channel, {"type": "told"})
         await get_channel_layer().send(channel, {"type": "fail"})
-        context.leave(scope)
+        scope.leave()
         with pytest.raises(RuntimeError):
             await call.end()
 

@@ -68,7 +68,7 @@ class TestCarrying:
         for send, to in ((layer.send, channel), (layer.group_send, "draft")):
             await send(to, message)
             assert await raw(layer, channel) == {**before, KEY: SENDER}
-        context.leave(scope)
+        scope.leave()
 
         assert message == before
         await close(layer)
@@ -78,7 +78,7 @@ class TestCarrying:
         channel = await layer.new_channel()
         scope = context.enter_root(SENDER)
         await layer.send(channel, {"type": "told", "text": "hi"})
-        context.leave(scope)
+        scope.leave()
 
         message, carried = await received_with_context(layer, channel)
 
@@ -90,7 +90,7 @@ class TestCarrying:
         """To copy, to pickle, to serialise, to send on, to be asked for its type."""
         scope = context.enter_root(SENDER)
         await memory.send("a", {"type": "told", "text": "hi"})
-        context.leave(scope)
+        scope.leave()
         message = await received(memory, "a")
 
         assert type(message) is dict
@@ -110,11 +110,11 @@ class TestCarrying:
         """Not the first sender's."""
         scope = context.enter_root(SENDER)
         await memory.send("a", {"type": "told"})
-        context.leave(scope)
+        scope.leave()
         message = await received(memory, "a")
         scope = context.enter_root({"request.id": "second"})
         await memory.send("b", message)
-        context.leave(scope)
+        scope.leave()
 
         assert (await raw(memory, "b"))[KEY] == {"request.id": "second"}
 
@@ -132,7 +132,7 @@ class TestCarrying:
         bound = {**SENDER, "ws.conn_id": "c", "command.name": "remind", "tenant": "x"}
         scope = context.enter_root({**bound, "task.id": "t", "task.name": "n"})
         await memory.send("a", {"type": "told"})
-        context.leave(scope)
+        scope.leave()
 
         assert (await raw(memory, "a"))[KEY] == bound
 
@@ -141,7 +141,7 @@ class TestCarrying:
         settings.DTX_TELEMETRY = {"PROPAGATE": ["tenant"]}
         scope = context.enter_root({**SENDER, "tenant": "x"})
         await memory.send("a", {"type": "told"})
-        context.leave(scope)
+        scope.leave()
 
         assert (await raw(memory, "a"))[KEY] == {"request.id": "sender", "tenant": "x"}
 
@@ -151,7 +151,7 @@ class TestCarrying:
         config.reset()
         scope = context.enter_root(SENDER)
         await memory.send("a", {"type": "told"})
-        context.leave(scope)
+        scope.leave()
         assert await raw(memory, "a") == {"type": "told"}
 
         await memory._dtx_layer.send("a", {"type": "told", KEY: SENDER})
@@ -193,7 +193,7 @@ class TestWhatCannotBeCarried:
         scope = context.enter_root({**SENDER, **odd, "bytes": b"\xff", "surrogate": "\ud800"})
 
         await layer.send(channel, {"type": "told"})
-        context.leave(scope)
+        scope.leave()
 
         message, carried = await received_with_context(layer, channel)
         assert message == {"type": "told"}
@@ -316,7 +316,7 @@ class TestWhatALayerStarts:
         for group in ("draft", "tournament"):  # one on each host, wherever the channel is
             await layer.group_add(group, channel)
         assert context.bound() == {"request.id": "first"}
-        context.leave(scope)
+        scope.leave()
 
         assert 0 < of_one_shard < len(bound)
         assert not any(bound)
@@ -351,7 +351,7 @@ class TestWhatALayerStarts:
             waiting.cancel()
         else:
             await layer.group_discard("draft", channel)
-        context.leave(scope)
+        scope.leave()
         asyncio.get_running_loop().set_task_factory(None)
 
         assert [rest for name, *rest in started if name == "_do_receiving"] == [[{}, None]]
@@ -371,7 +371,7 @@ class TestWhatALayerStarts:
         scope = context.enter_root(SENDER)
         await layer.send("a", {"type": "told"})
         assert context.current_scope() is scope
-        context.leave(scope)
+        scope.leave()
 
         assert seen == [(None, None, "sender")]
         await close(layer)
@@ -388,7 +388,7 @@ class TestRollOut:
         channel = await memory.new_channel()
         await memory.group_add("draft", channel)
         await memory.group_send("draft", {"type": "told"})
-        context.leave(scope)
+        scope.leave()
 
         assert await raw(memory, "a") == {"type": "told"}
         assert await raw(memory, channel) == {"type": "told"}

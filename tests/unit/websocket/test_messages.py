@@ -118,7 +118,7 @@ async def tell(channel, sender, **message):
     try:
         await get_channel_layer().send(channel, {"type": "told", **message})
     finally:
-        context.leave(scope)
+        scope.leave()
 
 
 class TestTheSenders:
@@ -223,7 +223,7 @@ class TestTheSenders:
                 await layer.group_add("draft", await socket.text())
             scope = context.enter_root({"request.id": "sender"})
             await layer.group_send("draft", {"type": "told"})
-            context.leave(scope)
+            scope.leave()
             await one.text()
             await other.text()
 
@@ -253,7 +253,7 @@ class TestTheSenders:
             channel, to = await one.text(), await other.text()
             scope = context.enter_root({"request.id": "sender"})
             await get_channel_layer().send(channel, {"type": "pass.on", "to": to})
-            context.leave(scope)
+            scope.leave()
             await other.text()
 
         assert log_output.one("told")["request.id"] == "sender"
@@ -371,7 +371,7 @@ class TestTheMessage:
             channel = await socket.text()
             scope = context.enter_root({"request.id": "sender"})
             await get_channel_layer().send(channel, message)
-            context.leave(scope)
+            scope.leave()
             await socket.text()
 
         assert message == {"type": "told", "nested": {"a": [1, 2]}}

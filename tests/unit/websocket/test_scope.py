@@ -422,7 +422,7 @@ class TestClearedContext:
             channel = await socket.text()
             sender = context.enter_root({"request.id": "sender", "labels": ["team"], "team.id": 3})
             await get_channel_layer().send(channel, {"type": "told"})
-            context.leave(sender)
+            sender.leave()
             await socket.text()
             await socket.leave()
 

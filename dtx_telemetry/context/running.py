@@ -1,0 +1,61 @@
+"""Running elsewhere: a function in a thread, a coroutine in another context (PEP 567)."""
+
+import functools
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from typing import Any, Generic, ParamSpec, TypeVar
+
+__all__ = ["carry_context", "run_in"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def carry_context(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return *function* bound to the current context, for a thread of a pool to call: ``pool.submit(carry_context(work), 1)``.
+
+    May be called any number of times, also at the same time: each call runs in a copy of its own.
+
+    Args:
+        function: what the thread calls; its arguments and its result stay what they are.
+
+    .. versionadded:: 0.1.0
+    """
+    context = copy_context()
+
+    @functools.wraps(function)
+    def carried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return context.copy().run(function, *args, **kwargs)
+
+    return carried
+
+
+class run_in(Generic[_R]):  # noqa: N801 - awaited like a call
+    """Await *coroutine* in *context*: each of its steps runs there, in the same task.
+
+    Args:
+        context: not entered by anybody else while a step runs.
+        coroutine: what is awaited.
+    """
+
+    __slots__ = ("_context", "_coroutine")
+
+    def __init__(self, context: Context, coroutine: Coroutine[Any, Any, _R]) -> None:
+        self._context = context
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, _R]:
+        """Drive the coroutine; what it waits for, the task waits for."""
+        run = self._context.run
+        step: Callable[[Any], Any] = self._coroutine.send
+        value: Any = None
+        while True:
+            try:
+                waits_for = run(step, value)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+            try:
+                value = yield waits_for
+                step = self._coroutine.send
+            except BaseException as error:
+                step, value = self._coroutine.throw, error

@@ -1,0 +1,45 @@
+"""OpenTelemetry's part in the life of each scope: a span that begins with it, is current while it is, and ends with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..context import End, Participant, Scope
+from ..events import Kind
+from .spans import ScopeSpan
+
+__all__ = ["SpansOfScopes"]
+
+#: Begins the span of a scope and makes it current; ``None`` for no span. It gets the scope, and what its edge knows of it.
+Begin = Callable[[Scope, Any], ScopeSpan | None]
+
+
+class SpansOfScopes(Participant):
+    """Begins and ends the spans of scopes.
+
+    Args:
+        begin: what begins the span of a scope, by the scope's kind.
+    """
+
+    def __init__(self, begin: Mapping[Kind, Begin]) -> None:
+        self._begin = begin
+
+    def entered(self, scope: Scope, about: Any) -> None:
+        """Begin the span."""
+        begin = self._begin.get(scope.kind) if scope.kind is not None else None
+        if begin is not None:
+            scope.span = begin(scope, about)
+
+    def resumed(self, scope: Scope) -> None:
+        """Make the span current once more."""
+        if scope.span is not None:
+            scope.span.attach()
+
+    def ended(self, scope: Scope, end: End) -> None:
+        """End the span, which stays current until the scope is left."""
+        if isinstance(scope.span, ScopeSpan):
+            scope.span.finish_scope(scope, end)
+
+    def left(self, scope: Scope) -> None:
+        """Make current again what was before."""
+        if scope.span is not None:
+            scope.span.leave()
