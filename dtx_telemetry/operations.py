@@ -95,8 +95,8 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             given = self._request_id
             request_id = given if context.valid_request_id(given) else context.new_request_id()
             fields = {**self._fields, "request.id": request_id, "operation.name": self._name}
-            if (around := context.current_scope()) is not None:
-                fields["scope.cause"] = around.own.get("scope.id")
+            if (cause := context.current_scope_id()) is not None:
+                fields["scope.cause"] = cause
             self._open.append(context.enter_root(OPERATION, fields, own=settings.own_keys))
 
     def _take_scope(self) -> Scope | None:

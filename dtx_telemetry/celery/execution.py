@@ -68,9 +68,7 @@ def start(task: AnyTask, task_id: str | None) -> None:
     else:
         _leave_what_was_interrupted()
         fields = restored_fields(task, found, request, task_id)
-        scope = context.enter_root(
-                TASK, {**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys
-            )
+        scope = context.enter_root(TASK, {**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
     request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
     started = _started_fields(request, found, parent_id)
     if TRACING.on is not None:

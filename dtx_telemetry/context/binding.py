@@ -13,8 +13,8 @@ __all__ = [
     "OWN_KEYS",
     "bind",
     "bound",
-    "bound_that_travels",
     "bound_request_id",
+    "bound_that_travels",
     "carried_keys",
     "replace",
     "switch",
@@ -65,7 +65,7 @@ class _Known:
         carried: those that may come with a message, our own among them, bound before or not.
     """
 
-    __slots__ = ("travelling", "carried", "count", "readers", "setters")
+    __slots__ = ("carried", "count", "readers", "setters", "travelling")
 
     def __init__(self) -> None:
         variables = {name[_PREFIX_LENGTH:]: variable for name, variable in _VARIABLES.copy().items()}

@@ -25,6 +25,7 @@ __all__ = [
     "bind_fields",
     "bound",
     "current_scope",
+    "current_scope_id",
     "enter",
     "enter_root",
     "get_request_id",
@@ -195,7 +196,6 @@ class Scope:
         # A server that starts each request of a connection in the context of the one before would chain them all.
         self.outer = None
 
-
     # -- until every edge ends its scopes by `end` --
     def close(self) -> bool:
         """Return True at the first call, and leave what is still open inside."""
@@ -246,6 +246,12 @@ current: ContextVar[Scope | None] = ContextVar("dtx_telemetry_scope", default=No
 def current_scope() -> Scope | None:
     """Return the innermost scope that was entered in this context, or ``None`` outside any."""
     return current.get()
+
+
+def current_scope_id() -> str | None:
+    """Return the ``scope.id`` of the current scope, or ``None`` outside any."""
+    scope = current.get()
+    return None if scope is None else scope.own.get("scope.id")
 
 
 def enter(

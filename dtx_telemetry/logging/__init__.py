@@ -3,6 +3,7 @@
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """
 
+from .closing import ClosingEvents
 from .context_filter import ContextFilter
 from .install import beside, configure, restore
 from .lines import set_span_source
@@ -25,6 +26,7 @@ from .unmade import is_printed_at_once, switch_off_where_unheard
 
 __all__ = [
     "BoundLogger",
+    "ClosingEvents",
     "ContextFilter",
     "Subject",
     "about_exception",

@@ -11,13 +11,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from ..context import End, Participant, Scope, current_scope, take_part
-from ..events import Kind
-from .logger import BoundLogger, get_logger
+from ..context import Scope, current_scope
 from .records import exception_of
 from .tracebacks import note_closing, reported_ids
 
@@ -210,23 +208,3 @@ def _uvicorns_own(record: logging.LogRecord) -> Subject | None:
     if connection is not None and (text in _HANDSHAKE or text.startswith('%s - "WebSocket ')):
         return Subject(True, connection)
     return _exception(record)
-
-
-class ClosingEvents(Participant):
-    """Logs the closing event of each scope, and then what waited for it."""
-
-    def ended(self, scope: Scope, end: End) -> None:
-        """Log the event of *end*."""
-        if end.event is not None and end.is_printed and scope.kind is not None:
-            fields = {**end.fields, "exc_info": end.error} if end.error is not None and end.with_traceback else end.fields
-            log_closing_event(_logger_of(scope.kind), scope, end.level, end.event.name, fields)
-        if scope.waiting:  # there was no event, or none came about
-            release(scope)
-
-
-@cache
-def _logger_of(kind: Kind) -> BoundLogger:
-    return get_logger(kind.logger)
-
-
-take_part("logging", ClosingEvents())

@@ -17,11 +17,11 @@ from .fields import ScopeFields
 from .measures import Measures
 from .records import RecordExport
 from .requests import RequestSpans
+from .scopes import SpansOfScopes
 from .sdk.environment import read_blueprint
 from .sdk.processes import CHILD_SECONDS, close_all
 from .sdk.providers import Providers
 from .sockets import SocketSpans
-from .scopes import SpansOfScopes
 from .spans import ScopeSpans
 
 if TYPE_CHECKING:

@@ -179,9 +179,9 @@ def _in_scope(name: str, work: Callable[[], None]) -> Callable[[], None]:
     import structlog
 
     if name == OURS:
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
 
-        context.enter_root(FIELDS)
+        context.enter_root(events.OPERATION, FIELDS)
     else:
         structlog.contextvars.bind_contextvars(**copy.deepcopy(FIELDS))
     return work

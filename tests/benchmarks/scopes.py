@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from dtx_telemetry import context
+from dtx_telemetry import context, events
 from dtx_telemetry.config.labels import LabelTable
 
 from .harness import Comparison, Subject, compare, times
@@ -41,7 +41,7 @@ def scope() -> Callable[[], None]:
     """Our scope of a request."""
 
     def work() -> None:
-        context.leave(context.enter_root(FIELDS))
+        context.enter_root(events.OPERATION, FIELDS).leave()
 
     return work
 

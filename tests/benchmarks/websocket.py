@@ -12,7 +12,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-from dtx_telemetry import context
+from dtx_telemetry import context, events
 
 from .harness import Comparison, Subject, compare, times
 
@@ -70,7 +70,9 @@ def layer(subject: str) -> Work:
     _, answered = loop.run_until_complete(_connect(consumer, 1))
     from channels.layers import get_channel_layer
 
-    context.enter_root({"request.id": context.new_request_id(), "user.id": 42, "labels": ["tournament"], "tournament.id": 7})
+    context.enter_root(
+        events.OPERATION, {"request.id": context.new_request_id(), "user.id": 42, "labels": ["tournament"], "tournament.id": 7}
+    )
     channels = get_channel_layer()
 
     async def exchange() -> None:

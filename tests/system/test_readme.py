@@ -24,7 +24,7 @@ import docutils.nodes
 import pytest
 from docutils.core import publish_doctree
 
-from dtx_telemetry import context
+from dtx_telemetry import context, events
 from dtx_telemetry.config import NOISY_LOGGERS, Settings, get_settings
 from tests.support.costs import read_tables, summary
 from tests.support.lines import parse_lines, with_event
@@ -534,7 +534,7 @@ print(extract_labels("/shop/orders/7/"))
 def test_reading_and_carrying_the_id(log_output: Any) -> None:
     """The id is read, bound fields are on the block's line alone, and the pool's thread has the id."""
     serve = run_block("reading")["serve"]
-    scope = context.enter_root({"request.id": "readme-3"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "readme-3"})
     serve()
     scope.leave()
     assert log_output.one("read")["read"] == "readme-3"
@@ -571,7 +571,7 @@ def test_outgoing_calls_bear_the_id(monkeypatch: pytest.MonkeyPatch, service: tu
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     url, received = service
     call: Callable[[str], None] = run_block("calling")["call"]
-    scope = context.enter_root({"request.id": "readme-4"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "readme-4"})
     try:
         call(url)
     finally:

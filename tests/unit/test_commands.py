@@ -9,7 +9,8 @@ from django.core.management import BaseCommand, CommandError, call_command
 from structlog.contextvars import get_contextvars
 
 from dtx_telemetry import commands, get_logger
-from dtx_telemetry.context import enter_root, leave
+from dtx_telemetry.context import enter_root
+from dtx_telemetry.events import OPERATION
 from tests.conftest import LogOutput
 from tests.support.database import Database
 from tests.support.processes import Processes
@@ -133,12 +134,12 @@ def test_a_command_inside_another_keeps_its_id(log_output: LogOutput) -> None:
 
 def test_a_command_inside_a_request_keeps_the_requests_id(log_output: LogOutput) -> None:
     """``call_command`` in a view is part of the request."""
-    scope = enter_root({"request.id": "of-the-request"})
+    scope = enter_root(OPERATION, {"request.id": "of-the-request"})
     try:
         call_command(Speak())
         assert get_contextvars() == {"request.id": "of-the-request"}
     finally:
-        leave(scope)
+        scope.leave()
     assert {line["request.id"] for line in log_output.lines} == {"of-the-request"}
 
 

@@ -15,25 +15,26 @@ PACKAGE = Path(dtx_telemetry.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "guard": set(),
-    "context": {"errors", "guard"},
-    "config": {"errors", "guard", "context"},
-    "rendering": {"errors", "guard", "context"},
-    "logging": {"errors", "guard", "context", "config", "rendering"},
-    "tracing": {"errors", "guard", "context", "config", "rendering", "logging"},
-    "http": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
-    "celery": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
+    "events": set(),
+    "context": {"errors", "guard", "events"},
+    "config": {"errors", "guard", "context", "events"},
+    "rendering": {"errors", "guard", "context", "events"},
+    "logging": {"errors", "guard", "context", "events", "config", "rendering"},
+    "tracing": {"errors", "guard", "context", "events", "config", "rendering", "logging"},
+    "http": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing"},
+    "celery": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing"},
     # A decorated HTTP consumer has the same events as a view.
-    "websocket": {"errors", "guard", "context", "config", "rendering", "logging", "tracing", "http"},
-    "commands": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
-    "operations": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
-    "django_tasks": {"errors", "guard", "context", "config", "rendering", "logging", "tracing"},
+    "websocket": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing", "http"},
+    "commands": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing"},
+    "operations": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing"},
+    "django_tasks": {"errors", "guard", "context", "events", "config", "rendering", "logging", "tracing"},
     "startup": {"config", "logging", "tracing"},
-    "middleware": {"errors", "guard", "context", "config", "logging", "tracing", "http", "startup"},
+    "middleware": {"errors", "guard", "context", "events", "config", "logging", "tracing", "http", "startup"},
     "layers": {"websocket"},
-    "checks": {"errors", "guard", "context", "config", "logging"},
-    "pytest_plugin": {"errors", "guard", "context", "config", "rendering", "logging"},
+    "checks": {"errors", "guard", "context", "events", "config", "logging"},
+    "pytest_plugin": {"errors", "guard", "context", "events", "config", "rendering", "logging"},
     "apps": {"errors", "guard", "config", "startup", "commands", "celery", "django_tasks", "websocket", "checks"},
-    "viewer": {"errors", "rendering"},
+    "viewer": {"errors", "rendering", "events"},
     "__main__": {"viewer"},
     "": {"config", "context", "http", "logging", "operations", "startup", "websocket"},
 }
@@ -49,7 +50,7 @@ FRAMEWORKS = {
     "opentelemetry": {"tracing"},
     "rest_framework": set(),
 }
-GROUND = ("errors", "guard", "context")
+GROUND = ("errors", "guard", "events", "context")
 
 
 def modules() -> list[Path]:

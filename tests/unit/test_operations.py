@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
-from dtx_telemetry import bind_fields, config, context, get_logger, get_request_id, operation, outgoing_headers
+from dtx_telemetry import bind_fields, config, context, events, get_logger, get_request_id, operation, outgoing_headers
 from tests.conftest import LogOutput
 from tests.support.processes import run_python
 
@@ -143,7 +143,7 @@ async def test_a_cancelled_operation_says_so(log_output: LogOutput) -> None:
 def test_an_operation_inside_a_scope_starts_anew(log_output: LogOutput) -> None:
     """Nothing of the scope around is on its lines but what the process has bound; after it all is as before."""
     bind_contextvars(service="bot")
-    scope = context.enter_root({"request.id": "outer", "user.id": 5, "labels": ["team"]})
+    scope = context.enter_root(events.OPERATION, {"request.id": "outer", "user.id": 5, "labels": ["team"]})
     try:
         bind_contextvars(tenant="t")
         before = get_contextvars()
@@ -199,7 +199,7 @@ def test_an_operation_in_a_generator_that_is_left_half_way_is_closed(log_output:
         with operation("pieces", "r1"):
             yield 1
 
-    scope = context.enter_root({"request.id": "r0"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r0"})
     next(generator := pieces())
     assert get_request_id() == "r1"
     generator.close()
@@ -218,7 +218,7 @@ def test_an_operation_that_the_garbage_collector_ends_is_closed_in_its_own_scope
     coroutine = turn()
     with ThreadPoolExecutor(1) as pool:  # as in a context of another thread's
         pool.submit(coroutine.send, None).result(30)
-    scope = context.enter_root({"request.id": "r0"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r0"})
     del coroutine
     gc.collect()
     assert get_contextvars() == {"request.id": "r0"}

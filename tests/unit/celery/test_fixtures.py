@@ -6,7 +6,7 @@ import pytest
 from celery import Celery
 
 import dtx_telemetry.celery
-from dtx_telemetry import context, get_logger, get_request_id
+from dtx_telemetry import context, events, get_logger, get_request_id
 from tests.conftest import LogOutput
 from tests.support.waiting import wait_until
 
@@ -30,7 +30,7 @@ def test_a_task_has_the_id_of_the_test_that_published_it(
         return get_request_id()
 
     celery_session_worker.reload()
-    scope = context.enter_root({"request.id": "fixtures-1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "fixtures-1"})
     try:
         result = announce.delay()
     finally:
@@ -48,7 +48,7 @@ def test_an_eager_task_has_its_callers_id(celery_session_app: Celery) -> None:
     def read() -> str | None:
         return get_request_id()
 
-    scope = context.enter_root({"request.id": "fixtures-2"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "fixtures-2"})
     try:
         assert read.apply().get() == "fixtures-2"
     finally:

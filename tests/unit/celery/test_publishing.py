@@ -16,7 +16,7 @@ from celery.utils.dispatch import Signal
 from kombu.exceptions import OperationalError
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import bind_fields, config, context
+from dtx_telemetry import bind_fields, config, context, events
 from dtx_telemetry.celery import context_publishing, publishing
 from dtx_telemetry.guard import signal_receiver
 from tests.conftest import LogOutput
@@ -129,8 +129,8 @@ def test_a_bound_id_that_is_none_is_replaced(publish: Any, log_output: LogOutput
 def test_what_the_process_itself_has_bound_stays_there(publish: Any, log_output: LogOutput) -> None:
     """Within a scope, what was bound before the outermost one and what belongs to a task do not travel."""
     bind_contextvars(service="web")
-    outer = context.enter_root(IDS)
-    inner = context.enter({"task.id": "t-1", "task.name": "outer", "hero": "Lina"})
+    outer = context.enter_root(events.OPERATION, IDS)
+    inner = context.enter(events.OPERATION, {"task.id": "t-1", "task.name": "outer", "hero": "Lina"})
     headers = publish()
     inner.leave()
     outer.leave()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
 
-from dtx_telemetry import bind_fields, carry_context, context, get_request_id
+from dtx_telemetry import bind_fields, carry_context, context, events, get_request_id
 from tests.support.processes import run_python
 
 KEYS = ["request.id", "user.id", "labels", "task.id", "service", "tenant", "draft.id"]
@@ -45,7 +45,7 @@ def test_a_scope_binds_its_fields_and_takes_them_away():
     """Inside, the fields are bound, beside what was; after it, exactly what was bound before is."""
     bind_contextvars(service="dtx")
 
-    scope = context.enter({"request.id": "r1", "user.id": 7})
+    scope = context.enter(events.OPERATION, {"request.id": "r1", "user.id": 7})
     assert context.bound() == get_contextvars() == {"service": "dtx", "request.id": "r1", "user.id": 7}
     assert context.current_scope() is scope
     scope.leave()
@@ -60,7 +60,7 @@ def test_what_the_application_binds_inside_is_gone_after():
     tags = ["a"]
     bind_contextvars(service="dtx", tags=tags)
 
-    scope = context.enter({"request.id": "r1"})
+    scope = context.enter(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(draft_step=3, service="other")
     unbind_contextvars("tags")
     assert context.bound() == {"service": "other", "draft_step": 3, "request.id": "r1"}
@@ -84,7 +84,7 @@ def check_that_the_outside_stays_equal(outside, inside, fields, root, depth):
     apply(outside)
     found, scopes = context.bound(), []
     for _ in range(depth):
-        scopes.append((context.enter_root if root else context.enter)(fields))
+        scopes.append((context.enter_root if root else context.enter)(events.OPERATION, fields))
         assert fields.items() <= context.bound().items()
         apply(inside)
     for scope in reversed(scopes):
@@ -109,8 +109,8 @@ def test_whatever_is_bound_inside_the_outside_stays_equal_at_length(**given_):
 
 def test_scopes_nest():
     """Leaving the inner scope gives back what the outer one bound, and the outer is the current one again."""
-    outer = context.enter({"request.id": "r1", "user.id": 7})
-    inner = context.enter({"task.id": "t1", "user.id": 8})
+    outer = context.enter(events.OPERATION, {"request.id": "r1", "user.id": 7})
+    inner = context.enter(events.OPERATION, {"task.id": "t1", "user.id": 8})
     assert inner.outer is outer
     assert context.bound() == {"request.id": "r1", "user.id": 8, "task.id": "t1"}
 
@@ -124,9 +124,9 @@ def test_scopes_nest():
 
 def test_a_scope_can_drop_keys_of_the_one_around():
     """A message of a connection does not have the connection's own user; after it, the connection has."""
-    outer = context.enter({"ws.conn_id": "c1", "user.id": 7})
+    outer = context.enter(events.OPERATION, {"ws.conn_id": "c1", "user.id": 7})
 
-    inner = context.enter({"request.id": "r2"}, drop={"user.id", "never.bound"})
+    inner = context.enter(events.OPERATION, {"request.id": "r2"}, drop={"user.id", "never.bound"})
     assert context.bound() == {"ws.conn_id": "c1", "request.id": "r2"}
     inner.leave()
 
@@ -140,7 +140,7 @@ def test_a_root_scope_knows_nothing_of_leaked_keys():
     leaked = {"request.id": "stale", "user.id": 1, "labels": ["team"], "task.id": "t0", "task.name": "x", "ws.conn_id": "c0"}
     bind_contextvars(service="dtx", **leaked, **{"command.name": "migrate"})
 
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     assert context.bound() == {"service": "dtx", "request.id": "r1"}
     scope.leave()
 
@@ -151,10 +151,10 @@ def test_a_root_scope_knows_nothing_of_leaked_keys():
 def test_a_root_scope_inside_a_scope_starts_from_the_process():
     """What the surrounding scope bound does not hold inside, what the process had bound before it does."""
     bind_contextvars(service="dtx")
-    outer = context.enter_root({"request.id": "r1"})
+    outer = context.enter_root(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(tenant="north")
 
-    inner = context.enter_root({"request.id": "r2"})
+    inner = context.enter_root(events.OPERATION, {"request.id": "r2"})
     assert context.bound() == {"service": "dtx", "request.id": "r2"}
     inner.leave()
 
@@ -167,7 +167,7 @@ def test_the_keys_that_no_process_owns_can_be_named():
     """The ids of the configured resources are among them."""
     bind_contextvars(**{"draft.id": 3, "service": "dtx"})
 
-    scope = context.enter_root({}, own=context.OWN_KEYS | {"draft.id"})
+    scope = context.enter_root(events.OPERATION, {}, own=context.OWN_KEYS | {"draft.id"})
     assert context.bound() == {"service": "dtx"}
     scope.leave()
 
@@ -202,7 +202,7 @@ def test_fields_can_be_bound_for_a_function():
 def test_a_body_is_made_in_its_scope_again():
     """After a scope was left, each piece of a response's body is inside it again: what one binds, the next one has."""
     bind_contextvars(service="dtx")
-    scope = context.enter({"request.id": "r1"})
+    scope = context.enter(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(tenant="north")
     scope.leave()
 
@@ -222,9 +222,9 @@ def test_a_body_is_made_in_its_scope_again():
 
 def test_a_body_can_be_made_inside_another_scope():
     """While it is made, the other scope's fields do not hold; after it, only they do."""
-    first = context.enter({"request.id": "r1"})
+    first = context.enter(events.OPERATION, {"request.id": "r1"})
     first.leave()
-    second = context.enter({"request.id": "r2", "user.id": 2})
+    second = context.enter(events.OPERATION, {"request.id": "r2", "user.id": 2})
 
     outside = first.resume()
     assert context.bound() == {"request.id": "r1"}
@@ -237,7 +237,7 @@ def test_a_body_can_be_made_inside_another_scope():
 
 def test_what_a_body_left_open_is_open_again_at_the_next_piece():
     """A block around a ``yield`` is entered again with the next piece, and undone when the body leaves it."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
 
     def body():
         with bind_fields(part=1):
@@ -261,7 +261,7 @@ def test_what_a_body_left_open_is_open_again_at_the_next_piece():
 def test_a_generator_left_half_way_ends_with_the_scope():
     """What it had bound is on no line after the scope's end, nor bound when it is closed at last."""
     bind_contextvars(service="dtx")
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
 
     def half_way():
         with bind_fields(part=1):
@@ -279,7 +279,7 @@ def test_a_generator_left_half_way_ends_with_the_scope():
 
 def test_a_scope_is_closed_once():
     """Only the first to ask logs the closing event."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     assert not scope.closed
     assert [scope.close(), scope.close()] == [True, False]
     assert scope.closed
@@ -288,7 +288,7 @@ def test_a_scope_is_closed_once():
 
 def test_a_scope_closed_early_leaves_the_block_around_alone():
     """The block that the event comes in the midst of goes on with what it bound."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     with bind_fields(part=1):
         assert scope.close(early=True)
         assert context.bound() == {"request.id": "r1", "part": 1}
@@ -299,12 +299,12 @@ def test_a_scope_closed_early_leaves_the_block_around_alone():
 @pytest.mark.parametrize("clear", [clear_contextvars, lambda: unbind_contextvars("request.id", "user.id", "tenant")])
 def test_a_scope_is_known_by_its_fields_whatever_the_application_clears(clear):
     """structlog's guide tells people to clear the context; what they bound goes, and what the scope is stays."""
-    scope = context.enter_root({"request.id": "r1", "user.id": 7})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1", "user.id": 7})
     bind_contextvars(tenant="north")
     clear()
     assert context.bound() == context.outgoing_fields() == scope.inside == {"request.id": "r1", "user.id": 7}
     assert get_request_id() == "r1"
-    inner = context.enter({"task.id": "t1"})
+    inner = context.enter(events.OPERATION, {"task.id": "t1"})
     clear()
     assert context.bound() == {"request.id": "r1", "user.id": 7, "task.id": "t1"}
     assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7}
@@ -315,7 +315,7 @@ def test_a_scope_is_known_by_its_fields_whatever_the_application_clears(clear):
 
 def test_clearing_the_context_takes_away_a_blocks_fields():
     """Those are the application's; the scope's own are there again."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     with bind_fields(part=1):
         clear_contextvars()
         assert context.bound() == {"request.id": "r1"}
@@ -324,7 +324,7 @@ def test_clearing_the_context_takes_away_a_blocks_fields():
 
 def test_a_scopes_field_changes_whichever_block_is_open():
     """A user who logs in is on the lines of the block and on those after it; one who logs out is on none."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     with bind_fields(part=1):
         scope.set_field("user.id", 7)
         assert context.bound() == {"request.id": "r1", "part": 1, "user.id": 7}
@@ -340,8 +340,8 @@ def test_a_scopes_field_changes_whichever_block_is_open():
 
 def test_a_scopes_field_leaves_an_inner_scopes_own_alone():
     """A message of another user's is handled as theirs while the connection's own user changes."""
-    scope = context.enter_root({"request.id": "r1", "user.id": 7})
-    inner = context.enter({"request.id": "r2", "user.id": 9})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1", "user.id": 7})
+    inner = context.enter(events.OPERATION, {"request.id": "r2", "user.id": 9})
     scope.set_field("user.id", 8)
     assert context.bound() == {"request.id": "r2", "user.id": 9}
     assert scope.inside == {"request.id": "r1", "user.id": 8}
@@ -352,9 +352,9 @@ def test_a_scopes_field_leaves_an_inner_scopes_own_alone():
 
 def test_a_scope_can_be_entered_again_from_inside_an_inner_one():
     """A connection logs its own event in the midst of somebody's message, with what it had bound before."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(room="a")
-    inner = context.enter({"request.id": "r2"})
+    inner = context.enter(events.OPERATION, {"request.id": "r2"})
     bind_contextvars(theirs=1)
     outside = scope.resume()
     assert context.bound() == {"request.id": "r1", "room": "a"}
@@ -368,7 +368,7 @@ def test_a_scope_can_be_entered_again_from_inside_an_inner_one():
 
 def test_a_scope_remembers_what_is_bound_for_another_thread():
     """What it remembered is what another thread enters."""
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(room="a")
     scope.remember()
 
@@ -389,7 +389,7 @@ def test_threads_do_not_see_each_other():
     inside = threading.Barrier(4)
 
     def work(number):
-        scope = context.enter_root({"request.id": f"r{number}"})
+        scope = context.enter_root(events.OPERATION, {"request.id": f"r{number}"})
         inside.wait(10)
         bind_contextvars(step=number)
         inside.wait(10)
@@ -405,10 +405,10 @@ def test_threads_do_not_see_each_other():
 
 async def test_tasks_of_an_event_loop_do_not_see_each_other():
     """Scopes in interleaved coroutines hold their own fields, and the one that started them keeps its own."""
-    scope = context.enter({"request.id": "outer"})
+    scope = context.enter(events.OPERATION, {"request.id": "outer"})
 
     async def work(number):
-        inner = context.enter_root({"request.id": f"r{number}"})
+        inner = context.enter_root(events.OPERATION, {"request.id": f"r{number}"})
         for _ in range(3):
             await asyncio.sleep(0)
             bind_contextvars(step=number)
@@ -429,10 +429,10 @@ def test_greenlets_do_not_see_each_other():
         from gevent import monkey; monkey.patch_all()
         import gevent
         from structlog.contextvars import bind_contextvars
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
 
         def work(number):
-            scope = context.enter_root({"request.id": f"r{number}"})
+            scope = context.enter_root(events.OPERATION, {"request.id": f"r{number}"})
             gevent.sleep(0)
             bind_contextvars(step=number)
             gevent.sleep(0)
@@ -456,10 +456,10 @@ def test_a_key_has_no_variable_before_it_is_bound():
     binds it, one of the two is lost.
     """
     run_python("""
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
         from structlog import contextvars
         assert list(contextvars._CONTEXT_VARS) == ["structlog_request.id", "structlog_user.id", "structlog_labels"]
-        context.leave(context.enter({"tenant": "north", "task.id": "t"}))
+        context.enter(events.OPERATION, {"tenant": "north", "task.id": "t"}).leave()
         context.bind({"ws.conn_id": 7})
         assert list(context.bound()) == ["ws.conn_id"]
         new = {name.removeprefix("structlog_") for name in contextvars._CONTEXT_VARS}
@@ -474,7 +474,7 @@ def test_threads_that_bind_a_new_key_at_once_all_keep_it():
         import sys
         from concurrent.futures import ThreadPoolExecutor
         from threading import Barrier
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
 
         sys.setswitchinterval(1e-6)
         start = Barrier(8)
@@ -484,9 +484,9 @@ def test_threads_that_bind_a_new_key_at_once_all_keep_it():
                 key = f"key_{turn}"
                 start.wait(30)
                 if number % 2:
-                    scope = context.enter_root({key: number})
+                    scope = context.enter_root(events.OPERATION, {key: number})
                 else:
-                    scope = context.enter_root({})
+                    scope = context.enter_root(events.OPERATION, {})
                     context.bind({key: number})
                 assert context.bound() == {key: number}, (key, number, context.bound())
                 scope.leave()
@@ -500,10 +500,11 @@ def test_threads_that_bind_a_new_key_at_once_all_keep_it():
 def test_lines_show_our_own_keys_first_and_always_in_the_same_order():
     """However they came to be bound first in this process."""
     run_python("""
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
         for key in ("draft.id", "task.name", "labels", "user.id", "task.id"):
-            context.leave(context.enter({key: 1}))
-        scope = context.enter_root({key: 1 for key in ("tenant", "draft.id", "task.name", "task.id", "labels", "request.id")})
+            context.enter(events.OPERATION, {key: 1}).leave()
+        keys = ("tenant", "draft.id", "task.name", "task.id", "labels", "request.id")
+        scope = context.enter_root(events.OPERATION, dict.fromkeys(keys, 1))
         assert list(context.bound()) == ["request.id", "labels", "task.id", "task.name", "draft.id", "tenant"]
     """)
 
@@ -511,7 +512,7 @@ def test_lines_show_our_own_keys_first_and_always_in_the_same_order():
 def test_a_function_carries_the_context_into_a_thread():
     """It runs with what was bound when it was wrapped, in a copy of its own, as often and as concurrently as one likes."""
     meet = threading.Barrier(2)
-    scope = context.enter({"request.id": "r1"})
+    scope = context.enter(events.OPERATION, {"request.id": "r1"})
 
     @carry_context
     def work(number, *, hero):
@@ -612,8 +613,8 @@ def test_bad_ids_are_refused(value):
 def test_what_scopes_bound_travels():
     """By us or by the application, in this scope or the one around; not what the process had bound, and no ``task.*``."""
     bind_contextvars(service="dtx", region="eu")
-    outer = context.enter_root({"request.id": "r1", "user.id": 7})
-    inner = context.enter({"task.id": "t1", "task.name": "x", "draft.id": 3})
+    outer = context.enter_root(events.OPERATION, {"request.id": "r1", "user.id": 7})
+    inner = context.enter(events.OPERATION, {"task.id": "t1", "task.name": "x", "draft.id": 3})
     bind_contextvars(tenant="north", region="us")
 
     assert context.outgoing_fields() == {"request.id": "r1", "user.id": 7, "draft.id": 3, "tenant": "north", "region": "us"}
@@ -632,7 +633,7 @@ def test_outside_any_scope_everything_travels():
 
 def test_a_list_of_keys_limits_what_travels():
     """Only they go along, and ``request.id`` always."""
-    scope = context.enter({"request.id": "r1", "user.id": 7, "tenant": "north"})
+    scope = context.enter(events.OPERATION, {"request.id": "r1", "user.id": 7, "tenant": "north"})
 
     assert context.outgoing_fields(["tenant", "task.id", "unknown"]) == {"request.id": "r1", "tenant": "north"}
     assert context.outgoing_fields([]) == {"request.id": "r1"}
@@ -641,7 +642,7 @@ def test_a_list_of_keys_limits_what_travels():
 
 def test_a_scope_knows_how_long_it_takes():
     """Milliseconds since it was entered, growing, with two decimals at most."""
-    scope = context.enter({})
+    scope = context.enter(events.OPERATION, {})
     first, second = scope.duration_ms, scope.duration_ms
     scope.leave()
 
@@ -654,7 +655,7 @@ def test_reading_what_is_bound_survives_new_keys_of_other_threads():
     run_python("""
         import sys, threading
         from structlog.contextvars import bind_contextvars
-        from dtx_telemetry import context
+        from dtx_telemetry import context, events
 
         sys.setswitchinterval(1e-6)
         def write(name):
@@ -686,7 +687,7 @@ class Tracked:
 def _enter_then_copy(alive: "weakref.WeakSet[Tracked]") -> Context:
     value = Tracked()
     alive.add(value)
-    scope = context.enter_root({"request.id": "a", "tracked": value})
+    scope = context.enter_root(events.OPERATION, {"request.id": "a", "tracked": value})
     inside = copy_context()
     scope.leave()
     return inside
@@ -699,7 +700,7 @@ def test_keys_that_an_application_makes_up_do_not_make_each_line_dearer() -> Non
         bind_contextvars(**{f"made_up_{number}": number for number in range(500)})
 
     copy_context().run(bind_many)
-    scope = context.enter_root({"request.id": "a"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "a"})
     assert context.bound() == {"request.id": "a"}
     scope.leave()
     assert context.bound() == {}
@@ -721,7 +722,7 @@ def test_a_variable_that_lost_its_place_is_not_what_is_bound() -> None:
 def test_work_can_be_started_outside_any_scope(keep_fields: bool) -> None:
     """What outlives the scope does not hold it; it has what the process bound alone, or its fields as well."""
     bind_contextvars(service="dtx")
-    scope = context.enter_root({"request.id": "r1"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
     bind_contextvars(hero="Invoker")
 
     with context.outside_scopes(keep_fields=keep_fields):
@@ -738,7 +739,7 @@ def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothi
     """It ends in another context, where nothing of it is to be put back."""
     block = Context().run(context.outside_scopes)
     Context().run(block.__enter__)
-    scope = context.enter({"request.id": "another"})
+    scope = context.enter(events.OPERATION, {"request.id": "another"})
 
     block.__exit__(None, None, None)
 
@@ -749,7 +750,9 @@ def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothi
 
 def test_a_message_can_be_handled_inside_anothers() -> None:
     """It starts from its receiver: nothing of the message around holds inside, and that one's fields are back after it."""
-    receiver = context.enter_root({"request.id": "r", "user.id": 1, "labels": ["draft"], "draft.id": 5, "ws.conn_id": "c"})
+    receiver = context.enter_root(
+        events.OPERATION, {"request.id": "r", "user.id": 1, "labels": ["draft"], "draft.id": 5, "ws.conn_id": "c"}
+    )
     bind_contextvars(hero="Invoker")
     first = context.Parcel("s1", {"user.id": 7, "labels": ["team"], "team.id": 3, "tenant": "x"})
     around = context.enter_senders(first, receiver=receiver)
@@ -774,8 +777,8 @@ def test_a_message_can_be_handled_inside_anothers() -> None:
 
 def test_a_scope_is_freed_with_its_last_reference() -> None:
     """Without the garbage collector."""
-    scope = context.enter_root({"request.id": "r1"})
-    context.leave(context.enter({"task.id": "t"}))
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
+    context.enter(events.OPERATION, {"task.id": "t"}).leave()
     scope.leave()
     gone = weakref.ref(scope)
 

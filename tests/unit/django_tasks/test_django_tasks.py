@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import config, context, django_tasks, operation
+from dtx_telemetry import config, context, django_tasks, events, operation
 from dtx_telemetry.django_tasks import running
 from tests.conftest import LogOutput
 from tests.support.database import Database
@@ -313,7 +313,7 @@ def test_the_dummy_backend_publishes_and_no_more(log_output: LogOutput, settings
 def test_the_context_goes_along_in_the_cache(log_output: LogOutput, settings: Any, tasks_cache: Any) -> None:
     """What the publisher's scope has bound is bound for the task, wherever it runs; and the process's own stays."""
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
-    scope = context.enter_root({"request.id": "r1", "user.id": 5, "labels": ["draft"], "draft.id": 12})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1", "user.id": 5, "labels": ["draft"], "draft.id": 12})
     bind_contextvars(tenant="t")
     result = jobs.send_letter.enqueue("Invoker")
     scope.leave()
@@ -330,7 +330,7 @@ def test_the_context_goes_along_in_the_cache(log_output: LogOutput, settings: An
 def test_a_task_is_told_who_published_it(log_output: LogOutput, settings: Any, tasks_cache: Any) -> None:
     """Where it was a task; of ``task.*`` nothing else travels."""
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
-    scope = context.enter_root({"request.id": "r1", "task.id": "parent", "task.name": "x"})
+    scope = context.enter_root(events.OPERATION, {"request.id": "r1", "task.id": "parent", "task.name": "x"})
     result = jobs.send_letter.enqueue("Invoker")
     scope.leave()
     run_elsewhere(result, result.task.get_backend())
@@ -430,7 +430,7 @@ def test_outside_a_transaction_a_database_cache_is_used_as_it_is(settings: Any) 
         carried = caches["tasks"].get(f"dtx_telemetry.task.default.{result.id}")
         alone = len(queries)
         task_started.send(sender=result.task.get_backend(), task_result=result)
-        context.leave(context.current_scope())
+        context.current_scope().leave()
     assert carried["request.id"] == "r1"
     assert len(queries) == alone * 2
 

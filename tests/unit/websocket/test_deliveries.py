@@ -9,7 +9,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.layers import get_channel_layer
 from structlog.contextvars import bind_contextvars
 
-from dtx_telemetry import bind_fields, context, get_logger, telemetry_consumer
+from dtx_telemetry import bind_fields, context, events, get_logger, telemetry_consumer
 from tests.support.asgi import connected, scope_of, until
 
 log = get_logger("app")
@@ -42,7 +42,9 @@ async def send(channel, sender, **message):
     if sender is None:
         await get_channel_layer().send(channel, message)
         return
-    scope = context.enter_root({"request.id": f"s-{sender}", "labels": ["tournament"], "tournament.id": sender})
+    scope = context.enter_root(
+        events.OPERATION, {"request.id": f"s-{sender}", "labels": ["tournament"], "tournament.id": sender}
+    )
     try:
         await get_channel_layer().send(channel, message)
     finally:

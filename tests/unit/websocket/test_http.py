@@ -7,7 +7,7 @@ from channels.generic.http import AsyncHttpConsumer
 from channels.layers import get_channel_layer
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import context, get_logger, telemetry_consumer
+from dtx_telemetry import context, events, get_logger, telemetry_consumer
 from tests.support.asgi import calling, scope_of
 
 log = get_logger("app")
@@ -212,7 +212,7 @@ async def test_messages_of_a_channel_layer(log_output):
         await call.give("http.request")
         await call.next("http.response.start")
         channel = (await call.next("http.response.body"))["body"].decode()
-        scope = context.enter_root({"request.id": "sender"})
+        scope = context.enter_root(events.OPERATION, {"request.id": "sender"})
         await get_channel_layer().send(channel, {"type": "told"})
         await get_channel_layer().send(channel, {"type": "fail"})
         scope.leave()

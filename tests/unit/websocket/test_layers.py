@@ -10,7 +10,7 @@ from channels.exceptions import ChannelFull, InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, ChannelLayerManager, InMemoryChannelLayer, channel_layers
 from structlog.contextvars import bind_contextvars
 
-from dtx_telemetry import config, context, get_request_id
+from dtx_telemetry import config, context, events, get_request_id
 from dtx_telemetry.context import MAX_SIZE
 from dtx_telemetry.websocket.deliveries import current_delivery
 from dtx_telemetry.websocket.layer import TelemetryChannelLayer, install
@@ -61,7 +61,7 @@ class TestCarrying:
         """By ``send`` and by ``group_send``; the sender's dict is not changed."""
         channel = await layer.new_channel()
         await layer.group_add("draft", channel)
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         message = {"type": "told", "nested": {"a": [1, None, True, 1.5, "ä"]}}
         before = copy.deepcopy(message)
 
@@ -76,7 +76,7 @@ class TestCarrying:
     async def test_it_is_taken_out_again(self, layer):
         """What ``receive`` gives equals what was sent, and a consumer finds the context."""
         channel = await layer.new_channel()
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await layer.send(channel, {"type": "told", "text": "hi"})
         scope.leave()
 
@@ -88,7 +88,7 @@ class TestCarrying:
 
     async def test_a_received_message_is_a_plain_dict(self, memory):
         """To copy, to pickle, to serialise, to send on, to be asked for its type."""
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await memory.send("a", {"type": "told", "text": "hi"})
         scope.leave()
         message = await received(memory, "a")
@@ -108,11 +108,11 @@ class TestCarrying:
 
     async def test_a_message_sent_on_has_the_context_of_who_sends_it_on(self, memory):
         """Not the first sender's."""
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await memory.send("a", {"type": "told"})
         scope.leave()
         message = await received(memory, "a")
-        scope = context.enter_root({"request.id": "second"})
+        scope = context.enter_root(events.OPERATION, {"request.id": "second"})
         await memory.send("b", message)
         scope.leave()
 
@@ -130,7 +130,7 @@ class TestCarrying:
         """Not the process's own keys, not ``task.*``; ``ws.conn_id`` and ``command.name`` too."""
         bind_contextvars(service="drafts")
         bound = {**SENDER, "ws.conn_id": "c", "command.name": "remind", "tenant": "x"}
-        scope = context.enter_root({**bound, "task.id": "t", "task.name": "n"})
+        scope = context.enter_root(events.OPERATION, {**bound, "task.id": "t", "task.name": "n"})
         await memory.send("a", {"type": "told"})
         scope.leave()
 
@@ -139,7 +139,7 @@ class TestCarrying:
     async def test_only_what_is_allowed_travels(self, memory, settings):
         """``PROPAGATE`` lists the keys; the id always goes."""
         settings.DTX_TELEMETRY = {"PROPAGATE": ["tenant"]}
-        scope = context.enter_root({**SENDER, "tenant": "x"})
+        scope = context.enter_root(events.OPERATION, {**SENDER, "tenant": "x"})
         await memory.send("a", {"type": "told"})
         scope.leave()
 
@@ -149,7 +149,7 @@ class TestCarrying:
         """The message goes as it is; what another process put into one is still taken out."""
         monkeypatch.setenv("TELEMETRY_ENABLED", "false")
         config.reset()
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await memory.send("a", {"type": "told"})
         scope.leave()
         assert await raw(memory, "a") == {"type": "told"}
@@ -190,7 +190,7 @@ class TestWhatCannotBeCarried:
             "big": "x" * 100_000,
             "huge": 2**70,
         }
-        scope = context.enter_root({**SENDER, **odd, "bytes": b"\xff", "surrogate": "\ud800"})
+        scope = context.enter_root(events.OPERATION, {**SENDER, **odd, "bytes": b"\xff", "surrogate": "\ud800"})
 
         await layer.send(channel, {"type": "told"})
         scope.leave()
@@ -310,7 +310,7 @@ class TestWhatALayerStarts:
             return asyncio.Task(coroutine, loop=loop, **options)
 
         asyncio.get_running_loop().set_task_factory(make_task)
-        scope = context.enter_root({"request.id": "first"})
+        scope = context.enter_root(events.OPERATION, {"request.id": "first"})
         channel = await layer.new_channel()
         of_one_shard = len(bound)
         for group in ("draft", "tournament"):  # one on each host, wherever the channel is
@@ -343,7 +343,7 @@ class TestWhatALayerStarts:
             return asyncio.Task(coroutine, loop=loop, **options)
 
         asyncio.get_running_loop().set_task_factory(make_task)
-        scope = context.enter_root({"request.id": "first"})
+        scope = context.enter_root(events.OPERATION, {"request.id": "first"})
         if restart == "receive":
             waiting = asyncio.create_task(layer.receive(channel))
             while shard._receive_task is None:
@@ -368,7 +368,7 @@ class TestWhatALayerStarts:
             return pool_of(index)
 
         layer._dtx_layer.create_pool = create_pool
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await layer.send("a", {"type": "told"})
         assert context.current_scope() is scope
         scope.leave()
@@ -383,7 +383,7 @@ class TestRollOut:
     async def test_false_puts_no_context_in(self, memory, settings):
         """The message goes as it was given."""
         settings.DTX_TELEMETRY = {"CARRY_MESSAGES": False}
-        scope = context.enter_root(SENDER)
+        scope = context.enter_root(events.OPERATION, SENDER)
         await memory.send("a", {"type": "told"})
         channel = await memory.new_channel()
         await memory.group_add("draft", channel)

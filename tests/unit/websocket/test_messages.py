@@ -10,7 +10,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_la
 from channels.worker import Worker
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from dtx_telemetry import context, get_logger, telemetry_consumer
+from dtx_telemetry import context, events, get_logger, telemetry_consumer
 from tests.support.asgi import calling, connected, scope_of, until
 
 log = get_logger("app")
@@ -114,7 +114,7 @@ async def tell(channel, sender, **message):
     if sender is None:
         await get_channel_layer().send(channel, {"type": "told", **message})
         return
-    scope = context.enter_root(sender)
+    scope = context.enter_root(events.OPERATION, sender)
     try:
         await get_channel_layer().send(channel, {"type": "told", **message})
     finally:
@@ -221,7 +221,7 @@ class TestTheSenders:
         async with connection(Told) as one, connection(SyncTold) as other:
             for socket in (one, other):
                 await layer.group_add("draft", await socket.text())
-            scope = context.enter_root({"request.id": "sender"})
+            scope = context.enter_root(events.OPERATION, {"request.id": "sender"})
             await layer.group_send("draft", {"type": "told"})
             scope.leave()
             await one.text()
@@ -251,7 +251,7 @@ class TestTheSenders:
         Passes.pass_on = pass_on
         async with connection(Passes) as one, connection(Told) as other:
             channel, to = await one.text(), await other.text()
-            scope = context.enter_root({"request.id": "sender"})
+            scope = context.enter_root(events.OPERATION, {"request.id": "sender"})
             await get_channel_layer().send(channel, {"type": "pass.on", "to": to})
             scope.leave()
             await other.text()
@@ -369,7 +369,7 @@ class TestTheMessage:
         message = {"type": "told", "nested": {"a": [1, 2]}}
         async with connection(Told) as socket:
             channel = await socket.text()
-            scope = context.enter_root({"request.id": "sender"})
+            scope = context.enter_root(events.OPERATION, {"request.id": "sender"})
             await get_channel_layer().send(channel, message)
             scope.leave()
             await socket.text()

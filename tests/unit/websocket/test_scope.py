@@ -20,7 +20,7 @@ from django.utils.functional import SimpleLazyObject
 from django.views import View
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, unbind_contextvars
 
-from dtx_telemetry import config, context, get_logger, get_request_id, startup, telemetry_consumer
+from dtx_telemetry import config, context, events, get_logger, get_request_id, startup, telemetry_consumer
 from tests.support.asgi import calling, connected, scope_of
 from tests.support.processes import run_python
 
@@ -420,7 +420,7 @@ class TestClearedContext:
         scope = scope_of(user=User(7), headers=[("X-Request-ID", "mine")])
         async with connected(Clears.as_asgi(), scope) as socket:
             channel = await socket.text()
-            sender = context.enter_root({"request.id": "sender", "labels": ["team"], "team.id": 3})
+            sender = context.enter_root(events.OPERATION, {"request.id": "sender", "labels": ["team"], "team.id": 3})
             await get_channel_layer().send(channel, {"type": "told"})
             sender.leave()
             await socket.text()
@@ -502,7 +502,7 @@ class TestWhatIsLeft:
         """It ends inside whatever runs then: its lines bear its own ids, and what runs keeps its own."""
         coroutine = parked()
         bind_contextvars(**{"request.id": "another", "user.id": 8})
-        scope = context.enter({"tenant": "x"})
+        scope = context.enter(events.OPERATION, {"tenant": "x"})
         before = get_contextvars()
 
         del coroutine
