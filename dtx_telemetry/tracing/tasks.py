@@ -1,4 +1,4 @@
-"""Celery's spans: opentelemetry-instrumentation-celery, with its faults mended.
+"""Celery's spans: those of opentelemetry-instrumentation-celery, with its faults mended.
 
 The signals are our own edge's to receive: it knows the scope of an execution, which the span has to be current in and to end
 with. So nothing of a task is kept on the task's object, and nothing has to be looked up by the task's id.
@@ -28,7 +28,7 @@ from .measures import Measures
 from .sdk.providers import Providers
 from .spans import ScopeSpan, new_trace
 
-__all__ = ["TaskInstrumentor", "TaskSpan", "TaskSpans"]
+__all__ = ["TaskSpan", "TaskSpans"]
 
 # The span of a message that is being published: between the two signals nobody else's code runs here but the broker's client.
 _publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_publishing", default=None)
@@ -49,25 +49,6 @@ _STATES = {
 }
 
 
-class TaskInstrumentor(CeleryInstrumentor):
-    """The instrumentor without its signals. It is no other object than the plain one's, which may be switched on as well."""
-
-    _instance = None
-    _is_instrumented_by_opentelemetry = False
-
-    def _instrument(self, **kwargs: Any) -> None:
-        self.create_celery_metrics(kwargs["meter"])
-
-    def _uninstrument(self, **kwargs: Any) -> None:
-        """There is nothing to disconnect."""
-
-    def runtime(self, task: str, worker: str | None, seconds: float) -> None:
-        """Record the instrumentation's own metric; outside the span, as it does: an exemplar has `Measures.task_done`."""
-        attributes = {"task": task, "worker": worker or ""}
-        metrics: Any = self.metrics
-        metrics["flower.task.runtime.seconds"].record(seconds, attributes=attributes, context=ROOT)
-
-
 class TaskSpans:
     """Begins the spans of publishing and of running tasks.
 
@@ -83,12 +64,8 @@ class TaskSpans:
         self.measures = measures
         self._providers = providers
         self._links = links
-        # Both are singletons.
+        # A singleton: the application, or opentelemetry-instrument, may have switched it on.
         self._plain: Any = CeleryInstrumentor()  # type: ignore[no-untyped-call]
-        self.instrumentor: Any = TaskInstrumentor()  # type: ignore[no-untyped-call]
-        if self.instrumentor.is_instrumented_by_opentelemetry:  # set up again
-            self.instrumentor.uninstrument()
-        self.instrumentor.instrument(skip_dep_check=True, meter=providers.meter())
 
     @property
     def _is_traced_by_another(self) -> bool:
@@ -172,13 +149,11 @@ class TaskSpans:
         if isinstance(span, TaskSpan):
             if span.ended:
                 return
-            request = task.request
             if span.span.is_recording():
-                span.note(task.name, request.__dict__, outcome, reason)
+                span.note(task.name, task.request.__dict__, outcome, reason)
             if outcome == "killed" and error is None:
                 span.span.set_status(StatusCode.ERROR, "the worker ended it")
             span.end(error if isinstance(error, BaseException) else None)
-            self.instrumentor.runtime(task.name, request.hostname, seconds)
         self.measures.task_done(task.name, seconds, outcome)
 
     @never_raises
