@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from ..rendering import PrettyRenderer, Sanitizer, Secrets, local_time
-from ..rendering.styles import wants_colour
+from ..rendering.terminal import wants_colour
 
 __all__ = ["PrettyPrinter", "RawPrinter", "coloured"]
 

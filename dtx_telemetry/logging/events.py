@@ -6,7 +6,7 @@ import traceback
 from types import FrameType
 from typing import Any
 
-from ..rendering.logfmt import pairs
+from ..rendering.formats import pairs
 from .callsite import calling_frame
 from .lines import LEVEL_NAMES, message_text
 from .records import NOT_AS_THEY_ARE, STEERING, make_record

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import Settings
 from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets, local_time
-from ..rendering.styles import wants_colour
+from ..rendering.terminal import wants_colour
 from .console import any_console, every_logger, take_off_consoles
 from .handler import TelemetryHandler
 from .lines import LineBuilder, utc_clock

@@ -2,8 +2,7 @@
 
 from typing import Any, Protocol
 
-from .json import JsonRenderer
-from .logfmt import LogfmtRenderer
+from .formats import JsonRenderer, LogfmtRenderer
 from .pretty import PrettyRenderer, local_time
 from .sanitizer import Sanitizer
 from .secrets import Secrets

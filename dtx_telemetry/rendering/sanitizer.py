@@ -5,7 +5,7 @@ Nothing here raises anything but what interrupts it, and nothing is endless.
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import is_interruption
 from .secrets import REDACTED, Secrets
@@ -21,6 +21,7 @@ _MAX_DEPTH = 20
 _BLOCKS = frozenset({"exception", "stack"})
 # Characters beyond a cut that are looked at too: a URL's user part is known by what stands after it.
 _MARGIN = 2048
+_Item = TypeVar("_Item")
 
 
 class Sanitizer:
@@ -49,7 +50,7 @@ class Sanitizer:
         return plain if isinstance(plain, str) else str(plain)
 
     def is_plain(self, text: str) -> bool:
-        """Whether *text* is certain to stay as it is: it fits, has no lone surrogate, and no secret can be in it."""
+        """Return True if *text* is certain to stay as it is: it fits, has no lone surrogate, and no secret can be in it."""
         return len(text) <= self.limit and text.isascii() and not _may_hold_secret(text)
 
     def line(self, line: dict[Any, Any]) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Sanitizer:
         return plain
 
     def without_secrets(self, value: object) -> Any:
-        """Return *value* itself where it holds no secret, else a plain copy without."""
+        """Return *value* itself if it holds no secret, else a plain copy without."""
         if type(value) in ATOMS:
             return value
         walk = _Walk(self.secrets, self.limit)
@@ -89,10 +90,10 @@ class _Walk:
         self._inside: list[int] = []
         self.redacted = False
 
-    def value(self, value: Any) -> Any:
-        kind: type = type(value)
-        if kind is str:
+    def value(self, value: object) -> Any:
+        if type(value) is str:
             return self.text(value)
+        kind: type = type(value)
         depth = len(self._inside)
         try:
             return reader(kind)(self, value)
@@ -111,8 +112,8 @@ class _Walk:
         self.room = room - min(length, room)
         return text if text.isascii() else _without_surrogates(text)
 
-    def mapping(self, value: object, items: Iterable[tuple[Any, Any]], count: int) -> Any:
-        """Return a dict of *items*; of one that does not fit, the first."""
+    def mapping(self, value: object, items: Iterable[tuple[object, object]], count: int) -> Any:
+        """Return a dict of *items*, or of the first of them if they do not fit."""
         plain: dict[str, Any] = {}
         with_room = self._enter(value, items)
         if isinstance(with_room, str):
@@ -129,8 +130,8 @@ class _Walk:
             plain["..."] = f"[cut: {count} items]"
         return plain
 
-    def sequence(self, value: object, items: Iterable[Any], count: int) -> Any:
-        """Return a list of *items*; of one that does not fit, the first."""
+    def sequence(self, value: object, items: Iterable[object], count: int) -> Any:
+        """Return a list of *items*, or of the first of them if they do not fit."""
         with_room = self._enter(value, items)
         if isinstance(with_room, str):
             return with_room
@@ -140,7 +141,7 @@ class _Walk:
             plain.append(f"[cut: {count} items]")
         return plain
 
-    def _enter(self, value: object, items: Iterable[Any]) -> Iterator[Any] | str:
+    def _enter(self, value: object, items: Iterable[_Item]) -> Iterator[_Item] | str:
         if id(value) in self._inside:
             return "[cycle]"
         if len(self._inside) >= _MAX_DEPTH:
@@ -148,7 +149,7 @@ class _Walk:
         self._inside.append(id(value))
         return self._while_room(items)
 
-    def _while_room(self, items: Iterable[Any]) -> Iterator[Any]:
+    def _while_room(self, items: Iterable[_Item]) -> Iterator[_Item]:
         # Taken in one go, so that another thread that changes the container cannot disturb.
         for item in list(islice(items, self.room // 2 + 1)):
             if self.room <= 0:
@@ -157,7 +158,7 @@ class _Walk:
             yield item
 
     def _pair(self, pair: Any) -> list[Any]:
-        """Headers and forms come as pairs too."""
+        """Return a pair as a list, redacted if its first names a secret: headers and forms come so."""
         name, value = pair
         secret = self._secrets.names_secret(name if type(name) is str else key_text(name))
         return [self.value(name), self.redact() if secret else self.value(value)]
@@ -167,8 +168,8 @@ class _Walk:
         self.redacted = True
         return REDACTED
 
-    def finds_secret(self, read: Callable[["_Walk"], Any]) -> bool:
-        """Whether *read* comes across a secret."""
+    def finds_secret(self, read: Callable[["_Walk"], object]) -> bool:
+        """Return True if *read* comes across a secret."""
         probe = _Walk(self._secrets, max(self.room, 0))
         probe._inside = self._inside.copy()
         read(probe)
@@ -182,7 +183,7 @@ class _Walk:
 
 
 def _may_hold_secret(text: str) -> bool:
-    """Whether *text* has what a secret in a text comes with: an assignment, a URL's user part, a quoted name."""
+    """Return True if *text* has what a secret in a text comes with: an assignment, a URL's user part, a quoted name."""
     return "=" in text or "@" in text or "'" in text or '"' in text
 
 

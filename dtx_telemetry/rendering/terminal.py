@@ -1,49 +1,65 @@
-"""A line laid out for eyes: ``10:23:45.123 info     draft_pick_made  hero=Invoker request.id=9596ecf5 user.id=42``."""
+"""What a terminal obeys, and what it is told: text that is safe to look at, how wide it is, and colours."""
 
+import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+import zlib
+from collections.abc import Callable
 
-from .escape import printable
-from .quoting import key_text, value_text
-from .styles import BOLD, CYAN, DIM, LEVELS, RED, Paint, colour_of
+__all__ = [
+    "BOLD",
+    "CYAN",
+    "DIM",
+    "LEVELS",
+    "MAGENTA",
+    "NAME",
+    "RED",
+    "Paint",
+    "colour_of",
+    "escape_in_json",
+    "leave",
+    "paint",
+    "printable",
+    "wants_colour",
+    "width",
+]
 
-__all__ = ["CUT", "lay_out"]
+# What JSON lets through and a terminal or a reader of lines obeys: DEL and C1 (ECMA-48), the controls of the writing direction
+# (Unicode Standard Annex 9), and the line and paragraph separators. C0 is escaped by JSON itself.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
 
-#: Ids, and how many characters of them are shown: enough to tell them apart, and for ``dtx-telemetry trace``.
-_IDS = frozenset({"request.id", "task.id", "task.parent_id", "ws.conn_id", "trace_id", "span_id"})
-CUT = 8
-_HEAD = ("timestamp", "level", "logger", "event")
-_BLOCKS = ("exception", "stack")
-_EVENT_WIDTH = 24
-#: Where the event begins, and what does not fit into its line goes on.
-_INDENT = len("HH:MM:SS.mmm ") + len("critical ")
-# The first key of what is bound: everything after it is bound too. Where a collector has sorted the keys, names tell some.
-_FIRST_BOUND = "request.id"
-_BOUND = frozenset({"user.id", "labels", "ws.conn_id", "command.name", "operation.name", "trace_id", "span_id"})
-_INSTALLED = re.compile(r'File "[^"]*(?:site-packages|dist-packages|/lib/python3)|File "<frozen ')
+#: Puts a text into a colour, or leaves it as it is.
+Paint = Callable[[str, str], str]
 
-#: A part of a line as it is printed, and how many columns it takes.
-_Part = tuple[str, int]
+# Select Graphic Rendition, ECMA-48, section 8.3.117.
+_RESET, BOLD, DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
+RED, _GREEN, _YELLOW, NAME, MAGENTA, CYAN = (f"\x1b[{number}m" for number in range(31, 37))
+#: By level.
+LEVELS = {"debug": NAME, "info": _GREEN, "warning": _YELLOW, "error": RED, "critical": RED + BOLD}
+# Of the 256 colours those that can be read on black and on white.
+_HUES = (
+    *(31, 32, 33, 35, 36, 38, 62, 63, 65, 69, 70, 72, 97, 99, 103, 104, 108, 131, 132, 133, 134, 136, 137, 139, 166, 168, 170),
+    172,
+)
 
 
-def lay_out(line: Mapping[str, Any], columns: int, paint: Paint) -> str:
-    """Return plain *line* laid out for a terminal that is *columns* wide.
+def printable(text: str) -> str:
+    """Return *text* with everything that is not printable (control characters, bidi overrides, newlines) as its escape.
 
-    Args:
-        line: its ``timestamp`` is as `pretty.local_time` writes it.
-        columns: of the terminal; between fields, nothing goes beyond.
-        paint: puts text into colour.
+    Printable is what ``str.isprintable`` says; the escapes are Python's.
     """
-    timestamp, level, logger, event = (printable(str(line.get(name, "")).rstrip()) for name in _HEAD)
-    head = f"{paint(timestamp[11:], DIM)} {paint(f'{level:<8}', LEVELS.get(level, BOLD))} {paint(event, BOLD)}"
-    fields = {key: value for key, value in line.items() if key not in _HEAD and key not in _BLOCKS}
-    parts = list(_parts(fields, logger, paint))
-    padding = max(_EVENT_WIDTH - width(event), 0) if parts else 0
-    used = _INDENT + width(event) + padding
-    blocks = [_block(str(line[name]), paint) for name in _BLOCKS if name in line]
-    return "\n".join([head + " " * padding + _wrap(parts, used, columns), *blocks, ""])
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else _escape(char) for char in text])
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def escape_in_json(text: str) -> str:
+    """Return the JSON *text* with control characters and bidi overrides as escapes. They stand in its strings alone."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def width(text: str) -> int:
@@ -53,58 +69,25 @@ def width(text: str) -> int:
     return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _parts(fields: Mapping[str, Any], logger: str, paint: Paint) -> Iterator[_Part]:
-    """Return the fields: the event's own first, then what is bound and the logger, dimmed."""
-    keys = list(fields)
-    first = keys.index(_FIRST_BOUND) if _FIRST_BOUND in fields else len(keys)
-    bound = [key for number, key in enumerate(keys) if number >= first or key in _BOUND]
-    for key in [key for key in keys if key not in bound]:
-        yield _field(key, fields[key], paint, dimmed=False)
-    for key in bound:
-        yield _field(key, fields[key], paint, dimmed=True)
-    if not logger.startswith("dtx_telemetry."):  # ours are told by their events
-        yield paint(f"[{logger}]", DIM), width(logger) + 2
+def paint(text: str, colour: str) -> str:
+    """Return *text* in *colour*. An empty colour leaves it as it is."""
+    return f"{colour}{text}{_RESET}" if colour else text
 
 
-def _field(key: str, value: Any, paint: Paint, *, dimmed: bool) -> _Part:
-    name, text = key_text(key), _text(key, value)
-    size = width(name) + 1 + width(text)
-    if key == _FIRST_BOUND and isinstance(value, str):
-        return f"{paint(f'{name}=', DIM)}{paint(text, colour_of(value))}", size
-    if dimmed:
-        return paint(f"{name}={text}", DIM), size
-    return f"{paint(name, CYAN)}={paint(text, RED if key == 'error' else '')}", size
-
-
-def _text(key: str, value: Any) -> str:
-    if key in _IDS and isinstance(value, str):
-        return value_text(value[:CUT])
-    if key == "labels" and isinstance(value, list):
-        return printable(",".join(map(str, value)))
-    return value_text(value)
-
-
-def _wrap(parts: Iterable[_Part], used: int, columns: int) -> str:
-    """Return *parts* behind the *used* columns, those that do not fit in lines of their own, indented."""
-    text, column = "", used
-    for part, size in parts:
-        if column + 1 + size > columns and column > _INDENT:
-            text, column = f"{text}\n{' ' * _INDENT}{part}", _INDENT + size
-        else:
-            text, column = f"{text} {part}", column + 1 + size
+def leave(text: str, _colour: str) -> str:
+    """Return *text*."""
     return text
 
 
-def _block(text: str, paint: Paint) -> str:
-    """Indent a traceback; dim the frames of installed packages, and make its last words red."""
-    lines = [printable(part) for part in text.rstrip().split("\n")]
-    last = max((number for number, part in enumerate(lines) if part.startswith("  ")), default=-1)
-    shown: list[str] = []
-    installed = False
-    for number, part in enumerate(lines):
-        if part.startswith("  File "):
-            installed = _INSTALLED.search(part) is not None
-        in_frame = part.startswith("  ")
-        colour = RED if number > last else DIM if in_frame and installed else ""
-        shown.append(f"    {paint(part, colour)}")
-    return "\n".join(shown)
+def colour_of(identifier: str) -> str:
+    """Return a colour that is the same for an id in all processes."""
+    return f"\x1b[38;5;{_HUES[zlib.crc32(identifier.encode('utf-8', 'replace')) % len(_HUES)]}m"
+
+
+def wants_colour() -> bool | None:
+    """Return what ``NO_COLOR`` (https://no-color.org), ``FORCE_COLOR`` or a dumb terminal ask for, else ``None``."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None

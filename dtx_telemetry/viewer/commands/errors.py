@@ -3,12 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from ..model.events import FAILURES
+from ..model.failures import Group
 from ..model.routes import place_of
 from ..model.scope import status_of
 from ..progress import watched
@@ -17,7 +17,7 @@ from ..reading.line import Line
 from ..reading.search import find_lines
 from ..reading.unwrap import Unwrapper
 
-__all__ = ["Group", "group_errors", "run"]
+__all__ = ["group_errors", "run"]
 
 #: All lines of these levels have one of these in them, also where a collector has put the line into a string.
 _TEXTS = (b'"error', b'"critical')
@@ -30,40 +30,6 @@ _MAX_LENGTH = 100
 class _Key(NamedTuple):
     type: str
     place: str
-
-
-@dataclass
-class Group:
-    """Errors of one type at one place.
-
-    Attributes:
-        type: the exception's, else what was logged.
-        place: the application's last frame, else what was running.
-        count: how many there were.
-        first: when the first was, as its line has it.
-        last: likewise.
-        example: the ``request.id`` of the last one that has any.
-        message: of the last one.
-    """
-
-    type: str
-    place: str
-    count: int
-    first: Line
-    last: Line
-    example: str | None
-    message: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "type": self.type,
-            "place": self.place,
-            "count": self.count,
-            "first": self.first.fields["timestamp"],
-            "last": self.last.fields["timestamp"],
-            "request.id": self.example,
-            "message": self.message,
-        }
 
 
 def run(query: Query, *, as_json: bool = False) -> int:

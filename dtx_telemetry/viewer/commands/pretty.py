@@ -5,11 +5,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from ...rendering.escape import printable
 from ...rendering.pretty import PrettyRenderer, local_time
 from ...rendering.sanitizer import Sanitizer
 from ...rendering.secrets import Secrets
-from ...rendering.styles import wants_colour
+from ...rendering.terminal import printable, wants_colour
 from ..query import Query, code
 from ..reading.line import Line
 from ..reading.unwrap import Unwrapper

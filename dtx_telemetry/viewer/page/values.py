@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from ...rendering.escape import printable
+from ...rendering.terminal import printable
 
 __all__ = ["block", "short", "text"]
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from ...rendering.escape import printable
+from ...rendering.terminal import printable
 
 __all__ = ["make_console", "safe"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ...rendering.escape import printable
+from ...rendering.terminal import printable
 from ..model.layout import ID_FIELDS, Row, Waterfall
 from ..model.scope import Scope
 from ..reading.line import OWN_NAMES, Line

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..commands.errors import Group
+from ..model.failures import Group
 from .console import make_console, safe
 from .text import day_and_time, length_text
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from ...rendering.escape import printable
-from ...rendering.pretty import local_time
-from ...rendering.styles import leave, paint
-from ...rendering.terminal import lay_out
+from ...rendering.pretty import lay_out, local_time
+from ...rendering.terminal import leave, paint, printable
 from ..model.layout import Row, Waterfall
 from ..model.scope import Scope
 from ..reading.line import Line

@@ -10,8 +10,7 @@ import traceback
 import pytest
 
 from dtx_telemetry.rendering import PrettyRenderer, Sanitizer, Secrets, local_time
-from dtx_telemetry.rendering.styles import colour_of
-from dtx_telemetry.rendering.terminal import width
+from dtx_telemetry.rendering.terminal import colour_of, width
 from tests.support.processes import ROOT, clean_environ
 
 LINE = {
@@ -50,6 +49,12 @@ def test_where_the_output_is_no_terminal_the_line_is_whole():
         "2026-01-15 10:23:45 [info ] draft_pick_made [app.views] hero='Sand King' request.id=9596ecf55c614a25b3a1 "
     )
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [None, 200])
+def test_what_joins_lines_for_programs_is_not_shown(columns):
+    """``scope.id`` and ``scope.cause`` only take room from people."""
+    assert shown({**LINE, "scope.id": "0a1b2c3d", "scope.cause": "4e5f6071"}, columns) == shown(LINE, columns)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 100, 140])

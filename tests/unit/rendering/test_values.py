@@ -15,7 +15,6 @@ from collections import Counter, OrderedDict, UserDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import attrs
 import msgspec
@@ -29,10 +28,6 @@ from hypothesis import strategies as st
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
-from dtx_telemetry.rendering import Sanitizer
-from dtx_telemetry.rendering import json as render_json
-from dtx_telemetry.rendering.json import JsonRenderer, encode
-from dtx_telemetry.rendering.secrets import Secrets
 from tests.support.pipeline import Printed, only_ours, print_lines
 
 log = get_logger()
@@ -428,21 +423,3 @@ def check_form(form: str, printed: Printed) -> None:
     rest = text.removesuffix("\n").split("\n")[1:]
     assert all(line.startswith("    ") for line in rest)
     assert form == "pretty" or not rest
-
-
-@settings(max_examples=1500, deadline=None)
-@given(VALUE)
-def test_same_bytes_without_orjson(value: Any) -> None:
-    """Where orjson is missing the same bytes are printed."""
-    with_it = JsonRenderer(Sanitizer(Secrets(), 16384))
-    with patch.object(render_json, "orjson", None):
-        without = JsonRenderer(Sanitizer(Secrets(), 16384))
-    line = {"event": "x", "value": value}
-    assert with_it.render(line) == without.render(line)
-
-
-@settings(max_examples=1500, deadline=None)
-@given(st.floats())
-def test_same_digits_without_orjson(value: float) -> None:
-    """Numbers have the same digits and exponents as orjson's."""
-    assert encode(value).encode() == orjson.dumps(value)
