@@ -2,6 +2,16 @@
 
 from .labels import LabelTable
 from .parsing import ImproperlyConfigured
-from .settings import NOISY_LOGGERS, Settings, extract_labels, get_settings, reset
+from .settings import NOISY_LOGGERS, Given, Settings, extract_labels, get_settings, given_settings, reset
 
-__all__ = ["NOISY_LOGGERS", "ImproperlyConfigured", "LabelTable", "Settings", "extract_labels", "get_settings", "reset"]
+__all__ = [
+    "NOISY_LOGGERS",
+    "Given",
+    "ImproperlyConfigured",
+    "LabelTable",
+    "Settings",
+    "extract_labels",
+    "get_settings",
+    "given_settings",
+    "reset",
+]

@@ -37,8 +37,8 @@ class LabelTable:
     """Resources by path segment, ready for look-up.
 
     Args:
-        resources: path segment -> label.
-        without_id: labels that take no id; each is a path segment too, unless *resources* says otherwise.
+        resources: by path segment, its label.
+        without_id: labels that take no id. Each is a path segment too, unless *resources* says otherwise.
         prefixes: only paths that start with one of these have labels.
         reserved: fields that no resource's id may take.
     """
@@ -54,7 +54,7 @@ class LabelTable:
     ) -> None:
         bare = {label: label for label in without_id}
         keys = {label: f"{label}.id" for label in resources.values() if label not in bare}
-        #: Each segment's label, and the field of its id where it takes one.
+        #: Each segment's label, and the field of its id, if it takes one.
         self._segments = {
             segment: (label, None if (key := keys.get(label)) in reserved else key)
             for segment, label in {**bare, **resources}.items()
@@ -65,7 +65,7 @@ class LabelTable:
     def extract(self, path: str) -> dict[str, Any]:
         """Return ``labels`` and the ``{resource}.id`` fields that *path* names, in the path's order.
 
-        An id is the segment after a resource where it is an integer or a UUID (RFC 9562, kept as it is written), a format
+        An id is the segment after a resource, if it is an integer or a UUID (RFC 9562, kept as it is written), a format
         suffix (``5.json``) aside.
         A path outside the prefixes or without a resource gives an empty dict.
         """

@@ -1,10 +1,10 @@
-"""Readers of single settings: each takes what was given and returns the value, or says what it accepts."""
+"""Readers of single settings. Each takes what was given and returns the value, or says what it accepts."""
 
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 try:
     from django.core.exceptions import ImproperlyConfigured
@@ -16,7 +16,8 @@ except ImportError:  # a Celery app without Django
 
 __all__ = ["NOTHING", "ImproperlyConfigured", "parse"]
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, int] = MappingProxyType({})
+_Value = TypeVar("_Value")
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 # Those of the standard library, its two short forms included.
@@ -29,7 +30,7 @@ class _NotAccepted(ValueError):
     """What was given is not accepted; the message says what is."""
 
 
-def parse(name: str, read: Callable[[Any], Any], given: Any) -> Any:
+def parse(name: str, read: Callable[[object], _Value], given: object) -> _Value:
     """Return what *read* makes of *given*.
 
     Raises:
@@ -41,21 +42,21 @@ def parse(name: str, read: Callable[[Any], Any], given: Any) -> Any:
         raise ImproperlyConfigured(f"{name} is {given!r}; accepted: {error}.") from None
 
 
-def boolean(given: Any) -> bool:
+def boolean(given: object) -> bool:
     value = given if isinstance(given, bool) else _BOOLEANS.get(str(given).strip().lower())
     if value is None:
         raise _NotAccepted("true/false, 1/0, yes/no, on/off, in any case")
     return value
 
 
-def level(given: Any) -> int:
+def level(given: object) -> int:
     name = str(given).strip().upper()
     if name not in _LEVELS:
         raise _NotAccepted(", ".join(_LEVELS))
     return logging.getLevelNamesMapping()[name]
 
 
-def levels(given: Any) -> Mapping[str, int]:
+def levels(given: object) -> Mapping[str, int]:
     """Read ``name=LEVEL`` pairs: ``django.db=DEBUG,celery=WARNING``, or a dict of them."""
     pairs = list(given.items()) if isinstance(given, Mapping) else _pairs(given)
     if not all(isinstance(name, str) and name.strip() for name, _ in pairs):
@@ -66,18 +67,18 @@ def levels(given: Any) -> Mapping[str, int]:
         raise _NotAccepted(f"name=LEVEL pairs with the levels {error}") from None
 
 
-def _pairs(given: Any) -> list[tuple[str, str]]:
-    """Split a text; a pair without ``=`` comes back without a name."""
+def _pairs(given: object) -> list[tuple[str, str]]:
+    """Split a text. A pair without ``=`` comes back without a name."""
     if not isinstance(given, str):
         raise _NotAccepted("name=LEVEL pairs, separated by commas")
     pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     return [(name if equals else "", value) for name, equals, value in pairs]
 
 
-def choice(*accepted: str) -> Callable[[Any], str]:
+def choice(*accepted: str) -> Callable[[object], str]:
     """Return a reader of one of *accepted*, in any case."""
 
-    def read(given: Any) -> str:
+    def read(given: object) -> str:
         value = str(given).strip().lower()
         if value not in accepted:
             raise _NotAccepted(", ".join(accepted))
@@ -86,23 +87,23 @@ def choice(*accepted: str) -> Callable[[Any], str]:
     return read
 
 
-def positive(given: Any) -> int:
+def positive(given: object) -> int:
     try:
-        value = 0 if isinstance(given, bool | float) else int(given)
-    except (TypeError, ValueError):
+        value = int(given) if isinstance(given, int | str) and not isinstance(given, bool) else 0
+    except ValueError:
         value = 0
     if value < 1:
         raise _NotAccepted("a whole number above 0")
     return value
 
 
-def header_name(given: Any) -> str:
+def header_name(given: object) -> str:
     if not isinstance(given, str) or not _TOKEN.fullmatch(given):
         raise _NotAccepted("the name of an HTTP header")
     return given
 
 
-def attribute_path(given: Any) -> str | None:
+def attribute_path(given: object) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or not given.isidentifier():
@@ -110,13 +111,13 @@ def attribute_path(given: Any) -> str | None:
     return given
 
 
-def cache_alias(given: Any) -> str | None:
+def cache_alias(given: object) -> str | None:
     if given is not None and (not isinstance(given, str) or not given):
         raise _NotAccepted("an alias of CACHES, or None")
     return given
 
 
-def texts(given: Any) -> tuple[str, ...]:
+def texts(given: object) -> tuple[str, ...]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise _NotAccepted("a list of strings")
     values = tuple(given)
@@ -125,17 +126,17 @@ def texts(given: Any) -> tuple[str, ...]:
     return values
 
 
-def optional_texts(given: Any) -> frozenset[str] | None:
+def optional_texts(given: object) -> frozenset[str] | None:
     return None if given is None else frozenset(texts(given))
 
 
-def text_by_text(given: Any) -> Mapping[str, str]:
+def text_by_text(given: object) -> Mapping[str, str]:
     if not isinstance(given, Mapping) or not all(isinstance(text, str) and text for pair in given.items() for text in pair):
         raise _NotAccepted("a dict of path segments and labels, both strings")
     return MappingProxyType(dict(given))
 
 
-def patterns(given: Any) -> tuple[re.Pattern[str], ...]:
+def patterns(given: object) -> tuple[re.Pattern[str], ...]:
     try:
         return tuple(re.compile(text) for text in texts(given))
     except (re.error, OverflowError, RecursionError) as error:
@@ -143,6 +144,6 @@ def patterns(given: Any) -> tuple[re.Pattern[str], ...]:
 
 
 def semconv(given: str) -> str:
-    """Read ``OTEL_SEMCONV_STABILITY_OPT_IN``, a comma-separated list; what it names besides HTTP is not ours."""
+    """Return what ``OTEL_SEMCONV_STABILITY_OPT_IN``, a comma-separated list, says of HTTP."""
     names = {name.strip() for name in given.split(",")}
     return next((name for name in ("http/dup", "http") if name in names), "old")

@@ -5,18 +5,19 @@ Everything is validated when it is read, so that a wrong value stops the start a
 
 import difflib
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..context import OWN_KEYS
 from . import parsing
 from .labels import DEFAULT_PREFIXES, DEFAULT_RESOURCES, DEFAULT_WITHOUT_ID, LabelTable
 from .parsing import ImproperlyConfigured
 
-__all__ = ["NOISY_LOGGERS", "Settings", "extract_labels", "get_settings", "reset"]
+__all__ = ["NOISY_LOGGERS", "Given", "Settings", "extract_labels", "get_settings", "given_settings", "reset"]
 
 #: Loggers that say much and mean little.
 NOISY_LOGGERS = (
@@ -34,9 +35,13 @@ NOISY_LOGGERS = (
 )
 
 
-def _setting(default: Any, parse: Callable[[Any], Any], *, env: str = "") -> Any:
-    """Declare a setting: its default, what reads it, and its environment variable where it has one."""
-    return field(default_factory=lambda: default, metadata={"parse": parse, "env": env})
+_Value = TypeVar("_Value")
+
+
+def _setting(default: object, parse: Callable[[object], _Value], *, env: str = "") -> _Value:
+    """Declare a setting: its default, what reads it, and the environment variable that gives it, if there is one."""
+    declared: Any = field(default_factory=lambda: default, metadata={"parse": parse, "env": env})
+    return cast("_Value", declared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +58,19 @@ class Settings:
     log_queue: bool = _setting(False, parsing.boolean, env="LOG_QUEUE")
     #: Characters of one value that are printed.
     log_max_value_length: int = _setting(16384, parsing.positive, env="LOG_MAX_VALUE_LENGTH")
+    #: What is done with the database's queries: counted, logged one by one as well, or nothing.
+    db_queries: str = _setting("count", parsing.choice("count", "lines", "off"), env="DB_QUERIES")
+    #: Where a statement gets a comment with the ids of its scope.
+    sql_comments: str = _setting("off", parsing.choice("off", "append", "prepend"), env="SQL_COMMENTS")
     otel_enabled: bool = _setting(False, parsing.boolean, env="OTEL_ENABLED")
     request_id_header: str = _setting("X-Request-ID", parsing.header_name)
     user_id_field: str | None = _setting("pk", parsing.attribute_path)
     resources: Mapping[str, str] = _setting(DEFAULT_RESOURCES, parsing.text_by_text)
     resources_without_id: tuple[str, ...] = _setting(tuple(DEFAULT_WITHOUT_ID), parsing.texts)
     label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.texts)
-    exclude_paths: tuple[Any, ...] = _setting((), parsing.patterns)
+    exclude_paths: tuple[re.Pattern[str], ...] = _setting((), parsing.patterns)
     propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
-    #: Whether channel layer messages take the context along. One that comes with a context gives it up in either case.
+    #: Channel layer messages take the context along. One that comes with a context gives it up in either case.
     carry_messages: bool = _setting(True, parsing.boolean)
     redact_keys: tuple[str, ...] = _setting((), parsing.texts)
     quiet_loggers: tuple[str, ...] = _setting(NOISY_LOGGERS, parsing.texts)
@@ -76,8 +85,8 @@ class Settings:
     semconv: str = field(default="old", metadata={})
     #: Derived: the labels' table.
     label_table: LabelTable = field(init=False, metadata={})
-    #: Derived: the same for scopes, where no resource's id takes the place of a field of our own: whoever asks for
-    #: ``/api/users/5/`` need not be user 5.
+    #: Derived: the same for scopes. In it no resource's id takes the place of a field of our own: ``/api/users/5/`` may be
+    #: asked for by any other user.
     scope_table: LabelTable = field(init=False, metadata={})
     #: Derived: every key that no process may own.
     own_keys: frozenset[str] = field(init=False, metadata={})
@@ -97,8 +106,17 @@ class Settings:
             object.__setattr__(self, name, value)
 
     def excludes(self, path: str) -> bool:
-        """Whether *path* is one of those that are not worth a closing event."""
+        """Return True if *path* is not worth a closing event."""
         return any(pattern.fullmatch(path) for pattern in self.exclude_paths)
+
+
+class Given(NamedTuple):
+    """The value of one setting that somebody gave."""
+
+    name: str
+    value: Any
+    #: The environment variable that gave it, or ``DTX_TELEMETRY``.
+    source: str
 
 
 @cache
@@ -109,15 +127,22 @@ def get_settings() -> Settings:
         ImproperlyConfigured: a value is wrong or a key unknown; the message names it and says what is accepted.
     """
     given, debug = _django_settings()
-    values = _read(given, os.environ)
-    if values.get("log_format") is None:
-        values["log_format"] = "pretty" if debug else "json"
+    values = {"log_format": "pretty" if debug else "json", **{name: value for name, value, _ in _read(given, os.environ)}}
     semconv = parsing.semconv(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""))
     return Settings(**values, semconv=semconv)
 
 
-def reset(*, setting: str = "DTX_TELEMETRY", **_: Any) -> None:
-    """Forget the settings that were read; a receiver of Django's ``setting_changed``."""
+def given_settings() -> dict[str, Given]:
+    """Return the settings that somebody gave, by name, each with its source.
+
+    Raises:
+        ImproperlyConfigured: as with `get_settings`.
+    """
+    return {each.name: each for each in _read(_django_settings()[0], os.environ)}
+
+
+def reset(*, setting: str = "DTX_TELEMETRY", **_: object) -> None:
+    """Forget the settings that were read. A receiver of Django's ``setting_changed``."""
     if setting in {"DTX_TELEMETRY", "DEBUG"}:
         get_settings.cache_clear()
 
@@ -135,22 +160,19 @@ def extract_labels(path: str) -> dict[str, Any]:
     return get_settings().label_table.extract(path)
 
 
-def _read(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values that were given, by field: each read by its own parser, the environment's first."""
+def _read(given: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Given]:
+    """Yield the values that were given, each read by its own parser. One of the environment comes after the dict's."""
     declared = {name: spec.metadata for name, spec in Settings.__dataclass_fields__.items() if spec.metadata}
     _refuse_unknown(given, [name.upper() for name in declared])
-    values: dict[str, Any] = {}
     for name, metadata in declared.items():
-        key = name.upper()
+        key, env = name.upper(), metadata["env"]
         if key in given:
-            values[name] = parsing.parse(f"DTX_TELEMETRY[{key!r}]", metadata["parse"], given[key])
-        env = metadata["env"]
+            yield Given(name, parsing.parse(f"DTX_TELEMETRY[{key!r}]", metadata["parse"], given[key]), "DTX_TELEMETRY")
         if env and environ.get(env, "").strip():
-            values[name] = parsing.parse(f"the environment variable {env}", metadata["parse"], environ[env])
-    return values
+            yield Given(name, parsing.parse(f"the environment variable {env}", metadata["parse"], environ[env]), env)
 
 
-def _refuse_unknown(given: Mapping[str, Any], known: list[str]) -> None:
+def _refuse_unknown(given: Mapping[str, object], known: list[str]) -> None:
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(str(key).upper(), known, n=1)
@@ -160,8 +182,8 @@ def _refuse_unknown(given: Mapping[str, Any], known: list[str]) -> None:
             )
 
 
-def _django_settings() -> tuple[Mapping[str, Any], bool]:
-    """Return ``DTX_TELEMETRY`` and ``DEBUG`` of Django's settings, or nothing where there is no Django project."""
+def _django_settings() -> tuple[Mapping[str, object], bool]:
+    """Return ``DTX_TELEMETRY`` and ``DEBUG`` of Django's settings, or nothing if there is no Django project."""
     if "django" not in sys.modules and "DJANGO_SETTINGS_MODULE" not in os.environ:
         return {}, False
     try:

@@ -26,6 +26,8 @@ DEFAULTS = {
     "LOG_STREAM": None,
     "LOG_QUEUE": False,
     "LOG_MAX_VALUE_LENGTH": 16384,
+    "DB_QUERIES": "count",
+    "SQL_COMMENTS": "off",
     "OTEL_ENABLED": False,
     "REQUEST_ID_HEADER": "X-Request-ID",
     "USER_ID_FIELD": "pk",
@@ -52,6 +54,8 @@ BOTH = [
     ("LOG_STREAM", "LOG_STREAM", "STDERR", "stderr", "stdout", "stdout"),
     ("LOG_QUEUE", "LOG_QUEUE", "Yes", True, False, False),
     ("LOG_MAX_VALUE_LENGTH", "LOG_MAX_VALUE_LENGTH", " 100 ", 100, 50, 50),
+    ("DB_QUERIES", "DB_QUERIES", "Lines", "lines", "off", "off"),
+    ("SQL_COMMENTS", "SQL_COMMENTS", "append", "append", "Prepend", "prepend"),
     ("OTEL_ENABLED", "OTEL_ENABLED", "1", True, "no", False),
 ]
 
@@ -96,6 +100,9 @@ WRONG = [
     ("LOG_MAX_VALUE_LENGTH", True, "a whole number above 0"),
     ("LOG_MAX_VALUE_LENGTH", "many", "a whole number above 0"),
     ("LOG_MAX_VALUE_LENGTH", None, "a whole number above 0"),
+    ("DB_QUERIES", "all", "count, lines, off"),
+    ("DB_QUERIES", True, "count, lines, off"),
+    ("SQL_COMMENTS", "yes", "off, append, prepend"),
     ("OTEL_ENABLED", "perhaps", BOOLEANS),
     ("REQUEST_ID_HEADER", "X Request", "the name of an HTTP header"),
     ("REQUEST_ID_HEADER", "X-Request-ID\n", "the name of an HTTP header"),
@@ -167,6 +174,17 @@ def test_the_dict_wins_over_the_default(settings, monkeypatch, key, given, expec
     assert value_of(key) == expected
 
 
+def test_what_was_given_is_told_with_its_source(settings, monkeypatch):
+    """The environment variable that gave a value, else the dict; what nobody gave is left out."""
+    settings.DTX_TELEMETRY = {"LOG_LEVEL": "debug", "TASK_SPANS": "link"}
+    monkeypatch.setenv("LOG_LEVEL", "error")
+
+    assert config.given_settings() == {
+        "log_level": ("log_level", logging.ERROR, "LOG_LEVEL"),
+        "task_spans": ("task_spans", "link", "DTX_TELEMETRY"),
+    }
+
+
 def test_every_key_can_be_given(settings):
     """The tables above leave out no key."""
     tried = {row[1] for row in BOTH} | {row[0] for row in DICT_ONLY} | {"EXCLUDE_PATHS"}
@@ -220,6 +238,8 @@ def test_a_wrong_value_stops_the_start(settings, key, given, accepted, enabled):
         ("LOG_STREAM", "file", "stdout, stderr"),
         ("LOG_QUEUE", "sure", BOOLEANS),
         ("LOG_MAX_VALUE_LENGTH", "-1", "a whole number above 0"),
+        ("DB_QUERIES", "each", "count, lines, off"),
+        ("SQL_COMMENTS", "on", "off, append, prepend"),
         ("OTEL_ENABLED", "sure", BOOLEANS),
     ],
 )
@@ -392,7 +412,7 @@ def test_whatever_is_given_is_read_or_refused(given):
     """No value of any type leads to another error than the one that says what is wrong."""
     message = ""
     try:
-        config.settings._read(given, {})
+        list(config.settings._read(given, {}))
     except ImproperlyConfigured as error:
         message = str(error)
     assert not message or any(repr(key) in message for key in given)
