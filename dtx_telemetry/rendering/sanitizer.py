@@ -60,7 +60,12 @@ class Sanitizer:
             name = key if type(key) is str and key.isascii() and len(key) <= self.limit else self.text(key)
             while name in plain:
                 name += "_"
-            plain[name] = self._block(value) if name in _BLOCKS and type(value) is str else self.value(value)
+            if type(value) is not str:
+                plain[name] = self.value(value)
+            elif name in _BLOCKS:
+                plain[name] = self._block(value)
+            else:
+                plain[name] = value if self.is_plain(value) else self.value(value)
         return plain
 
     def without_secrets(self, value: object) -> Any:

@@ -48,14 +48,18 @@ _MAX_REMEMBERED_LENGTH = 256
 _MAX_KEY_LENGTH = 65536
 
 # A name in a query, a fragment, a form body, a Cookie header, a libpq connection string: at the start or after a separator.
-_QUERY_NAME = re.compile(r"(?:\A|[?&;#\s]\s?)([^=&;#?\s]{1,128})=")
+_QUERY_NAME = re.compile(r"(?<![^?&;#\s])([^=&;#?\s]{1,128}+)=")
+_QUERY_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _QUERY_END = re.compile(r"[&#\s]")
 _REDACTED_ALREADY = re.compile(re.escape(REDACTED) + r"(?=[,;)\]}&#\s]|\Z)")
 # 'name': or "name": as in JSON and the repr of a dict, or name= as in other reprs; in JSON inside JSON the quotes are escaped.
+# Each alternative begins with a character of its own, so that a text is searched for these four at the speed of C.
+_QUOTED = r"([^'\"\\\n]{1,128}+)"
 _NAME = re.compile(
-    r"""(?P<quote>\\?['"])(?P<quoted>[^'"\\\n]{1,128})(?P=quote)\s{0,2}:\s{0,2}"""
-    r"""|(?<![\w.-])(?P<bare>[^\W\d][\w.-]{0,127})=(?=b?['"])"""
+    "|".join([rf"{quote}{_QUOTED}{quote}\s{{0,2}}+:\s{{0,2}}+" for quote in ("'", '"', r"\\'", r"\\\"")]) + r"""|=(?=b?['"])"""
 )
+_BARE_NAME = re.compile(r"[^\W\d][\w.-]{0,127}")
+_BACKWARDS = re.compile(r"[\w.-]{1,129}+")
 # One whose end was cut off goes up to the end of the text.
 _NAMED_VALUE = re.compile(
     r"""b?'(?:[^'\\]|\\.)*+(?:'|\Z)|b?"(?:[^"\\]|\\.)*+(?:"|\Z)|\\"(?:[^"\\]|\\[^"])*+(?:\\"|\Z)|\\'(?:[^'\\]|\\[^'])*+(?:\\'|\Z)"""
@@ -77,7 +81,7 @@ class Secrets:
         changes: words to add to the built-in ones; ``-word`` takes one out.
     """
 
-    __slots__ = ("_phrases", "_unsafe", "safe")
+    __slots__ = ("_beginnings", "_phrases", "_unsafe", "safe")
 
     def __init__(self, changes: Iterable[str] = ()) -> None:
         phrases = {form for word in _SECRET_WORDS for form in _forms(word)}
@@ -87,6 +91,9 @@ class Secrets:
             else:
                 phrases |= _forms(change)
         self._phrases = frozenset(f" {phrase} " for phrase in phrases if phrase)
+        first = {phrase.split()[0] for phrase in self._phrases}
+        #: What the name of any secret has in it, in lower case.
+        self._beginnings = [word for word in first if not any(other in word for other in first - {word})]
         #: Keys known to name no secret.
         self.safe: set[str] = set()
         self._unsafe: set[str] = set()
@@ -118,9 +125,22 @@ class Secrets:
         """Return *text* without the secrets that can be found in it: in URLs and queries, and behind the names of keys."""
         if "@" in text and "://" in text:
             text = _without_user_parts(text)
-        if "'" in text or '"' in text:
+        quoted, assigned = "'" in text or '"' in text, "=" in text
+        if not (quoted or assigned) or not self._may_name_secret(text):
+            return text
+        if quoted:
             text = _without_named(text, self.names_secret)
         return _without_query_values(text, self.names_secret) if "=" in text else text
+
+    def _may_name_secret(self, text: str) -> bool:
+        """Return False for the many texts that hold no word of a secret's name: going through their names takes far longer."""
+        if not text.isascii():  # the lower case of a letter may depend on the next
+            return True
+        lower = text.lower()
+        for word in self._beginnings:
+            if word in lower:
+                return True
+        return "%" in text and "=" in text and _QUERY_ESCAPE.search(text) is not None
 
 
 def _forms(word: str) -> set[str]:
@@ -146,8 +166,9 @@ def _without_query_values(text: str, names_secret: _NamesSecret) -> str:
     parts: list[str] = []
     done = position = 0
     while (match := _QUERY_NAME.search(text, position)) is not None:
-        position = match.end()
-        if names_secret(unquote_plus(match[1])) and _REDACTED_ALREADY.match(text, position) is None:
+        name, position = match[1], match.end()
+        name = unquote_plus(name) if "%" in name or "+" in name else name
+        if names_secret(name) and _REDACTED_ALREADY.match(text, position) is None:
             end = _QUERY_END.search(text, position)
             parts += text[done:position], REDACTED
             done = position = end.start() if end is not None else len(text)
@@ -159,11 +180,19 @@ def _without_named(text: str, names_secret: _NamesSecret) -> str:
     parts: list[str] = []
     done = position = 0
     while (match := _NAME.search(text, position)) is not None:
+        name = match[match.lastindex] if match.lastindex else _name_before(text, position, match.start())
         position = match.end()
-        if names_secret(match["quoted"] or match["bare"]) and (value := _NAMED_VALUE.match(text, position)) is not None:
+        if name and names_secret(name) and (value := _NAMED_VALUE.match(text, position)) is not None:
             parts += text[done:position], REDACTED
             done = position = value.end()
     return "".join([*parts, text[done:]]) if parts else text
+
+
+def _name_before(text: str, start: int, end: int) -> str:
+    """Return the name that ends at *end* and does not begin before *start*, or an empty text."""
+    found = _BACKWARDS.match(text[max(end - 129, 0) : end][::-1])
+    name = text[end - len(found[0]) : end] if found is not None else ""
+    return name if len(name) <= end - start and _BARE_NAME.fullmatch(name) else ""
 
 
 def _without_user_parts(text: str) -> str:

@@ -29,6 +29,20 @@ SECRETS = {
     "a dict": {"data": {"token": "Invoker"}},
     "a URL": {"url": "https://host/path?token=Invoker"},
 }
+#: A statement as the ORM writes it, 326 characters.
+STATEMENT = (
+    'SELECT "shop_order"."id", "shop_order"."created_at", "shop_order"."customer_id", "shop_order"."status", '
+    '"shop_order"."total", "shop_customer"."name" FROM "shop_order" INNER JOIN "shop_customer" '
+    'ON ("shop_order"."customer_id" = "shop_customer"."id") '
+    'WHERE ("shop_order"."id" = %s AND "shop_order"."status" IN (%s, %s)) LIMIT 21'
+)
+TEXTS = {
+    "none": {"hero": "Invoker"},
+    "a statement": {"text": STATEMENT},
+    "words": {"text": "a plain text of many words " * 12},
+    "JSON": {"text": '{"name": "x", "more": {"x": ["y"]}} ' * 9},
+    "logfmt": {"text": "key=value other=thing " * 15},
+}
 Work = Callable[[], object]
 
 
@@ -50,6 +64,12 @@ def comparisons(rounds: int) -> Iterator[Comparison]:
         yield compare(title, [Subject(name, f"{__name__}:{maker}", (kind,)) for name, maker in names.items()], rounds=rounds)
     yield _growth("log line: growth with bound fields", "among_fields", ("0", "10", "100"), rounds)
     yield _growth("log line: growth with context variables of others", "among_variables", ("0", "100", "10000"), rounds)
+    yield compare(
+        "log line: a text of 320 characters in it",
+        [Subject(name, f"{__name__}:with_text", (name,)) for name in TEXTS],
+        {},
+        rounds=rounds,
+    )
     yield compare(
         "log line: secrets in it", [Subject(name, f"{__name__}:with_secret", (name,)) for name in SECRETS], {}, rounds=rounds
     )
@@ -132,6 +152,13 @@ def with_secret(kind: str) -> Work:
     """Our line with a secret that has to be found and replaced."""
     ours("own")
     logger, fields = get_logger("app"), SECRETS[kind]
+    return lambda: logger.info("picked", **fields)
+
+
+def with_text(kind: str) -> Work:
+    """Our line with a long text that has no secret in it."""
+    ours("own")
+    logger, fields = get_logger("app"), TEXTS[kind]
     return lambda: logger.info("picked", **fields)
 
 
