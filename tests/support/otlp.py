@@ -68,7 +68,12 @@ class Record:
 
 @dataclass
 class Point:
-    """A data point of a metric as it arrived: the sum of a counter, the count and sum of a histogram."""
+    """A data point of a metric as it arrived: the sum of a counter, the count and sum of a histogram.
+
+    Attributes:
+        kind: ``counter``, ``gauge`` or ``histogram``, as Prometheus calls them.
+        buckets: how many were counted between two of the bounds, before the first and after the last.
+    """
 
     name: str
     unit: str
@@ -77,6 +82,8 @@ class Point:
     count: int
     bounds: tuple[float, ...]
     resource: dict[str, Any]
+    kind: str
+    buckets: tuple[int, ...]
 
 
 @dataclass
@@ -223,10 +230,17 @@ def _points(metric: Any, resource: dict[str, Any]) -> Iterator[Point]:
     data = getattr(metric, metric.WhichOneof("data"))
     for point in data.data_points:
         is_histogram = hasattr(point, "explicit_bounds")
-        value = point.sum if is_histogram else getattr(point, point.WhichOneof("value"))
-        count = point.count if is_histogram else 1
-        bounds = tuple(point.explicit_bounds) if is_histogram else ()
-        yield Point(metric.name, metric.unit, _attributes(point.attributes), value, count, bounds, resource)
+        yield Point(
+            name=metric.name,
+            unit=metric.unit,
+            attributes=_attributes(point.attributes),
+            value=point.sum if is_histogram else getattr(point, point.WhichOneof("value")),
+            count=point.count if is_histogram else 1,
+            bounds=tuple(point.explicit_bounds) if is_histogram else (),
+            resource=resource,
+            kind="histogram" if is_histogram else "counter" if getattr(data, "is_monotonic", False) else "gauge",
+            buckets=tuple(point.bucket_counts) if is_histogram else (),
+        )
 
 
 _SIGNALS = {
