@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     page = _add(commands, "page", _page, "show what comes in on a live page, on this machine alone")
     page.add_argument("--port", type=int, default=0, help="where to listen; by default a port that is free")
     page.add_argument("--open", action="store_true", help="open the page in the browser")
+    _add_dashboards(commands)
     return parser
 
 
@@ -101,6 +102,15 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], tex
     filters.add_argument("--since", metavar="TIME", help="ISO 8601, or 10m, 2h, 1d ago")
     filters.add_argument("--until", metavar="TIME", help="likewise")
     return parser
+
+
+def _add_dashboards(commands: Any) -> None:
+    text = "write Grafana dashboards and Prometheus alert rules into a folder"
+    parser: argparse.ArgumentParser = commands.add_parser("dashboards", help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=_dashboards)
+    parser.add_argument("folder", nargs="?", default="dtx-dashboards", metavar="FOLDER", help="where to; dtx-dashboards")
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--overwrite", action="store_true", help="replace files that were changed")
 
 
 def _query(options: argparse.Namespace) -> Any:
@@ -148,6 +158,16 @@ def _page(options: argparse.Namespace) -> int:
             raise
         raise UsageError(f"page needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
     return page.run(_query(options), port=options.port, show=options.open)
+
+
+def _dashboards(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from .commands import dashboards
+
+    if options.words:
+        raise UsageError(f"dashboards writes into one folder: {options.words[0]!r} is one too many")
+    return dashboards.run(Path(options.folder), overwrite=options.overwrite)
 
 
 def _need_rich(command: str) -> None:

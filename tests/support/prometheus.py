@@ -29,8 +29,8 @@ _UNITS = {"s": "_seconds", "ms": "_milliseconds", "By": "_bytes", "1": "_ratio"}
 def need_prometheus() -> None:
     """Skip the test if Debian's package ``prometheus`` is not installed; fail it in a CI that asks for it."""
     if shutil.which("prometheus") is None or shutil.which("promtool") is None:
-        if os.environ.get("DTX_REQUIRE_PROMETHEUS"):
-            pytest.fail("prometheus is not installed, and DTX_REQUIRE_PROMETHEUS is set")
+        if os.environ.get("DTX_REQUIRE_PROMETHEUS") == "1":
+            pytest.fail("prometheus and promtool are not installed, and DTX_REQUIRE_PROMETHEUS is 1")
         pytest.skip("prometheus and promtool are not installed (Debian's package prometheus)")
 
 

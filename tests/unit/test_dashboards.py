@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 import dtx_telemetry
+from dtx_telemetry.viewer.cli import main
 
-DASHBOARDS = {
-    path.stem: json.loads(path.read_text())
-    for path in sorted((Path(dtx_telemetry.__file__).parent / "dashboards" / "grafana").glob("*.json"))
-}
+FOLDER = Path(dtx_telemetry.__file__).parent / "dashboards"
+DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("grafana/*.json"))}
 #: Grafana's own.
 GIVEN = {"__rate_interval", "__range", "__value", "__url_time_range", "__field", "__all"}
 
@@ -54,6 +53,49 @@ def test_each_links_to_lines_and_traces() -> None:
         graphs = [panel for panel in DASHBOARDS[name]["panels"] if panel["type"] in {"timeseries", "stat"}]
         assert all("/d/dtx-click" in json.dumps(panel) for panel in graphs)
     assert "var-request_id=${__value.raw" in json.dumps(DASHBOARDS["click"])
+
+
+class TestWritingThemOut:
+    """``dtx-telemetry dashboards [FOLDER]``."""
+
+    def test_writes_all_and_says_where(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """As they are in the package. A second time changes nothing."""
+        folder = tmp_path / "monitoring"
+        for _ in range(2):
+            assert main(["dashboards", str(folder)]) == 0
+            written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+            assert {path.relative_to(folder) for path in written} == {path.relative_to(FOLDER) for path in FOLDER.glob("*/*")}
+            assert all(path.read_bytes() == (FOLDER / path.relative_to(folder)).read_bytes() for path in written)
+
+    def test_has_a_folder_of_its_own_by_default(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """In the current one."""
+        monkeypatch.chdir(tmp_path)
+        assert main(["dashboards"]) == 0
+        assert (tmp_path / "dtx-dashboards" / "prometheus" / "alerts.yml").is_file()
+
+    def test_replaces_what_somebody_changed_only_if_asked(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nothing is written before it is clear that all can be."""
+        rules = tmp_path / "prometheus" / "alerts.yml"
+        rules.parent.mkdir()
+        rules.write_text("groups: []\n")
+        assert main(["dashboards", str(tmp_path)]) == 2
+        assert "alerts.yml is there already and differs" in capsys.readouterr().err
+        assert not (tmp_path / "grafana").exists()
+        assert main(["dashboards", str(tmp_path), "--overwrite"]) == 0
+        assert rules.read_text() != "groups: []\n"
+
+    def test_takes_one_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """And says what is too much."""
+        assert main(["dashboards", str(tmp_path), "more"]) == 2
+        assert "'more' is one too many" in capsys.readouterr().err
+
+    def test_that_cannot_write_says_why(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """In one line."""
+        (tmp_path / "taken").write_text("")
+        assert main(["dashboards", str(tmp_path / "taken")]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def names_of(dashboard: dict[str, Any]) -> set[str]:
