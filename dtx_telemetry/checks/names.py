@@ -1,67 +1,81 @@
-"""Checks of names: settings and environment variables that are nearly ours, and those that have no effect."""
+"""The check of names: settings and environment variables that are nearly ours, and that nobody reads."""
 
-import difflib
 import os
-import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 
 from django.conf import settings
 from django.core import checks
 
-from ..config import Settings, get_settings
-from ..errors import install_command
+from ..config import Settings, get_settings, given_settings
 
-__all__ = ["check_names", "check_otel"]
+__all__ = ["check_names"]
 
 _SETTING = "DTX_TELEMETRY"
-#: A slip of the fingers, and no name of somebody else's: one or two letters wrong, missing, or in each other's place.
-_CUTOFF = 0.9
+#: What people put in front of our names.
+_PREFIXES = ("DTX_TELEMETRY_", "DTX_", "TELEMETRY_")
 #: Names that others read, though they are near one of ours.
 _OTHERS = frozenset({"LOGLEVEL", "OTEL_TRACES_SAMPLER"})
-#: Variables that are read with OpenTelemetry off, or that switch it off.
-_EFFECTIVE = frozenset({"OTEL_ENABLED", "OTEL_SDK_DISABLED", "OTEL_SEMCONV_STABILITY_OPT_IN"})
+#: Names so long are told with two mistakes in them, shorter ones with one: nobody else's is as near.
+_LONG = 12
 
 
 def check_names() -> Iterator[checks.CheckMessage]:
     """Yield W003, for each setting and each environment variable that is near one of ours."""
-    for name in sorted(set(dir(settings))):
-        if name.isupper() and _nearest(name, [_SETTING]):
-            yield _near("setting", name, _SETTING)
-    ours = _our_variables()
-    for name in sorted(os.environ):
-        if near := _nearest(name.upper(), ours):
-            yield _near("environment variable", name, near)
+    get_settings()
+    declared = {spec.name.upper(): spec.metadata["env"] for spec in fields(Settings) if spec.metadata}
+    given = {name.upper() for name in given_settings()}
+    for name in sorted(filter(str.isupper, set(dir(settings)))):
+        if _nearest(name, [_SETTING]):
+            yield _warning("setting", name, f"Did you mean {_SETTING}?")
+        elif (key := _behind_prefix(name, declared)) in declared.keys() - given:
+            yield _warning("setting", name, f"Write {_SETTING} = {{{key!r}: …}}.")
+    variables = [env for env in declared.values() if env] + ["OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
+    for written in sorted(os.environ):
+        name = written.upper()
+        if name in variables or name in _OTHERS:
+            continue
+        if near := _nearest(name, variables):
+            yield _warning("environment variable", written, f"Did you mean {near}?")
+        elif near := _behind_prefix(name, [*variables, *declared]):
+            env = near if near in variables else declared[near]
+            hint = f"Did you mean {env}?" if env else f"Write {_SETTING} = {{{near!r}: …}} in Django's settings."
+            if near not in given and near not in os.environ:
+                yield _warning("environment variable", written, hint)
 
 
-def check_otel() -> Iterator[checks.CheckMessage]:
-    """Yield W006, once."""
-    found = get_settings()
-    # An application's own SDK, or a vendor's, reads them.
-    if not found.enabled or found.otel_enabled or "opentelemetry.sdk" in sys.modules:
-        return
-    idle = sorted(name for name in os.environ if name.startswith("OTEL_") and name not in _EFFECTIVE and os.environ[name])
-    if idle:
-        yield checks.Warning(
-            f"OpenTelemetry is off, so these environment variables have no effect: {', '.join(idle)}.",
-            hint=f"Set OTEL_ENABLED=true (it needs: {install_command('otel', 'opentelemetry-sdk')}), or remove them.",
-            id="dtx_telemetry.W006",
-        )
-
-
-def _our_variables() -> list[str]:
-    declared = [spec.metadata.get("env", "") for spec in Settings.__dataclass_fields__.values()]
-    return [name for name in declared if name] + ["OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
+def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:
+    """Return which of *ours* is *name* without the prefix that somebody put in front of it, ``None`` for none."""
+    known = list(ours)
+    for prefix in _PREFIXES:
+        rest = name.removeprefix(prefix)
+        if rest != name and (near := rest if rest in known else _nearest(rest, known)):
+            return near
+    return None
 
 
 def _nearest(name: str, ours: Iterable[str]) -> str | None:
-    """Return which of *ours* is nearly *name*; ``None`` where none is, or *name* is one of them itself."""
-    known = list(ours)
-    if name in known or name in _OTHERS:
-        return None
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=_CUTOFF)), None)
+    """Return which of *ours* is nearly *name*, and not *name* itself; ``None`` for none."""
+    for mistakes in (1, 2):
+        for known in ours:
+            if name != known and (mistakes == 1 or len(known) >= _LONG) and _is_within(name, known, mistakes):
+                return known
+    return None
 
 
-def _near(kind: str, name: str, near: str) -> checks.Warning:
-    return checks.Warning(
-        f"dtx_telemetry does not read the {kind} {name}.", hint=f"Did you mean {near}?", id="dtx_telemetry.W003"
+def _is_within(one: str, other: str, mistakes: int) -> bool:
+    """Return True if so many letters wrong, missing, too many or in each other's place make *one* of *other* (Damerau)."""
+    same = len(os.path.commonprefix([one, other]))
+    one, other = one[same:], other[same:]
+    if not one or not other:
+        return len(one) + len(other) <= mistakes
+    if not mistakes:
+        return False
+    swapped = one[:2] == other[1::-1] and len(one) > 1
+    return (swapped and _is_within(one[2:], other[2:], mistakes - 1)) or any(
+        _is_within(one[in_one:], other[in_other:], mistakes - 1) for in_one, in_other in ((1, 1), (1, 0), (0, 1))
     )
+
+
+def _warning(kind: str, name: str, hint: str) -> checks.Warning:
+    return checks.Warning(f"dtx_telemetry does not read the {kind} {name}.", hint=hint, id="dtx_telemetry.W003")

@@ -87,14 +87,19 @@ def choice(*accepted: str) -> Callable[[object], str]:
     return read
 
 
-def positive(given: object) -> int:
-    try:
-        value = int(given) if isinstance(given, int | str) and not isinstance(given, bool) else 0
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise _NotAccepted("a whole number above 0")
-    return value
+def at_least(least: int) -> Callable[[object], int]:
+    """Return a reader of whole numbers from *least* on."""
+
+    def read(given: object) -> int:
+        try:
+            value = int(given) if isinstance(given, int | str) and not isinstance(given, bool) else 0
+        except ValueError:
+            value = 0
+        if value < least:
+            raise _NotAccepted(f"a whole number, at least {least}")
+        return value
+
+    return read
 
 
 def header_name(given: object) -> str:

@@ -56,8 +56,8 @@ class Settings:
     #: ``None``: ``stdout``, and ``stderr`` in a management command that is no server.
     log_stream: str | None = _setting(None, parsing.choice("stdout", "stderr"), env="LOG_STREAM")
     log_queue: bool = _setting(False, parsing.boolean, env="LOG_QUEUE")
-    #: Characters of one value that are printed.
-    log_max_value_length: int = _setting(16384, parsing.positive, env="LOG_MAX_VALUE_LENGTH")
+    #: Characters of one value that are printed. No id and no key of ours has as many as the least: they are never cut.
+    log_max_value_length: int = _setting(16384, parsing.at_least(256), env="LOG_MAX_VALUE_LENGTH")
     #: What is done with the database's queries: counted, logged one by one as well, or nothing.
     db_queries: str = _setting("count", parsing.choice("count", "lines", "off"), env="DB_QUERIES")
     #: Where a statement gets a comment with the ids of its scope.
