@@ -1,13 +1,13 @@
 """The check of names: settings and environment variables that are nearly ours, and that nobody reads."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from django.conf import settings
 from django.core import checks
 
-from ..config import Settings, get_settings, given_settings
+from ..config import Settings, given_settings
 
 __all__ = ["check_names"]
 
@@ -22,26 +22,32 @@ _LONG = 12
 
 def check_names() -> Iterator[checks.CheckMessage]:
     """Yield W003, for each setting and each environment variable that is near one of ours."""
-    get_settings()
-    declared = {spec.name.upper(): spec.metadata["env"] for spec in fields(Settings) if spec.metadata}
+    variables = {spec.name.upper(): spec.metadata["env"] for spec in fields(Settings) if spec.metadata}
     given = {name.upper() for name in given_settings()}
+    yield from _near_settings(variables, given)
+    yield from _near_variables(variables, given)
+
+
+def _near_settings(keys: Mapping[str, str], given: Collection[str]) -> Iterator[checks.CheckMessage]:
     for name in sorted(filter(str.isupper, set(dir(settings)))):
         if _nearest(name, [_SETTING]):
             yield _warning("setting", name, f"Did you mean {_SETTING}?")
-        elif (key := _behind_prefix(name, declared)) in declared.keys() - given:
+        elif (key := _behind_prefix(name, keys)) is not None and key not in given:
             yield _warning("setting", name, f"Write {_SETTING} = {{{key!r}: …}}.")
-    variables = [env for env in declared.values() if env] + ["OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
+
+
+def _near_variables(keys: Mapping[str, str], given: Collection[str]) -> Iterator[checks.CheckMessage]:
+    ours = [*filter(None, keys.values()), "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
     for written in sorted(os.environ):
         name = written.upper()
-        if name in variables or name in _OTHERS:
+        if name in ours or name in _OTHERS:
             continue
-        if near := _nearest(name, variables):
+        if near := _nearest(name, ours):
             yield _warning("environment variable", written, f"Did you mean {near}?")
-        elif near := _behind_prefix(name, [*variables, *declared]):
-            env = near if near in variables else declared[near]
-            hint = f"Did you mean {env}?" if env else f"Write {_SETTING} = {{{near!r}: …}} in Django's settings."
-            if near not in given and near not in os.environ:
-                yield _warning("environment variable", written, hint)
+        elif (near := _behind_prefix(name, [*ours, *keys])) is not None and near not in given and near not in os.environ:
+            variable = keys.get(near, near)
+            hint = f"Did you mean {variable}?" if variable else f"Write {_SETTING} = {{{near!r}: …}} in Django's settings."
+            yield _warning("environment variable", written, hint)
 
 
 def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:
@@ -65,8 +71,8 @@ def _nearest(name: str, ours: Iterable[str]) -> str | None:
 
 def _is_within(one: str, other: str, mistakes: int) -> bool:
     """Return True if so many letters wrong, missing, too many or in each other's place make *one* of *other* (Damerau)."""
-    same = len(os.path.commonprefix([one, other]))
-    one, other = one[same:], other[same:]
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
     if not one or not other:
         return len(one) + len(other) <= mistakes
     if not mistakes:

@@ -223,6 +223,22 @@ def test_a_setting_that_is_nearly_ours_is_told(settings: Any, name: str) -> None
     ("name", "meant"),
     [
         ("LOG_FORMT", "LOG_FORMAT"),
+        ("LOG_LEVLE", "LOG_LEVEL"),
+        ("LOG_LEEVL", "LOG_LEVEL"),
+        ("LOG_QUEEU", "LOG_QUEUE"),
+        ("LOG_QUEU", "LOG_QUEUE"),
+        ("LGO_LEVEL", "LOG_LEVEL"),
+        ("DB_QUERY", None),
+        ("DB_QUEREIS", "DB_QUERIES"),
+        ("SQL_COMENT", "SQL_COMMENTS"),
+        ("LOG_MAX_VALUES_LENGHT", "LOG_MAX_VALUE_LENGTH"),
+        ("DTX_LOG_LEVEL", "LOG_LEVEL"),
+        ("TELEMETRY_LOG_LEVEL", "LOG_LEVEL"),
+        ("DTX_TELEMETRY_LOG_FORMAT", "LOG_FORMAT"),
+        ("DTX_TELEMETRY_LOG_FORMT", "LOG_FORMAT"),
+        ("DTX_ENABLED", "TELEMETRY_ENABLED"),
+        ("DTX_TELEMETRY_ENABLED", "TELEMETRY_ENABLED"),
+        ("DTX_OTEL_SERVICE_NAME", "OTEL_SERVICE_NAME"),
         ("LOGFORMAT", "LOG_FORMAT"),
         ("LOG_LEVLES", "LOG_LEVELS"),
         ("LOG_STEAM", "LOG_STREAM"),
@@ -233,13 +249,51 @@ def test_a_setting_that_is_nearly_ours_is_told(settings: Any, name: str) -> None
         ("TELEMTRY_ENABLED", "TELEMETRY_ENABLED"),
     ],
 )
-def test_a_variable_that_is_nearly_ours_is_told(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
-    """One letter wrong, and a deployment logs in a format that nobody expects."""
+def test_a_variable_that_is_nearly_ours_is_told(monkeypatch: pytest.MonkeyPatch, name: str, meant: str | None) -> None:
+    """One letter wrong, or two in each other's place, or our prefix before it, and a deployment logs what nobody expects."""
     monkeypatch.setenv(name, "true")
-    messages = found()["W003"]
+    messages = found().get("W003", [])
     assert [(message.msg, message.hint) for message in messages] == [
         (f"dtx_telemetry does not read the environment variable {name}.", f"Did you mean {meant}?")
-    ]
+    ] * (meant is not None)
+
+
+@pytest.mark.parametrize("name", ["TELEMETRY_USER_ID_FIELD", "DTX_TELEMETRY_USER_ID_FIELD", "DTX_USER_ID_FEILD"])
+def test_a_key_of_the_dict_in_the_environment_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """With the place where it is read."""
+    monkeypatch.setenv(name, "uuid")
+    message = one("W003")
+    assert message.msg == f"dtx_telemetry does not read the environment variable {name}."
+    assert message.hint == "Write DTX_TELEMETRY = {'USER_ID_FIELD': …} in Django's settings."
+
+
+@pytest.mark.parametrize("name", ["DTX_TELEMETRY_LOG_LEVEL", "DTX_LOG_LEVEL", "TELEMETRY_LOG_LEVEL", "DTX_LOG_LEVLE"])
+def test_a_key_of_the_dict_as_a_setting_of_its_own_is_told(settings: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Unless what it means is given in the right place, too: then the setting may be the project's own."""
+    setattr(settings, name, "DEBUG")
+    message = one("W003")
+    assert message.msg == f"dtx_telemetry does not read the setting {name}."
+    assert message.hint == "Write DTX_TELEMETRY = {'LOG_LEVEL': …}."
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    assert found() == {}
+
+
+@pytest.mark.parametrize("threshold", [0, 5])
+def test_comments_beside_prepared_statements_are_told(settings: Any, monkeypatch: pytest.MonkeyPatch, threshold: int) -> None:
+    """For each database that prepares, with what to write; ``None`` is psycopg's word for never."""
+    databases = {
+        "default": {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"prepare_threshold": threshold}},
+        "other": {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"prepare_threshold": None}},
+        "plain": {"ENGINE": "django.db.backends.sqlite3"},
+    }
+    monkeypatch.setattr(django_settings, "DATABASES", databases)
+    settings.DTX_TELEMETRY = {"SQL_COMMENTS": "append"}
+    message = one("W008")
+    assert "DATABASES['default']" in message.msg
+    assert "SQL_COMMENTS=off" in str(message.hint)
+    for others in ({"SQL_COMMENTS": "off"}, {"SQL_COMMENTS": "append", "DB_QUERIES": "off"}, {"ENABLED": False}):
+        settings.DTX_TELEMETRY = {"SQL_COMMENTS": "prepend", **others}
+        assert found() == {}
 
 
 #: Names that deployments have, near ours or not.

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import logging
 import pathlib
+import re
 import threading
 import types
 import uuid
@@ -26,7 +27,8 @@ from django.utils.safestring import mark_safe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dtx_telemetry.context import bind_fields
+from dtx_telemetry.context import OWN_KEYS, bind_fields
+from dtx_telemetry.events import EVENTS
 from dtx_telemetry.logging import get_logger
 from tests.support.pipeline import Printed, only_ours, print_lines
 
@@ -423,3 +425,18 @@ def check_form(form: str, printed: Printed) -> None:
     rest = text.removesuffix("\n").split("\n")[1:]
     assert all(line.startswith("    ") for line in rest)
     assert form == "pretty" or not rest
+
+
+@pytest.mark.parametrize("log_format", ["json", "logfmt"])
+def test_what_is_ours_is_never_cut(tmp_path: pathlib.Path, log_format: str) -> None:
+    """Keys, times and ids are whole under the least limit that the setting takes; the application's own values are cut."""
+    names = {name for event in EVENTS.values() for name in event.fields} | OWN_KEYS
+    printed = print_lines(tmp_path, log_format=log_format, log_max_value_length=256)
+    ids = {name: "a" * 128 for name in sorted(names) if name.endswith(".id")}
+    with bind_fields(**ids):
+        log.info("x", **dict.fromkeys(names - ids.keys(), 1), long="y" * 300)
+    for name in names:
+        assert f'"{name}":' in printed.text or f"{name}=" in printed.text
+    assert printed.text.count("a" * 128) == len(ids)
+    assert printed.text.count("[cut: ") == 1
+    assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", printed.text)
