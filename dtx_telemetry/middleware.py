@@ -57,7 +57,7 @@ class TelemetryMiddleware:
             response = self.get_response(request)
             if look_up := telemetry.note_route_and_user(request):
                 telemetry.bind_user(look_up)
-            return telemetry.answer(response)
+            return telemetry.answer(request, response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         telemetry = requests.begin(request)
@@ -67,7 +67,7 @@ class TelemetryMiddleware:
             response = await self.get_response(request)
             if look_up := telemetry.note_route_and_user(request):
                 await telemetry.abind_user(look_up)
-            return telemetry.answer(response)
+            return telemetry.answer(request, response)
 
 
 @never_raises

@@ -1,22 +1,22 @@
 """Bodies made piece by piece: each piece is made inside the request's scope, and the end of the last ends the request."""
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any, Generic, TypeVar
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, StreamingHttpResponse
 
+from ..context import run_in
 from ..guard import never_raises
-from .events import RequestEvents, note_failure
+from .events import ServedRequest, note_failure
 
-__all__ = ["WatchedBody", "watch"]
+__all__ = ["WatchedBody", "iterating_inside", "watch"]
 
 _Source = TypeVar("_Source", Iterator[Any], AsyncIterator[Any])
 
 
 @never_raises
-def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -> bool:
+def watch(response: HttpResponseBase, request: ServedRequest, *, wanted: bool, is_asgi: bool) -> bool:
     """Make the streaming *response* end *request* as its body ends.
 
     Its class and its attributes stay as they are, the iterator apart. Returns whether it could be done.
@@ -25,6 +25,7 @@ def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -
         response: the response.
         request: the request, whose scope will have been left by then.
         wanted: whether there will be a body at all; ``HEAD`` has none.
+        is_asgi: whether the server sends the status before it asks for the first piece, as it does over ASGI.
     """
     source: Any = getattr(response, "_iterator", None)
     closers = getattr(response, "_resource_closers", None)
@@ -35,7 +36,7 @@ def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -
     # A file may be handed to the server (wsgi.file_wrapper) and then never be asked for here.
     unread_is_whole = not wanted or getattr(response, "file_to_stream", None) is not None
     kind = _AsyncBody if response.is_async else _Body  # type: ignore[attr-defined]
-    body = kind(source, request, response.status_code, unread_is_whole=unread_is_whole)
+    body = kind(source, request, response.status_code, unread_is_whole=unread_is_whole, is_asgi=is_asgi)
     response._iterator = body  # type: ignore[attr-defined]
     closers.append(body.close)
     return True
@@ -44,18 +45,29 @@ def watch(response: HttpResponseBase, request: RequestEvents, *, wanted: bool) -
 class WatchedBody(Generic[_Source]):
     """What a synchronous and an asynchronous body share: all but how the next piece is asked for."""
 
-    __slots__ = ("_request", "_started", "_status", "_unread_is_whole", "source")
+    __slots__ = ("_is_sent", "_request", "_started", "_status", "_unread_is_whole", "source")
 
-    def __init__(self, source: _Source, request: RequestEvents, status: int, *, unread_is_whole: bool) -> None:
+    def __init__(self, source: _Source, request: ServedRequest, status: int, *, unread_is_whole: bool, is_asgi: bool) -> None:
         self.source: _Source | None = source
         self._request = request
         self._status = status
         self._unread_is_whole = unread_is_whole
         self._started = False
+        #: Over WSGI the status goes out with the first piece (PEP 3333); without one the server answers 500.
+        self._is_sent = is_asgi
 
-    def _piece(self) -> "_Piece":
-        self._started = True
-        return _Piece(self._request, self._status)
+    @property
+    def request(self) -> ServedRequest:
+        """The request that is answered."""
+        return self._request
+
+    def _note_end(self, error: BaseException) -> None:
+        """End the request with what came in place of a piece: the end of the body, or an exception."""
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._request.end(self._status)
+        else:
+            status = self._status if self._is_sent else 500
+            self._request.end(status if note_failure(self._request.scope, error) else None)
 
     def close(self) -> None:
         """End the request, if its body's end has not; the response's last closer, which runs inside the scope."""
@@ -65,20 +77,16 @@ class WatchedBody(Generic[_Source]):
         self._request.end(self._status if self._unread_is_whole and not self._started else None)
 
     def __del__(self) -> None:
-        # A middleware outside of ours may put another response in this one's place, and then nobody closes this one.
+        # A middleware outside of ours may put another response in this one's place, and then no one closes this one.
         try:
-            if not self._request.scope.closed:
-                self._abandon()
+            if not self._request.scope.ended:
+                self._request.run(self._abandon)
         except Exception:  # noqa: S110 - collected while the interpreter ends: what is needed may be gone
             pass
 
     def _abandon(self) -> None:
-        outside = self._request.scope.resume()
-        try:
-            self.source = None  # a generator ends in the context in which its last reference goes
-            self._request.end(None)
-        finally:
-            self._request.scope.pause(outside)
+        self.source = None  # a generator ends in the context in which its last reference goes
+        self._request.end(None)
 
 
 class _Body(WatchedBody[Iterator[Any]]):
@@ -90,10 +98,19 @@ class _Body(WatchedBody[Iterator[Any]]):
         return self
 
     def __next__(self) -> Any:
+        return self._request.run(self._make)
+
+    def _make(self) -> Any:
         if self.source is None:
             raise StopIteration
-        with self._piece():
-            return next(self.source)
+        self._started = True
+        try:
+            piece = next(self.source)
+        except BaseException as error:
+            self._note_end(error)
+            raise
+        self._is_sent = True
+        return piece
 
 
 class _AsyncBody(WatchedBody[AsyncIterator[Any]]):
@@ -104,32 +121,53 @@ class _AsyncBody(WatchedBody[AsyncIterator[Any]]):
     def __aiter__(self) -> "_AsyncBody":
         return self
 
-    async def __anext__(self) -> Any:
+    def __anext__(self) -> Awaitable[Any]:
+        context = self._request.context_elsewhere()
+        return self._make() if context is None else run_in(context, self._make())
+
+    async def _make(self) -> Any:
         if self.source is None:
             raise StopAsyncIteration
-        with self._piece():
-            return await anext(self.source)
-
-
-class _Piece:
-    """The time in which one piece is made: spent inside the request's scope. The last one ends the request."""
-
-    __slots__ = ("_outside", "_request", "_status")
-
-    def __init__(self, request: RequestEvents, status: int) -> None:
-        self._request = request
-        self._status = status
-
-    def __enter__(self) -> None:
-        self._outside: Any = self._request.scope.resume()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        is_here = self._request.scope.is_entered
+        self._started = True
         try:
-            if isinstance(error, StopIteration | StopAsyncIteration):
-                self._request.end(self._status)
-            elif error is not None:
-                self._request.end(self._status if note_failure(self._request.scope, error) else None)
-        finally:
-            if is_here:
-                self._request.scope.pause(self._outside)
+            piece = await anext(self.source)
+        except BaseException as error:
+            self._note_end(error)
+            raise
+        self._is_sent = True
+        return piece
+
+
+def iterating_inside(iterate: Any) -> Any:
+    """Wrap ``StreamingHttpResponse.__aiter__``, which for a synchronous body warns, and makes all pieces at once."""
+
+    def iterate_inside(self: StreamingHttpResponse) -> AsyncIterator[Any]:
+        pieces: AsyncIterator[Any] = iterate(self)
+        body = self.__dict__.get("_iterator")
+        return _Inside(pieces, body.request) if isinstance(body, _Body) else pieces
+
+    return iterate_inside
+
+
+class _Inside:
+    """An asynchronous iterator whose steps are made inside a request."""
+
+    __slots__ = ("_pieces", "_request")
+
+    def __init__(self, pieces: Any, request: ServedRequest) -> None:
+        self._pieces = pieces
+        self._request = request
+
+    def __aiter__(self) -> "_Inside":
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._step(self._pieces.__anext__())
+
+    def aclose(self) -> Awaitable[Any]:
+        """Close the iterator; Django does it at the end of the response."""
+        return self._step(self._pieces.aclose())
+
+    def _step(self, step: Any) -> Awaitable[Any]:
+        context = self._request.context_elsewhere()
+        return step if context is None else run_in(context, step)  # type: ignore[no-any-return]

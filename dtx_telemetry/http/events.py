@@ -1,19 +1,20 @@
-"""The closing events of HTTP requests and their fields, for whatever serves them: the middleware or a consumer."""
+"""How a request ended: its closing event and the fields of it, for whatever serves it, the middleware or a consumer."""
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Any, ParamSpec, TypeVar
 
 from ..config import Settings
-from ..context import Scope, current_scope
-from ..errors import error_text
-from ..guard import report
-from ..logging import log_closing_event, note_request, release
+from ..context import Scope
+from ..events import REQUEST_CANCELLED, REQUEST_COMPLETED, REQUEST_FAILED
+from ..logging import note_request
 
-if TYPE_CHECKING:
-    from ..tracing.requests import RequestSpan
+__all__ = ["ServedRequest", "note_failure"]
 
-__all__ = ["RequestEvents", "note_failure"]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # OpenTelemetry semantic conventions, http.request.method: any other method is reported as _OTHER.
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -22,40 +23,59 @@ _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "P
 def note_failure(scope: Scope, error: BaseException | None) -> bool:
     """Remember the exception that a request ends with.
 
-    Returns whether it is a failure: an exception that says that nobody waits for the response any more is none.
+    Returns False for the exceptions that say that no one waits for the response any more, which are no failures.
     """
     if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
         return False
-    if error is not scope.failure and not scope.closed:
+    if error is not scope.failure and not scope.ended:
         scope.failure = error
     return True
 
 
-class RequestEvents:
-    """A request and its response, for whatever serves it.
+class ServedRequest:
+    """A request and its end.
 
     Args:
-        log: the edge's logger.
-        settings: the settings of now.
-        scope: the request's scope; its `failure` is the exception that the request ends with.
+        settings: the current settings.
+        scope: the request's scope, which is current; its `failure` is the exception that the request ends with.
         method: the request's method.
         path: the request's path, without its query.
+
+    Attributes:
+        route: the pattern of the URL that matched, as a path template; ``None`` if none did, or no one asks for it.
+        status: the status that the request ended with, once it has.
     """
 
-    __slots__ = ("_log", "_method", "_path", "_route", "_settings", "scope", "span")
+    __slots__ = ("_context", "_settings", "method", "path", "route", "scope", "status")
 
-    def __init__(self, log: Any, settings: Settings, scope: Scope, method: str, path: str) -> None:
-        self._log = log
+    def __init__(self, settings: Settings, scope: Scope, method: str, path: str) -> None:
         self._settings = settings
-        self._method = method
-        self._path = path
-        #: The pattern of the URL that matched, where one did and it is asked for.
-        self._route: str | None = None
+        self._context: Context | None = None
+        self.method = method
+        self.path = path
+        self.route: str | None = None
         self.scope = scope
-        #: The request's span, where it has one.
-        self.span: RequestSpan | None = None
+        self.status: int | None = None
         if settings.framework_lines:
             note_request(scope, path)
+
+    def keep_context(self) -> None:
+        """Keep the context of the request, which is about to be left, for `run`."""
+        self._context = copy_context()
+
+    def forget_context(self) -> None:
+        """Give the kept context free, with all that the application's own variables hold."""
+        self._context = None
+
+    def run(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Call *function* inside the request, wherever this is called: by a server, after the middleware has returned."""
+        if self._context is None or self.scope.is_entered:
+            return function(*args, **kwargs)
+        return self._context.run(function, *args, **kwargs)
+
+    def context_elsewhere(self) -> Context | None:
+        """Return the kept context for a coroutine to run in; ``None`` if the request is entered, or none was kept."""
+        return None if self.scope.is_entered else self._context
 
     def end(self, status: int | None) -> None:
         """Log the one closing event: ``request_failed``, ``request_cancelled`` or ``request_completed``. Raises nothing.
@@ -63,61 +83,47 @@ class RequestEvents:
         Args:
             status: the response's status, or ``None`` for a request that the client left.
         """
-        scope = self.scope
-        if not scope.close():
+        scope, level, error = self.scope, None, self.scope.failure
+        if scope.ended:
             return
-        if current_scope() is scope:
-            self._end(status)
-            return
-        outside = scope.resume()  # the garbage collector ends a request that was left half way, in another's context
-        try:
-            self._end(status)
-        finally:
-            scope.pause(outside)
-
-    def _end(self, status: int | None) -> None:
-        scope, settings = self.scope, self._settings
-        error = scope.failure
-        try:
-            if scope.failure is not None:
-                self._end_failed(scope.failure, status or 500)
-            elif settings.exclude_paths and (status is None or status < 500) and settings.excludes(self._path):
-                return
-            elif status is None:
-                log_closing_event(self._log, self.scope, logging.WARNING, "request_cancelled", self._fields(None))
-            else:
-                level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
-                log_closing_event(self._log, self.scope, level, "request_completed", self._fields(status))
-        except Exception as failure:
-            report("the closing event", failure)
-        finally:
-            if scope.waiting:  # there was no event, or none came about
-                release(scope)
-        if self.span is not None:
-            self.span.finish(status if error is None else status or 500, self._route, error)
-
-    def _end_failed(self, error: BaseException, status: int) -> None:
-        fields = {**self._fields(status), "error": error_text(error), "exc_info": error}
-        log_closing_event(self._log, self.scope, logging.ERROR, "request_failed", fields)
-        self.scope.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
+        if error is not None:
+            event, status = REQUEST_FAILED, status or 500
+        elif status is None:
+            event = REQUEST_CANCELLED
+        else:
+            event, level = REQUEST_COMPLETED, _level(status)
+        self.status = status
+        excluded = error is None and (status is None or status < 500) and self._settings.excludes(self.path)
+        scope.end(
+            event,
+            self._fields(status),
+            error=error,
+            level=level,
+            is_printed=not excluded,
+            status=status,
+            route=self.route,
+        )
 
     def _fields(self, status: int | None) -> dict[str, Any]:
         """Return what the request was and came to, under the names that ``OTEL_SEMCONV_STABILITY_OPT_IN`` asks for."""
-        fields: dict[str, Any] = {"http.method": self._method, "http.route": self._path}
+        fields: dict[str, Any] = {"http.method": self.method, "http.route": self.path}
         if status is not None:
             fields["http.status_code"] = status
         if self._settings.semconv != "old":
             fields = self._stable(fields, status)
-        fields["duration_ms"] = self.scope.duration_ms
         return fields
 
     def _stable(self, old: dict[str, Any], status: int | None) -> dict[str, Any]:
         stable = {
-            "http.request.method": self._method if self._method in _METHODS else "_OTHER",
-            "url.path": self._path,
-            "http.route": self._route,
+            "http.request.method": self.method if self.method in _METHODS else "_OTHER",
+            "url.path": self.path,
+            "http.route": self.route,
             "http.response.status_code": status,
         }
         del old["http.route"]
         both = old | stable if self._settings.semconv == "http/dup" else stable
         return {name: value for name, value in both.items() if value is not None}
+
+
+def _level(status: int) -> int:
+    return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR

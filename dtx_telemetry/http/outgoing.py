@@ -1,14 +1,13 @@
 """Headers for requests to other services."""
 
 from ..config import get_settings
-from ..context import get_request_id
-from ..tracing import TRACING
+from ..context import get_request_id, inject
 
 __all__ = ["outgoing_headers"]
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers that carry the current request id to another service; empty where none is bound.
+    """Return the headers that carry the current request id to another service; empty if none is bound.
 
     With OpenTelemetry on, the current span goes along (``traceparent``).
 
@@ -16,6 +15,5 @@ def outgoing_headers() -> dict[str, str]:
     """
     request_id = get_request_id()
     headers = {get_settings().request_id_header: request_id} if isinstance(request_id, str) else {}
-    if TRACING.on is not None:
-        TRACING.on.inject(headers)
+    inject(headers)
     return headers

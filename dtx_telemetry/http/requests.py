@@ -1,8 +1,9 @@
 """One HTTP request as the middleware sees it: its scope, its user, its answer."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -13,21 +14,21 @@ from .. import context
 from ..config import Settings, get_settings
 from ..events import REQUEST
 from ..guard import report
-from ..logging import get_logger
-from ..tracing import TRACING
 from . import bodies, users
-from .events import RequestEvents, note_failure
+from .events import ServedRequest, note_failure
 from .responses import ATTRIBUTE, give_request_id
 
 __all__ = ["ATTRIBUTE", "RequestTelemetry", "begin", "telemetry_of"]
 
-_log = get_logger("dtx_telemetry.middleware")
+_OF_A_REGEX = frozenset("^$\\(?")
+_NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
+_PLACE = re.compile(r"<(\w+)>")
 
 
 def begin(request: HttpRequest) -> "RequestTelemetry | None":
     """Enter the scope of *request* and return what observes it. Leaving its ``with`` block leaves the scope.
 
-    ``None`` where the request is in its scope already, telemetry is off, or, after saying so, something is wrong.
+    ``None`` if the request is in its scope already, telemetry is off, or, after saying so, something is wrong.
     """
     try:
         settings, outer = get_settings(), request.__dict__.get(ATTRIBUTE)
@@ -46,33 +47,30 @@ def telemetry_of(request: object) -> "RequestTelemetry | None":
     return getattr(request, "__dict__", {}).get(ATTRIBUTE)
 
 
-class RequestTelemetry(RequestEvents):
+class RequestTelemetry(ServedRequest):
     """Observes one request. None of its methods raises an exception of its own.
 
     It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
     """
 
-    __slots__ = ("_looked_up", "_user_field", "_user_id", "request_id")
+    __slots__ = ("_looked_up", "_user_field", "_user_id", "_wants_route", "request_id")
 
     def __init__(self, request: HttpRequest, settings: Settings) -> None:
         given: Any = request.META.get(settings.request_id_meta)
         known = given is not None and context.valid_request_id(given)
         self.request_id: str = given if known else context.new_request_id()
-        #: The attribute of the user that is bound; ``None`` where none is, or not any more.
+        #: The attribute of the user that is bound; ``None`` if none is, or not any more.
         self._user_field = settings.user_id_field
         self._user_id: int | str | None = None
         self._looked_up = False
         fields = settings.scope_table.extract(request.path_info)
         fields["request.id"] = self.request_id
-        scope = context.enter_root(REQUEST, fields, own=settings.own_keys)
-        super().__init__(_log, settings, scope, request.method or "", request.path)
-        if TRACING.on is not None and not settings.excludes(request.path):
-            self.span = scope.span = TRACING.on.requests.begin(
-                request.META, self._method, str(request.scheme), self._path, _http_version(request), partial(_url, request)
-            )
+        scope = context.enter_root(REQUEST, fields, own=settings.own_keys, about=request)
+        self._wants_route = settings.semconv != "old" or scope.span is not None
+        super().__init__(settings, scope, request.method or "", request.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be nothing in a copy of the request or the response that is pickled."""
+        """Pickle as None: a pickled copy of the request or the response is no longer being served."""
         return type(None), ()
 
     def __enter__(self) -> None:
@@ -82,6 +80,7 @@ class RequestTelemetry(RequestEvents):
         """Leave the scope; log the end of a request that ends with an exception, which goes on."""
         if error is not None:
             self.end(500 if note_failure(self.scope, error) else None)
+        self.keep_context()
         self.scope.leave()
 
     def note_route_and_user(self, request: HttpRequest) -> users.LookUp | None:
@@ -89,8 +88,8 @@ class RequestTelemetry(RequestEvents):
 
         Returns how to look the user up, at most once, where nobody has done so yet.
         """
-        if self._settings.semconv != "old" or self.span is not None:
-            self._note_route(request)
+        if self._wants_route:
+            self.route = route_template(getattr(getattr(request, "resolver_match", None), "route", None))
         if self._user_field is None:
             return None
         try:
@@ -133,34 +132,34 @@ class RequestTelemetry(RequestEvents):
         self._user_field = None
         report("user.id", error)
 
-    def answer(self, response: HttpResponseBase) -> HttpResponseBase:
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Return *response* with the request's id. Log its end: now, or when its body ends if that is made piece by piece."""
         status, streams = 500, None
         try:
             status = response.status_code
-            if self.span is not None:
-                self.span.answer(response, response.headers)
+            context.tell("response_ready", self.scope, response)
             response = give_request_id(response, self._settings.request_id_header, self)
-            streams = response.streaming and bodies.watch(response, self, wanted=self._method != "HEAD")
+            if response.streaming:
+                wanted, is_asgi = self.method != "HEAD", hasattr(request, "scope")
+                streams = bodies.watch(response, self, wanted=wanted, is_asgi=is_asgi)
         except Exception as error:
             report("TelemetryMiddleware", error)
         if not streams:
             self.end(status)
         return response
 
-    def _note_route(self, request: HttpRequest) -> None:
-        """Note the URL pattern as a path template; one of ``re_path`` is left as it is written."""
-        route = getattr(getattr(request, "resolver_match", None), "route", None)
-        self._route = f"/{route}" if isinstance(route, str) and not route.startswith(("^", "/")) else route
 
+@lru_cache(maxsize=1024)
+def route_template(route: str | None) -> str | None:
+    """Return the pattern of a URL as a path template: of regular expressions the named groups become ``{name}``.
 
-def _http_version(request: HttpRequest) -> str | None:
-    asgi = getattr(request, "scope", None)
-    protocol: str = request.META.get("SERVER_PROTOCOL", "")
-    return asgi.get("http_version") if isinstance(asgi, dict) else protocol.removeprefix("HTTP/") or None
+    What `django.urls.path` got stays as it is written, its converters included.
+    """
+    if not isinstance(route, str):
+        return None
+    if _OF_A_REGEX.isdisjoint(route):
+        return route if route.startswith("/") else f"/{route}"
+    from django.contrib.admindocs.views import simplify_regex
 
-
-def _url(request: HttpRequest) -> str:
-    """Return the request's URL without its query, whatever its host is."""
-    host = request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", "")
-    return f"{request.scheme}://{host}{request.path}"
+    names = set(_NAMED_GROUP.findall(route))
+    return _PLACE.sub(lambda place: f"{{{place[1]}}}" if place[1] in names else place[0], simplify_regex(route))

@@ -6,11 +6,10 @@ from typing import Any, Protocol
 
 from django.core.signals import request_finished
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase, ResponseHeaders
+from django.http.response import HttpResponseBase, ResponseHeaders, StreamingHttpResponse
 
-from ..context import Scope
 from ..guard import never_raises, wrap_method
-from .bodies import WatchedBody
+from .bodies import WatchedBody, iterating_inside
 
 __all__ = ["ATTRIBUTE", "close_inside_scopes", "give_request_id"]
 
@@ -19,8 +18,11 @@ ATTRIBUTE = "_dtx_telemetry"
 
 
 class _Telemetry(Protocol):
-    scope: Scope
     request_id: str
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any: ...
+
+    def forget_context(self) -> None: ...
 
 
 def give_request_id(response: HttpResponseBase, name: str, telemetry: _Telemetry) -> HttpResponseBase:
@@ -58,9 +60,11 @@ def _ends_a_request(closer: Callable[[], object]) -> bool:
 def close_inside_scopes() -> None:
     """Make responses close inside the scope of their request; a second call does nothing.
 
-    Closing a response closes its files and generators and sends ``request_finished``, so it is the one method to wrap.
+    Closing a response closes its files and generators and sends ``request_finished``. Nothing tells of it beforehand, nor of
+    what Django does between two pieces of a body.
     """
     wrap_method(HttpResponseBase, "close", _closing)
+    wrap_method(StreamingHttpResponse, "__aiter__", iterating_inside)
 
 
 def _closing(close: Callable[[HttpResponseBase], None]) -> Callable[[HttpResponseBase], None]:
@@ -75,11 +79,10 @@ def _closing(close: Callable[[HttpResponseBase], None]) -> Callable[[HttpRespons
         if telemetry is None:
             close(self)
             return
-        outside = telemetry.scope.resume()
         try:
-            close(self)
+            telemetry.run(close, self)
         finally:
-            telemetry.scope.pause(outside)
+            telemetry.forget_context()
 
     return close_inside_scope
 

@@ -8,7 +8,7 @@ from .context_filter import ContextFilter
 from .install import beside, configure, restore
 from .lines import set_span_source
 from .logger import BoundLogger, get_logger
-from .records import fields_of
+from .records import exception_of, fields_of
 from .said_once import (
     Subject,
     about_exception,
@@ -33,6 +33,7 @@ __all__ = [
     "about_scope",
     "beside",
     "configure",
+    "exception_of",
     "fields_of",
     "format_traceback",
     "get_logger",

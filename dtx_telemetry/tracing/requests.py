@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context, get_current
@@ -29,6 +29,7 @@ from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_OR
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.util.http import get_excluded_urls, sanitize_method
 
+from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT, is_in_scope
 from .failures import Failures, type_name
@@ -39,6 +40,17 @@ from .sdk.providers import Providers
 from .spans import ScopeSpan
 
 __all__ = ["META_GETTER", "RequestSpan", "RequestSpans"]
+
+
+class Request(Protocol):
+    """A request, as far as its span wants to know; Django's is one."""
+
+    META: Mapping[str, Any]
+    method: str | None
+    path: str
+
+    @property
+    def scheme(self) -> str | None: ...
 
 
 class _MetaGetter(Getter[Mapping[str, Any]]):
@@ -67,9 +79,19 @@ class RequestSpans:
         failures: records what they fail with.
         measures: the metrics.
         trusts: whether a request's ``traceparent`` is its parent; else it gets a trace of its own, with a link.
+        excludes: whether a path gets no span.
     """
 
-    def __init__(self, providers: Providers, failures: Failures, measures: Measures, *, trusts: bool) -> None:
+    def __init__(
+        self,
+        providers: Providers,
+        failures: Failures,
+        measures: Measures,
+        *,
+        trusts: bool,
+        excludes: Callable[[str], bool],
+    ) -> None:
+        self._excludes = excludes
         self._providers = providers
         self._failures = failures
         self._measures = measures
@@ -81,23 +103,13 @@ class RequestSpans:
         self._carries = frozenset(map(_meta_key, propagate.get_global_textmap().fields))
 
     @never_raises
-    def begin(
-        self, meta: Mapping[str, Any], method: str, scheme: str, path: str, version: str | None, url: Callable[[], str]
-    ) -> RequestSpan | None:
-        """Begin the span of a request and make it current; ``None`` where its URL is excluded.
-
-        Args:
-            meta: the request's headers and variables, as Django's ``META`` has them.
-            method: its method.
-            scheme: ``http`` or ``https``.
-            path: its path, without the query.
-            version: the version of HTTP, without its name.
-            url: returns the whole URL without its query; asked only where URLs are excluded.
-        """
-        if self._excluded._excluded_urls and self._excluded.url_disabled(url()):
+    def begin(self, scope: Scope, request: Request) -> RequestSpan | None:
+        """Begin the span of a request and make it current; ``None`` if its URL is excluded."""
+        if self._excludes(request.path) or (self._excluded._excluded_urls and self._excluded.url_disabled(_url(request))):
             return None
-        known = self._known_method(method)
-        attributes = _attributes(meta, method, known, scheme, path, version)
+        method = request.method or ""
+        known, scheme, meta = self._known_method(method), str(request.scheme), request.META
+        attributes = _attributes(meta, method, known, scheme, request.path, _http_version(request))
         outside = get_current()
         if (foreign := _foreign_span(outside)) is not None:
             foreign.set_attributes({**attributes, **scope_fields()})
@@ -107,6 +119,18 @@ class RequestSpans:
         name = "HTTP" if known == "_OTHER" else known
         span = self._providers.tracer().start_span(name, parent, SpanKind.SERVER, attributes, links)
         return RequestSpan(self, span, parent, attributes, owned=True)
+
+    @never_raises
+    def answer(self, scope: Scope, response: Any) -> None:
+        """Note what is known once there is a response, and let the global response propagator have its headers."""
+        span = scope.span
+        if not isinstance(span, RequestSpan):
+            return
+        if span.span.is_recording():
+            span.span.set_attributes(self._headers.of_response(response.headers))
+        propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]
+        if propagator is not None:
+            propagator.inject(response)
 
     def origin(self, meta: Mapping[str, Any], outside: Context) -> tuple[Context, list[Link] | None]:
         """Return the context that a request brings; where it is not trusted, a root's and a link to it.
@@ -136,24 +160,9 @@ class RequestSpan(ScopeSpan):
         self._started = time.perf_counter()
 
     @never_raises
-    def answer(self, response: Any, headers: Mapping[str, str]) -> None:
-        """Note what is known once there is a response, and let the global response propagator have its headers."""
-        if self.span.is_recording():
-            for key, value in self._spans._headers.of_response(headers).items():
-                self.span.set_attribute(key, value)
-        propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]
-        if propagator is not None:
-            propagator.inject(response)
-
-    @never_raises
-    def finish(self, status: int | None, route: str | None, error: BaseException | None) -> None:
-        """End the span with what the request came to, and measure it.
-
-        Args:
-            status: the response's status; ``None`` where there is none.
-            route: the pattern of the URL that matched, ``None`` where nothing did.
-            error: what it failed with.
-        """
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End the span with what the request came to, and measure it."""
+        status, route, error = end.facts["status"], end.facts["route"], end.error
         if self._ended:
             return
         seconds = time.perf_counter() - self._started
@@ -225,3 +234,15 @@ def _foreign_span(outside: Context) -> Span | None:
     if not context.is_valid or context.is_remote or getattr(span, "end_time", None) is not None:
         return None
     return span
+
+
+def _http_version(request: Request) -> str | None:
+    asgi = getattr(request, "scope", None)
+    protocol: str = request.META.get("SERVER_PROTOCOL", "")
+    return asgi.get("http_version") if isinstance(asgi, dict) else protocol.removeprefix("HTTP/") or None
+
+
+def _url(request: Request) -> str:
+    """Return the request's URL without its query, whatever its host is."""
+    host = request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", "")
+    return f"{request.scheme}://{host}{request.path}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import propagate
 
 from ..config import Settings
-from ..events import COMMAND, OPERATION
+from ..events import COMMAND, CONSUMER_REQUEST, OPERATION, REQUEST
 from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .current import Current
@@ -61,11 +61,20 @@ class Tracing:
         self._links = settings.task_spans == "link"
         self.providers = providers
         self.measures = measures
-        self.requests = RequestSpans(providers, failures, measures, trusts=settings.trust_traceparent)
+        self.requests = RequestSpans(
+            providers, failures, measures, trusts=settings.trust_traceparent, excludes=settings.excludes
+        )
         self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)
         self.work = ScopeSpans(providers, failures)
         self.django_tasks = DjangoTaskSpans(providers, self.work, measures, links=self._links)
-        self.scopes = SpansOfScopes({OPERATION: self.work.begin_operation, COMMAND: self.work.begin_command})
+        self.scopes = SpansOfScopes(
+            {
+                REQUEST: self.requests.begin,
+                CONSUMER_REQUEST: self.requests.begin,
+                OPERATION: self.work.begin_operation,
+                COMMAND: self.work.begin_command,
+            }
+        )
         self.records = RecordExport(providers, failures, sanitizer) if providers.exports_logs else None
 
     @cached_property
@@ -77,7 +86,7 @@ class Tracing:
 
     def moments(self) -> dict[str, Callable[..., Any]]:
         """Return what the edges tell of by `dtx_telemetry.context.tell`, with what hears it."""
-        return {}
+        return {"response_ready": self.requests.answer}
 
     @never_raises
     def inject(self, carrier: MutableMapping[str, Any]) -> None:

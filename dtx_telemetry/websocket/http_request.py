@@ -1,24 +1,28 @@
 """One HTTP request that a consumer serves: the same scope, header and events as a view's."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..events import CONSUMER_REQUEST
 from ..guard import never_raises
 from ..http import events
-from ..logging import get_logger
-from ..tracing import TRACING
 from .asgi_scope import meta_of, path_of
 from .consumer_call import Receive, Send
 from .deliveries import outside
 from .scoped_call import ScopedCall
 
-if TYPE_CHECKING:
-    from ..tracing.requests import RequestSpan
-
 __all__ = ["ConsumerRequest"]
 
-_log = get_logger("dtx_telemetry.websocket")
+
+class _Request:
+    """An ASGI scope with the names of a Django request."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self.scope = dict(scope)
+        self.META = meta_of(scope)
+        self.method: str | None = str(scope.get("method", ""))
+        self.path = path_of(scope)
+        self.scheme = str(scope.get("scheme", "http"))
 
 
 class ConsumerRequest(ScopedCall):
@@ -30,7 +34,10 @@ class ConsumerRequest(ScopedCall):
         super().__init__(scope, log_messages)
         self._status: int | None = None
         self._whole = False
-        self._span: RequestSpan | None = None
+
+    def about(self, scope: Mapping[str, Any]) -> "_Request":
+        """Return the request as its span wants to see it."""
+        return _Request(scope)
 
     def receiving(self, receive: Receive) -> Receive:
         """Return *receive*, watched and called outside the request."""
@@ -47,23 +54,14 @@ class ConsumerRequest(ScopedCall):
         """
 
         async def called(*args: Any) -> Any:
-            span = None if self._span is None else self._span.outside()
+            span = None if self._scope.span is None else self._scope.span.outside()
             with outside(self._settings.own_keys, span):
                 return await call(*args)
 
         return called
 
-    @never_raises
     def trace(self, consumer: str) -> None:
-        """Begin the request's span."""
-        scope, path = self._asgi, path_of(self._asgi)
-        if TRACING.on is None or self._settings.excludes(path):
-            return
-        meta, scheme, method = meta_of(scope), str(scope.get("scheme", "http")), str(scope.get("method", ""))
-        url = f"{scheme}://{meta.get('HTTP_HOST', '')}{path}"
-        self._span = self._scope.span = TRACING.on.requests.begin(
-            meta, method, scheme, path, scope.get("http_version"), lambda: url
-        )
+        """The span begins with the scope."""
 
     def _outgoing(self, message: Any) -> Any:
         with_id = self._with_id(message)
@@ -97,9 +95,7 @@ class ConsumerRequest(ScopedCall):
 
     def _end(self) -> None:
         method, path = str(self._asgi.get("method", "")), path_of(self._asgi)
-        request = events.RequestEvents(_log, self._settings, self._scope, method, path)
-        request.span = self._span
-        request.end(self._final_status())
+        events.ServedRequest(self._settings, self._scope, method, path).end(self._final_status())
 
     def _final_status(self) -> int | None:
         """Return the status that the client got, ``None`` where the response was cut."""

@@ -38,10 +38,13 @@ class ScopedCall(ConsumerCall):
         self._gone = False
         fields = {**fields_of(scope, self._settings), **own}
         self._request_id: str = fields["request.id"]
-        self._scope = context.enter_root(self.kind, fields, own=self._settings.own_keys)
+        self._scope = context.enter_root(self.kind, fields, own=self._settings.own_keys, about=self.about(scope))
         # In the scope, so that what is said about a user that cannot be read bears its id.
         self.update_user(scope)
         at_exit.watch(self)
+
+    def about(self, scope: Mapping[str, Any]) -> Any:
+        """Return what the participants of the scope want to know of the call."""
 
     def receiving(self, receive: Receive) -> Receive:
         """Return *receive*, watched."""
