@@ -26,22 +26,22 @@ class End:
     Attributes:
         event: its closing event; ``None`` if somebody else will tell of it, as a worker does of a process that it lost.
         fields: the event's own fields.
-        level: the level of the event.
         error: what the scope failed with.
         with_traceback: whether the event prints the traceback of *error*.
         is_printed: whether the event is logged at all; the path of a request may be excluded.
-        outcome: how it ended, in a word that metrics use.
         facts: what the edge knows besides and does not print: what OpenTelemetry wants to hear.
+        level: the level of the event.
+        outcome: how it ended, in a word that metrics use.
     """
 
     event: Event | None
     fields: dict[str, Any]
-    level: int
     error: BaseException | None
     with_traceback: bool
     is_printed: bool
-    outcome: str
     facts: dict[str, Any]
+    level: int = 0
+    outcome: str = ""
 
 
 class Participant:

@@ -1,9 +1,10 @@
 """Running elsewhere: a function in a thread, a coroutine in another context (PEP 567)."""
 
 import functools
+import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["carry_context", "run_in"]
 
@@ -30,32 +31,23 @@ def carry_context(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return carried
 
 
-class run_in(Generic[_R]):  # noqa: N801 - awaited like a call
+@types.coroutine
+def run_in(context: Context, coroutine: Coroutine[Any, Any, _R]) -> Generator[Any, Any, _R]:
     """Await *coroutine* in *context*: each of its steps runs there, in the same task.
 
     Args:
-        context: not entered by anybody else while a step runs.
+        context: may not be entered by anything else while a step runs.
         coroutine: what is awaited.
     """
-
-    __slots__ = ("_context", "_coroutine")
-
-    def __init__(self, context: Context, coroutine: Coroutine[Any, Any, _R]) -> None:
-        self._context = context
-        self._coroutine = coroutine
-
-    def __await__(self) -> Generator[Any, Any, _R]:
-        """Drive the coroutine; what it waits for, the task waits for."""
-        run = self._context.run
-        step: Callable[[Any], Any] = self._coroutine.send
-        value: Any = None
-        while True:
-            try:
-                waits_for = run(step, value)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
-            try:
-                value = yield waits_for
-                step = self._coroutine.send
-            except BaseException as error:
-                step, value = self._coroutine.throw, error
+    step: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        try:
+            waits_for = context.run(step, value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        try:
+            value = yield waits_for
+            step = coroutine.send
+        except BaseException as error:
+            step, value = coroutine.throw, error

@@ -143,26 +143,29 @@ class Scope:
         if self._ended:
             return False
         self._ended = True
+        end = End(event, dict(fields or ()), error, with_traceback, is_printed, facts)
         try:
-            end = self._end(event, dict(fields or ()), error, outcome)
-            end.level = end.level if level is None else level
-            end.with_traceback, end.is_printed, end.facts = with_traceback, is_printed, facts
-            if current.get() is self or _leave_inner_scopes(self):
-                self._finish(end)
-            else:  # a server, another thread or the garbage collector ends it elsewhere
-                copy_context().run(self._finish_elsewhere, end)
+            self._complete(end, level, outcome)
         except Exception as failure:
             report("the end of a scope", failure)
+        if current.get() is self or _leave_inner_scopes(self):
+            self._finish(end)
+        else:  # a server, another thread or the garbage collector ends it elsewhere
+            copy_context().run(self._finish_elsewhere, end)
         return True
 
-    def _end(self, event: Event | None, fields: dict[str, Any], error: BaseException | None, outcome: str | None) -> End:
+    def _complete(self, end: End, level: int | None, outcome: str | None) -> None:
+        """Add to *end* what follows from its event."""
+        event, fields = end.event, end.fields
         if event is None:
-            return End(None, fields, 0, error, True, True, outcome or "", {})
+            end.outcome = outcome or ""
+            return
+        end.level = event.level if level is None else level
+        end.outcome = outcome or event.outcome or ""
         if "duration_ms" in event.fields and "duration_ms" not in fields:
             fields["duration_ms"] = self.duration_ms
-        if error is not None and "error" in event.fields:
-            fields.setdefault("error", error_text(error))
-        return End(event, fields, event.level, error, True, True, outcome or event.outcome or "", {})
+        if end.error is not None and "error" in event.fields:
+            fields.setdefault("error", error_text(end.error))
 
     def _finish(self, end: End) -> None:
         for ended in PARTICIPANTS.ended:

@@ -170,4 +170,4 @@ class _Inside:
 
     def _step(self, step: Any) -> Awaitable[Any]:
         context = self._request.context_elsewhere()
-        return step if context is None else run_in(context, step)  # type: ignore[no-any-return]
+        return step if context is None else run_in(context, step)

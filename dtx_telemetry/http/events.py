@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from ..config import Settings
 from ..context import Scope
 from ..events import REQUEST_CANCELLED, REQUEST_COMPLETED, REQUEST_FAILED
+from ..guard import report
 from ..logging import note_request
 
 __all__ = ["ServedRequest", "note_failure"]
@@ -83,9 +84,16 @@ class ServedRequest:
         Args:
             status: the response's status, or ``None`` for a request that the client left.
         """
-        scope, level, error = self.scope, None, self.scope.failure
-        if scope.ended:
+        if self.scope.ended:
             return
+        try:
+            self._end(status)
+        except Exception as error:
+            report("the closing event", error)
+            self.scope.end(None, status=status, route=self.route)
+
+    def _end(self, status: int | None) -> None:
+        scope, level, error = self.scope, None, self.scope.failure
         if error is not None:
             event, status = REQUEST_FAILED, status or 500
         elif status is None:
@@ -94,15 +102,8 @@ class ServedRequest:
             event, level = REQUEST_COMPLETED, _level(status)
         self.status = status
         excluded = error is None and (status is None or status < 500) and self._settings.excludes(self.path)
-        scope.end(
-            event,
-            self._fields(status),
-            error=error,
-            level=level,
-            is_printed=not excluded,
-            status=status,
-            route=self.route,
-        )
+        fields = self._fields(status)
+        scope.end(event, fields, error=error, level=level, is_printed=not excluded, status=status, route=self.route)
 
     def _fields(self, status: int | None) -> dict[str, Any]:
         """Return what the request was and came to, under the names that ``OTEL_SEMCONV_STABILITY_OPT_IN`` asks for."""

@@ -16,7 +16,9 @@ from django.test import RequestFactory
 from structlog.contextvars import get_contextvars
 
 from dtx_telemetry import config, context
+from dtx_telemetry.context import scope
 from dtx_telemetry.http import bodies, events, requests, users
+from dtx_telemetry.logging import closing as closing_events
 from dtx_telemetry.logging.handler import TelemetryHandler
 from dtx_telemetry.middleware import TelemetryMiddleware
 from tests.conftest import LogOutput
@@ -136,10 +138,11 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
         (requests, "give_request_id"),
         (context, "user_id"),
         (bodies, "watch"),
-        (events.RequestEvents, "_fields"),
-        (events, "log_closing_event"),
-        (events, "release"),
-        (events, "error_text"),
+        (events.ServedRequest, "_fields"),
+        (events, "_level"),
+        (closing_events, "log_closing_event"),
+        (closing_events, "release"),
+        (scope, "error_text"),
     ],
 )
 @pytest.mark.parametrize("path", ["/http/ok/", "/http/boom/", "/http/stream/"])

@@ -76,7 +76,7 @@ def test_the_duration_is_that_of_the_whole_body(log_output: LogOutput) -> None:
     """The time until the last piece counts."""
     ticking = StreamingHttpResponse(iter(["a", "b"]))
     response = answered(ticking)
-    start = context.Scope(None, {}, {}, {})
+    start = context.Scope(None, None, {}, {}, {})
     body = iter(response)
     next(body)
     while start.duration_ms < 30:

@@ -85,7 +85,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> None:
     def fields(*_: Any) -> Any:
         raise RuntimeError("telemetry is broken")
 
-    monkeypatch.setattr(events.RequestEvents, "_fields", fields)
+    monkeypatch.setattr(events.ServedRequest, "_fields", fields)
 
 
 @BOTH
