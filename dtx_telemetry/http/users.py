@@ -2,18 +2,21 @@
 
 Django looks a user up when ``request.user`` is first used, and that use shows: the session counts as accessed
 (``Vary: Cookie``), an expired one is emptied (its cookie is deleted), one that does not verify is flushed. So we look through
-a copy of the session that writes nothing. What was found is kept for the view's own use, which then costs no query. Where
+a copy of the session that writes nothing. What was found is kept for the view's own use, which then costs no query. If
 Django's look-up would have written something (the session has expired, does not verify, or was signed with an old secret)
 nothing is kept: Django looks again if the view asks, and what it does then is Django's own doing.
 """
 
 import copy
+import operator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject, empty
+from django.utils.functional import LazyObject, empty
 
 __all__ = ["LookUp", "find"]
 
@@ -23,32 +26,93 @@ _AUTH_MIDDLEWARE = "django.contrib.auth.middleware"
 _CACHES = ("_cached_user", "_acached_user")
 #: What Django's look-up reads in a session.
 _KEYS = (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY)
+#: How many lazy objects of middlewares are looked through for Django's own.
+_MAX_WRAPPERS = 4
 _WRITERS = ("create", "cycle_key", "delete", "flush", "save")
 
 
 def find(request: HttpRequest) -> "tuple[Any, LookUp | None]":
-    """Return the user of *request* as far as it is known, and how to look it up where nobody has done so yet.
+    """Return the user of *request* as far as it is known, and how to look it up if that has not been done yet.
 
-    Both are ``None`` where there is no user, or none that can be found without a trace.
+    Both are ``None`` if there is no user, or none that can be found without a trace.
     """
     state = request.__dict__
     user = state.get("user")
-    if not isinstance(user, SimpleLazyObject):
-        return user, None
-    lazy: dict[str, Any] = object.__getattribute__(user, "__dict__")  # its own attributes are those of the user behind it
-    if lazy.get("_wrapped") is not empty:
+    while issubclass(type(user), LazyObject):
+        lazy = _state_of(user)
+        if lazy.get("_wrapped") is empty:
+            break
+        user = lazy.get("_wrapped")  # a middleware's own lazy object may hold Django's
+    else:
         return user, None
     for name in _CACHES:
         if name in state:
             return state[name], None
-    set_up = lazy.get("_setupfunc")
+    return _look_up(request, lazy)
+
+
+def _look_up(request: HttpRequest, lazy: dict[str, Any]) -> "tuple[Any, LookUp | None]":
+    djangos = _djangos(lazy, _MAX_WRAPPERS)
+    if djangos is None:
+        return None, None
+    set_up = djangos.get("_setupfunc")
     if type(set_up) is _FoundUser:
         return set_up.user, None
-    session = state.get("session")
-    is_djangos = getattr(set_up, "__module__", None) == _AUTH_MIDDLEWARE
-    if is_djangos and isinstance(session, SessionBase) and session.session_key is not None:
-        return None, LookUp(request, session, lazy)
-    return None, None
+    session = request.__dict__.get("session")
+    if not isinstance(session, SessionBase) or session.session_key is None:
+        return None, None
+    if hasattr(request, "scope") and _with_auser(request.__dict__.get("auser"), _no_one) is None:
+        return None, None  # an asynchronous view's own look-up would be another one
+    return None, LookUp(request, session, djangos)
+
+
+def _state_of(user: Any) -> dict[str, Any]:
+    """Return the attributes of a lazy object itself; by their names one gets those of the user behind it."""
+    state: dict[str, Any] = object.__getattribute__(user, "__dict__")
+    return state
+
+
+def _djangos(lazy: dict[str, Any], depth: int) -> dict[str, Any] | None:
+    """Return the attributes of Django's own lazy user: *lazy*, or the one that a middleware has wrapped in it."""
+    set_up = lazy.get("_setupfunc")
+    if type(set_up) is _FoundUser or getattr(set_up, "__module__", None) == _AUTH_MIDDLEWARE:
+        return lazy
+    if depth:
+        for value in _held_by(set_up):
+            if issubclass(type(value), LazyObject) and (found := _djangos(_state_of(value), depth - 1)) is not None:
+                return found
+    return None
+
+
+def _held_by(function: Any) -> Iterator[Any]:
+    """Return what *function* was made with: the arguments of a partial, the variables of a closure."""
+    while isinstance(function, partial):
+        yield from (*function.args, *function.keywords.values())
+        function = function.func
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+
+
+async def _no_one() -> None:
+    """Stand for an ``auser`` that is only asked whether it could be put in place."""
+
+
+def _with_auser(given: Any, auser: Callable[[], Any]) -> Any:
+    """Return *given*, a request's ``auser``, with *auser* in the place of Django's own; ``None`` if that is not in reach.
+
+    It is Django's own itself, or a partial of a middleware's that was made with Django's own.
+    """
+    if not isinstance(given, partial):
+        return None
+    if getattr(given.func, "__module__", None) == _AUTH_MIDDLEWARE:
+        return auser
+    arguments = [_with_auser(value, auser) or value for value in given.args]
+    named = {key: _with_auser(value, auser) or value for key, value in given.keywords.items()}
+    is_same = all(map(operator.is_, arguments, given.args)) and all(named[key] is given.keywords[key] for key in named)
+    return None if is_same else partial(given.func, *arguments, **named)
 
 
 class LookUp:
@@ -57,7 +121,7 @@ class LookUp:
     Args:
         request: the request.
         session: its session.
-        lazy: the attributes of its lazy user.
+        lazy: the attributes of Django's lazy user.
     """
 
     __slots__ = ("_copy", "_lazy", "_request", "_session")
@@ -87,7 +151,9 @@ class LookUp:
             session.__dict__.update(load=loaded.load, aload=loaded.aload)
         found = _FoundUser(self._request, user, seen)
         self._lazy["_setupfunc"] = found  # the lazy object stays the one that others may hold already
-        self._request.auser = found.auser
+        state = self._request.__dict__
+        if (auser := _with_auser(state.get("auser"), found.auser)) is not None:
+            state["auser"] = auser
         return user
 
 
@@ -152,7 +218,7 @@ class _FoundUser:
         self.user = user
 
     def __call__(self) -> Any:
-        """Return the user, looked up anew where the view has changed the session since."""
+        """Return the user, looked up anew if the view has changed the session since."""
         request = self._request
         if not hasattr(request, "_cached_user"):
             holds = [request.session.get(key) for key in _KEYS] == self._seen

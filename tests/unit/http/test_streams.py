@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import AsyncRequestFactory, RequestFactory
 from django.utils.decorators import sync_and_async_middleware
 from structlog.contextvars import get_contextvars
 
@@ -445,3 +446,52 @@ async def test_what_a_body_logs_that_is_thrown_away_bears_the_context(log_output
     await eventually(lambda: log_output.events("letters_closed"))
     assert closing(log_output.lines)["event"] == "request_cancelled"
     assert {line["request.id"] for line in log_output.lines} == {sent_id}
+
+
+class TestTheStatusThatWasSent:
+    """A body that fails bears the status that its client got."""
+
+    @pytest.mark.parametrize(("pieces", "status"), [(0, 500), (1, 200)])
+    def test_over_wsgi_it_goes_with_the_first_piece(self, log_output: LogOutput, pieces: int, status: int) -> None:
+        """Before it the server can still answer 500, and does."""
+
+        def body() -> Iterator[str]:
+            yield from ["piece"] * pieces
+            raise RuntimeError("no more")
+
+        response = answered(StreamingHttpResponse(body()))
+        with pytest.raises(RuntimeError):
+            list(response)
+        assert log_output.one("request_failed")["http.status_code"] == status
+
+    async def test_over_asgi_it_goes_first(self, log_output: LogOutput) -> None:
+        """Before any piece is asked for."""
+
+        async def body() -> AsyncIterator[str]:
+            raise RuntimeError("no piece")
+            yield ""
+
+        async def view(request: Any) -> Any:
+            return StreamingHttpResponse(body())
+
+        response = await TelemetryMiddleware(view)(AsyncRequestFactory().get("/x/"))
+        with pytest.raises(RuntimeError):
+            await anext(aiter(response))
+        assert log_output.one("request_failed")["http.status_code"] == 200
+
+
+async def test_what_django_warns_about_a_synchronous_body_has_the_requests_id(log_output: LogOutput) -> None:
+    """It warns between the pieces, where no body is asked."""
+
+    async def view(request: Any) -> Any:
+        return StreamingHttpResponse(iter(["a", "b"]))
+
+    response = await TelemetryMiddleware(view)(AsyncRequestFactory().get("/x/", headers={"X-Request-ID": "warned"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert [piece async for piece in response] == [b"a", b"b"]
+    response.close()
+    (line,) = [line for line in log_output.lines if line["logger"] == "py.warnings"]
+    assert line["request.id"] == "warned"
+    assert log_output.one("request_completed")["http.status_code"] == 200
+    assert get_contextvars() == {}

@@ -1,6 +1,7 @@
 """``user.id``: who it was, whatever kind of user, from the view's first line on."""
 
 import copy
+import functools
 import json
 import pickle
 import uuid
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
@@ -23,6 +25,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token
 
@@ -64,6 +67,51 @@ def arrived(session: str | None, store: type[SessionBase] = SessionStore) -> Any
     request = RequestFactory().get("/x/")
     request.session = store(session)
     AuthenticationMiddleware(lambda request: HttpResponse()).process_request(request)
+    return request
+
+
+class Verified:
+    """Wraps both users in partials, as django-otp does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        request.user = SimpleLazyObject(functools.partial(self._verify, request, request.user))
+        request.auser = functools.partial(self._averify, request, request.auser)
+        return self.get_response(request)
+
+    def _verify(self, request: Any, user: Any) -> Any:
+        user.is_verified = True
+        return user
+
+    async def _averify(self, request: Any, auser: Any) -> Any:
+        return self._verify(request, await auser())
+
+
+class Hijacked:
+    """Wraps a copy of the user in a closure, as django-hijack does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        user = request.user
+        request.user = SimpleLazyObject(lambda: self._set_up(request, copy.copy(user)))
+        return self.get_response(request)
+
+    def _set_up(self, request: Any, user: Any) -> Any:
+        user.is_hijacked = bool(request.session.get("hijack_history", []))
+        return user
+
+
+WRAPPERS = pytest.mark.parametrize("wrappers", [[Verified], [Hijacked], [Verified, Hijacked], [Hijacked, Verified]], ids=str)
+
+
+def wrapped(request: Any, wrappers: list[Any]) -> Any:
+    """Return *request* with its user wrapped by each of the middlewares in turn."""
+    for wrapper in wrappers:
+        wrapper(lambda request: HttpResponse())(request)
     return request
 
 
@@ -301,6 +349,59 @@ class TestLooking:
             assert look(request) == user
             assert request.user == user
             assert look(request) == user
+
+    @WRAPPERS
+    def test_a_user_that_middlewares_have_wrapped_is_found(
+        self, user: Any, session: str, wrappers: list[Any], django_assert_num_queries: Any
+    ) -> None:
+        """Without a trace, and the view's own use costs no query more."""
+        request = wrapped(arrived(session), wrappers)
+        with django_assert_num_queries(2):
+            assert look(request) == user
+            assert not request.session.accessed
+            assert request.user.pk == user.pk
+            assert look(request).pk == user.pk
+        assert request.session.accessed
+
+    @WRAPPERS
+    def test_a_wrapped_user_that_is_no_one_costs_nothing(
+        self, db: None, wrappers: list[Any], django_assert_num_queries: Any
+    ) -> None:
+        """A request without a session's cookie asks nothing."""
+        request = wrapped(arrived(None), wrappers)
+        with django_assert_num_queries(0):
+            assert look(request) is None
+        assert not request.session.accessed
+
+    def test_a_wrapped_asynchronous_user_is_looked_up_once(
+        self, user: Any, session: str, django_assert_num_queries: Any
+    ) -> None:
+        """A partial around Django's own ``auser`` gets the one that was found."""
+        request = wrapped(arrived(session), [Verified, Verified])
+        request.scope = {}
+        with django_assert_num_queries(2):
+            assert async_to_sync(alook)(request) == user
+            assert async_to_sync(request.auser)().is_verified
+
+    def test_what_the_view_would_look_up_again_is_left_to_it(self, user: Any, session: str) -> None:
+        """An ``auser`` that hides Django's own."""
+        request = arrived(session)
+        request.scope, djangos = {}, request.auser
+
+        async def auser() -> Any:
+            return await djangos()
+
+        request.auser = auser
+        assert users.find(request) == (None, None)
+        del request.scope  # no event loop, so no one awaits it
+        assert users.find(request)[1] is not None
+
+    @BOTH
+    def test_a_wrapped_user_is_on_the_views_lines(self, log_output: LogOutput, user: Any, session: str, is_async: bool) -> None:
+        """Through the whole chain."""
+        middleware = [*settings.MIDDLEWARE, f"{__name__}.Verified", f"{__name__}.Hijacked"]
+        serve("/http/ok/", session=session, is_async=is_async, middleware=middleware)
+        assert log_output.one("seen")["user.id"] == user.pk
 
     def test_what_a_look_does_to_the_session_is_done_once(self, user: Any, session: str, settings: Any) -> None:
         """A session of an old secret gets a new key as the view looks, and only one, however often and in whichever way."""

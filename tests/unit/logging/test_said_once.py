@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from django.conf import settings
+from django.http import HttpResponse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -104,6 +106,51 @@ def test_where_our_event_is_silenced_djangos_line_is_printed(
     assert line["request.id"] == answer.request_id
     assert ("Traceback" in line.get("exception", "")) == (name == "boom")
     assert not [line for line in log_output.lines if line["event"].startswith("request_")]
+
+
+class FailsOnTheWayOut:
+    """Stands outside of ours and raises when the response comes by."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        self.get_response(request)
+        raise RuntimeError("on the way out")
+
+
+class Replaces(FailsOnTheWayOut):
+    """Stands outside of ours and answers in the place of the view."""
+
+    def __call__(self, request: Any) -> Any:
+        self.get_response(request)
+        return HttpResponse(status=503)
+
+
+@BOTH
+def test_a_middleware_outside_that_raises_is_told_by_djangos_line(
+    log_output: LogOutput, telemetry: Callable[..., None], is_async: bool
+) -> None:
+    """We said 200, the client got 500: the line has the traceback and the id of the request."""
+    telemetry()
+    outside = f"{__name__}.FailsOnTheWayOut"
+    answer = serve(path_of("ok", is_async), is_async=is_async, middleware=[outside, *settings.MIDDLEWARE])
+    (line,), end = djangos(log_output.lines), log_output.one("request_completed")
+    assert (answer.status, end["http.status_code"]) == (500, 200)
+    assert "on the way out" in line["exception"]
+    assert line["request.id"] == end["request.id"]
+
+
+@BOTH
+def test_a_middleware_outside_that_answers_otherwise_is_told_by_djangos_line(
+    log_output: LogOutput, telemetry: Callable[..., None], is_async: bool
+) -> None:
+    """Another outcome than the event's is news."""
+    telemetry()
+    answer = serve(path_of("ok", is_async), is_async=is_async, middleware=[f"{__name__}.Replaces", *settings.MIDDLEWARE])
+    (line,) = djangos(log_output.lines)
+    assert answer.status == 503
+    assert line["request.id"] == log_output.one("request_completed")["request.id"]
 
 
 @BOTH
