@@ -298,3 +298,41 @@ def test_the_oldest_versions_that_are_stated_are_those_that_are_tested():
     minimums = re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(stated), re.MULTILINE)
     pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
     assert pinned == sorted({f"{name}=={version}" for name, version in minimums})
+
+
+def test_it_needs_no_django() -> None:
+    """A bot is no Django project."""
+    code = """
+        import dtx_telemetry
+        dtx_telemetry.init_telemetry()
+        with dtx_telemetry.operation("turn", "r1"):
+            pass
+        import sys
+        assert "django.conf" not in sys.modules or not sys.modules["django.conf"].settings.configured
+    """
+    assert '"event":"operation_completed"' in run_python(code, LOG_FORMAT="json")
+
+
+def test_without_the_extra_the_start_stops_and_names_it() -> None:
+    """With the command that installs it."""
+    said = run_python(
+        """
+        import sys
+
+        class Missing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] == "opentelemetry":
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        sys.meta_path.insert(0, Missing())
+        from dtx_telemetry import init_telemetry
+        from dtx_telemetry.errors import NotInstalledError
+        try:
+            init_telemetry()
+        except NotInstalledError as error:
+            print(error)
+        """,
+        OTEL_ENABLED="true",
+    )
+    assert "OTEL_ENABLED needs the extra [otel]: pip install" in said
+    assert "opentelemetry-sdk" in said

@@ -109,3 +109,73 @@ def test_connections_are_freed_as_they_end(request, layer):
         ("uses_the_layer", 0, 0),
     ]
     assert scopes == 0
+
+
+class TestWhatIsLeft:
+    def test_a_connection_whose_event_loop_is_forgotten(self):
+        """Channels waits even as its coroutine is thrown away, which Python calls an error; the closing event is there."""
+        code = """
+            import asyncio, gc
+            import django
+            django.setup()
+            from channels.generic.websocket import AsyncWebsocketConsumer
+            from dtx_telemetry import telemetry_consumer
+
+            @telemetry_consumer
+            class Consumer(AsyncWebsocketConsumer):
+                channel_layer_alias = "none, whose queues would keep the connection alive"
+
+            async def serve():
+                asked, answered = asyncio.Queue(), asyncio.Queue()
+                scope = {"type": "websocket", "path": "/ws/draft/5/"}
+                task = asyncio.create_task(Consumer.as_asgi()(scope, asked.get, answered.put))
+                await asked.put({"type": "websocket.connect"})
+                await answered.get()
+                await asyncio.sleep(0)
+
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(serve())
+            del loop
+            gc.collect()
+            print("collected")
+        """
+        output = run_python(code, DJANGO_SETTINGS_MODULE="tests.project.settings", LOG_FORMAT="json").splitlines()
+
+        (end,) = [line for line in output if '"close_code"' in line]
+        assert '"draft.id":5' in end
+        assert output.index(end) < output.index("collected")
+
+
+def test_a_forked_child_has_no_connections():
+    """A process that is forked while a socket is open ends without a word about it: the socket is its parent's."""
+    code = """
+        import asyncio, atexit, os
+        import django
+        django.setup()
+        from channels.generic.websocket import AsyncWebsocketConsumer
+        from dtx_telemetry import telemetry_consumer
+
+        @telemetry_consumer
+        class Consumer(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                child = os.fork()
+                if child == 0:
+                    atexit._run_exitfuncs()
+                    os._exit(0)
+                os.waitpid(child, 0)
+
+        messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send(message):
+            pass
+
+        asyncio.run(Consumer.as_asgi()({"type": "websocket"}, receive, send))
+    """
+    assert (
+        run_python(code, DJANGO_SETTINGS_MODULE="tests.project.settings", LOG_FORMAT="json").count('"event":"ws_disconnected"')
+        == 1
+    )

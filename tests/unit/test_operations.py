@@ -14,7 +14,6 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from dtx_telemetry import bind_fields, config, context, events, get_logger, get_request_id, operation, outgoing_headers
 from tests.conftest import LogOutput
-from tests.support.processes import run_python
 
 log = get_logger(__name__)
 
@@ -341,16 +340,3 @@ def test_a_body_runs_whatever_goes_wrong_with_telemetry(log_output: LogOutput, m
     assert ran
     assert log_output.one("telemetry_failed")["error"] == "RuntimeError: broken"
     assert closing(log_output) == []
-
-
-def test_it_needs_no_django() -> None:
-    """A bot is no Django project."""
-    code = """
-        import dtx_telemetry
-        dtx_telemetry.init_telemetry()
-        with dtx_telemetry.operation("turn", "r1"):
-            pass
-        import sys
-        assert "django.conf" not in sys.modules or not sys.modules["django.conf"].settings.configured
-    """
-    assert '"event":"operation_completed"' in run_python(code, LOG_FORMAT="json")

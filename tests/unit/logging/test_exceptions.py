@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import os
-import pickle
 import sys
 import weakref
 from pathlib import Path
@@ -52,21 +50,6 @@ def test_once(printed: Printed) -> None:
     log.error("other", exc_info=raised(ValueError("bad")))
     assert ["exception" in line for line in printed.lines] == [True, False, False, True]
     assert {line["error"] for line in printed.lines} == {"ValueError: bad"}
-
-
-def test_in_another_process(printed: Printed) -> None:
-    """What one process printed does not count in another, whether it forks or the exception is pickled."""
-    error = raised(ValueError("bad"))
-    log.error("parent", exc_info=error)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            log.error("child", exc_info=error)
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-    assert ["exception" in line for line in printed.lines] == [True, True]
-    assert pickle.loads(pickle.dumps(error)).args == ("bad",)
 
 
 class Closed(Exception):

@@ -2,17 +2,13 @@
 
 import logging
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import get_logger
 from tests.support.pipeline import print_lines
-from tests.support.processes import ROOT, clean_environ
 
 log = get_logger()
 REQUEST = {"http.method": "GET", "http.route": "/api/tournaments/5/", "http.status_code": 200, "duration_ms": 12.34}
@@ -95,41 +91,3 @@ def test_text_of_all_languages_stays(tmp_path: Path, form: str) -> None:
     log.info("größe", value="日本語 Ελληνικά العربية 🎉")
     assert "größe" in printed.text
     assert "日本語 Ελληνικά العربية 🎉" in printed.text
-
-
-SCRIPT = """
-import sys
-from dtx_telemetry.config import Settings
-from dtx_telemetry.logging import configure, get_logger
-configure(Settings(log_format="pretty"))
-get_logger("app").warning("x", a=1)
-"""
-
-
-@pytest.mark.parametrize(
-    ("environ", "coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)]
-)
-def test_colour_without_a_terminal(environ: dict[str, str], coloured: bool) -> None:
-    """A stream that is no terminal is not coloured unless FORCE_COLOR says so; NO_COLOR wins."""
-    assert ("\x1b[" in run(environ)) is coloured
-
-
-@pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_colour_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
-    """On a terminal it is coloured, unless NO_COLOR is set or it has no colours, as Emacs' shell."""
-    import os
-    import pty
-
-    master, slave = pty.openpty()
-    subprocess.run([sys.executable, "-c", SCRIPT], env=clean_environ(**environ), stdout=slave, check=True, cwd=ROOT)
-    text = os.read(master, 10_000).decode()
-    os.close(slave)
-    os.close(master)
-    assert ("\x1b[" in text) is coloured
-    assert "\x1b[33mwarning \x1b[0m" in text or not coloured
-
-
-def run(environ: dict[str, Any]) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=clean_environ(**environ), capture_output=True, check=True, cwd=ROOT, text=True
-    ).stdout

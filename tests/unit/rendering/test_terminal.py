@@ -1,17 +1,12 @@
 """The format pretty on a terminal: laid out for eyes."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 import traceback
 
 import pytest
 
 from dtx_telemetry.rendering import PrettyRenderer, Sanitizer, Secrets, local_time
 from dtx_telemetry.rendering.terminal import colour_of, width
-from tests.support.processes import ROOT, clean_environ
 
 LINE = {
     "timestamp": "2026-01-15 10:23:45.123",
@@ -142,30 +137,6 @@ def test_nothing_reaches_the_terminal(hostile):
     text = SGR.sub("", shown(line, 80, coloured=True))
     assert text.replace("\n", "").isprintable()
     assert all(part.startswith("    ") for part in text.splitlines()[1:])
-
-
-SCRIPT = """
-from dtx_telemetry.config import Settings
-from dtx_telemetry.logging import configure, get_logger
-configure(Settings(log_format="pretty"))
-get_logger("app").warning("x", **{f"field_{number}": number for number in range(10)})
-"""
-
-
-def test_the_width_is_the_terminals():
-    """A process that logs to a terminal asks it how wide it is at each line."""
-    import fcntl
-    import struct
-    import termios
-
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-    subprocess.run([sys.executable, "-c", SCRIPT], env=clean_environ(NO_COLOR="1"), stdout=slave, check=True, cwd=ROOT)
-    lines = os.read(master, 10_000).decode().splitlines()
-    os.close(slave)
-    os.close(master)
-    assert len(lines) > 2
-    assert all(len(line) <= 60 for line in lines)
 
 
 def test_the_time_is_local_with_milliseconds():

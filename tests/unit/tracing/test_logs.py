@@ -13,7 +13,6 @@ from dtx_telemetry.logging.targets import StreamTarget
 from dtx_telemetry.tracing.sdk.complaints import Complaints
 from tests.conftest import LogOutput
 from tests.support.otlp import Record
-from tests.support.processes import run_python
 from tests.support.tracing import Traced, forget_providers, opentelemetry_on
 
 log = get_logger("app")
@@ -227,29 +226,3 @@ class TestAnApplicationsOwnSetUp:
         startup.init_telemetry()
         with trace.get_tracer("application").start_as_current_span("work"):
             log.info("picked")
-
-
-def test_nothing_of_opentelemetry_is_imported_while_it_is_off() -> None:
-    """Not by setting up, nor by a request, a line, or a task."""
-    loaded = run_python(
-        """
-        import sys
-        import django
-        from django.conf import settings
-        settings.configure(
-            DEBUG=False, SECRET_KEY="x", ROOT_URLCONF="urls", ALLOWED_HOSTS=["*"],
-            INSTALLED_APPS=["dtx_telemetry"], MIDDLEWARE=["dtx_telemetry.middleware.TelemetryMiddleware"],
-        )
-        import types
-        from django.http import HttpResponse
-        from django.urls import path
-        urls = types.ModuleType("urls")
-        urls.urlpatterns = [path("", lambda request: HttpResponse("ok"))]
-        sys.modules["urls"] = urls
-        django.setup()
-        from django.test import Client
-        assert Client().get("/").status_code == 200
-        print("LOADED", *(name for name in sys.modules if name.split(".")[0] == "opentelemetry" and "redis" not in sys.modules))
-        """
-    )
-    assert loaded.splitlines()[-1] == "LOADED"

@@ -1,11 +1,9 @@
 """How OpenTelemetry is set up: by its own variables, beside whoever has set it up already, and in no way that surprises."""
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
@@ -23,63 +21,11 @@ from dtx_telemetry.tracing.sdk.processes import Closer, PerProcess, close_all
 from dtx_telemetry.tracing.sockets import route_of
 from tests.conftest import LogOutput
 from tests.support.handlers import URLS, serve
-from tests.support.otlp import Collector, otlp_collector
-from tests.support.processes import run_python
+from tests.support.otlp import otlp_collector
 from tests.support.tracing import Traced, forget_providers, opentelemetry_on
 
 pytestmark = URLS
 log = get_logger("app")
-ONE_OF_EACH = """
-    from dtx_telemetry import get_logger, init_telemetry
-    init_telemetry()
-    from dtx_telemetry.tracing import TRACING
-    span = TRACING.on.work.begin("command work")
-    get_logger("app").info("picked")
-    span.end()
-    span.leave()
-    TRACING.on.measures.message("Told", "sent")
-"""
-
-
-def send_one_of_each(collector: Collector, protocol: str, **environ: str) -> None:
-    """Run a process that makes a span, a line and a measurement, and ends."""
-    run_python(ONE_OF_EACH, **{**collector.environ(protocol), **environ})
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-class TestVariables:
-    def test_all_three_signals_arrive_with_the_resource(self, protocol: str) -> None:
-        """The service's name, attributes, detectors; the instance is the process's own; headers go along."""
-        environ = {
-            "OTEL_SERVICE_NAME": "draft-service",
-            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
-            "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process,otel,service_instance",
-            "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=radiant",
-        }
-        with otlp_collector() as collector:
-            send_one_of_each(collector, protocol, **environ)
-
-        (span,), (record,), (point,) = collector.spans, collector.records, collector.points
-        for item in (span, record, point):
-            assert item.resource["service.name"] == "draft-service"
-            assert item.resource["deployment.environment.name"] == "test"
-            assert item.resource["process.pid"] > 0
-        assert len({item.resource["service.instance.id"] for item in (span, record, point)}) == 1
-        assert (record.trace_id, record.span_id) == (span.trace_id, span.span_id)
-        assert collector.headers["x-tenant"] == "radiant"
-
-    def test_certificates(self, protocol: str, tmp_path: Path) -> None:
-        """``OTEL_EXPORTER_OTLP_CERTIFICATE`` says whom to trust."""
-        authority = trustme.CA()
-        certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
-        server = authority.issue_cert("localhost")
-        certificate.write_bytes(b"".join(blob.bytes() for blob in server.cert_chain_pems))
-        server.private_key_pem.write_to_path(key)
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        with otlp_collector(tls=(certificate, key)) as collector:
-            send_one_of_each(collector, protocol, OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "ca.pem"))
-
-        assert (len(collector.spans), len(collector.records), len(collector.points)) == (1, 1, 1)
 
 
 def test_defaults(traced: Traced) -> None:
@@ -136,31 +82,6 @@ def test_a_wrong_value_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: st
     with pytest.raises(ImproperlyConfigured, match=f"{name} is '{value}'; accepted: {accepted}"):
         startup.init_telemetry()
     assert TRACING.on is None
-
-
-def test_without_the_extra_the_start_stops_and_names_it() -> None:
-    """With the command that installs it."""
-    said = run_python(
-        """
-        import sys
-
-        class Missing:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] == "opentelemetry":
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-        sys.meta_path.insert(0, Missing())
-        from dtx_telemetry import init_telemetry
-        from dtx_telemetry.errors import NotInstalledError
-        try:
-            init_telemetry()
-        except NotInstalledError as error:
-            print(error)
-        """,
-        OTEL_ENABLED="true",
-    )
-    assert "OTEL_ENABLED needs the extra [otel]: pip install" in said
-    assert "opentelemetry-sdk" in said
 
 
 def test_the_sdks_own_switch_is_as_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,20 +186,6 @@ class TestInstrumentations:
 
         assert not DjangoInstrumentor().is_instrumented_by_opentelemetry
         assert not CeleryInstrumentor().is_instrumented_by_opentelemetry
-
-    def test_of_redis_make_spans_inside_a_span_only(self, traced: Traced, valkey_url: str) -> None:
-        """An idle worker asks its Redis all the time."""
-        import redis
-
-        client = redis.Redis.from_url(valkey_url)
-        client.ping()
-        with trace.get_tracer("application").start_as_current_span("work"):
-            client.get("x")
-        client.close()
-
-        spans = {span.name: span for span in traced.flushed().spans}
-        assert spans.keys() == {"work", "GET"}
-        assert spans["GET"].parent_id == spans["work"].span_id
 
     def test_inside_spans_only_in_both_ways_to_start_one(self, traced: Traced) -> None:
         """As current and not."""

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.processes import ROOT
 
-pytest_plugins = ["pytester"]
-
 Run = Callable[..., pytest.RunResult]
+
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.lines import parse_line, parse_lines
 from tests.support.processes import ROOT, clean_environ
-from tests.unit.logging.test_output import PREPARE, run
+from tests.system.test_logging_output import PREPARE, run
 
 both_sinks = pytest.mark.parametrize("queued", [False, True], ids=["direct", "queued"])
 
