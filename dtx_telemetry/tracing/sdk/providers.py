@@ -1,5 +1,7 @@
 """The providers of traces, metrics and logs: those that are there, or our own, at first use."""
 
+import errno
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import _logs, metrics, trace
@@ -13,6 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
+from ...guard import report
 from .batches import RecordBatches, SpanBatches
 from .environment import Blueprint, make_resource
 from .exporters import OwnLogExporter, OwnMetricExporter, OwnSpanExporter
@@ -22,6 +25,10 @@ from .processes import EXIT_SECONDS, Closer, PerProcess, register_end
 __all__ = ["Providers"]
 
 _NAME = "dtx_telemetry"
+_ONE_PORT = (
+    "Only one process can be asked for its metrics at a port. "
+    "With several workers, send them by OTLP: OTEL_METRICS_EXPORTER=otlp, or give each its own OTEL_EXPORTER_PROMETHEUS_PORT."
+)
 # What the API returns while no provider is set. It has no public way to ask.
 _PLACEHOLDERS = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
 
@@ -106,7 +113,7 @@ class Providers:
 
     def _make_meter_provider(self) -> MeterProvider:
         register_end()
-        readers = [_reader(make()) for make in self._blueprint.exporters["metrics"]]
+        readers = [reader for make in self._blueprint.exporters["metrics"] if (reader := _reader(make)) is not None]
         resource = self._resource.get()
         provider = SdkMeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         Closer("metrics", provider.shutdown)
@@ -162,5 +169,13 @@ class _OwnLoggerProvider(LoggerProvider):
     """Ours, inherited by forked children: the SDK gives it a resource of its own there, `RecordBatches` its processors."""
 
 
-def _reader(exporter: MetricExporter | MetricReader) -> MetricReader:
+def _reader(make: Callable[[], MetricExporter | MetricReader]) -> MetricReader | None:
+    """Make an exporter of metrics and what feeds it; None if that fails, so that the others are not lost with it."""
+    try:
+        exporter = make()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:  # Prometheus' exporter listens, and a machine has each port once
+            error = OSError(error.errno, f"{error.strerror}. {_ONE_PORT}")
+        report("the exporter of metrics", error)
+        return None
     return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(OwnMetricExporter(exporter))
