@@ -1,6 +1,7 @@
 """Exceptions on spans and log records, by the semantic conventions, without secrets and cut to size."""
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from opentelemetry.semconv.attributes.exception_attributes import (
@@ -18,7 +19,7 @@ __all__ = ["Failures", "type_name"]
 
 
 def type_name(error: BaseException) -> str:
-    """Return the name of the exception's type with its module, but for Python's own."""
+    """Return the name of the exception's type, with its module unless it is one of Python's own."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ in {"builtins", None} else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -42,7 +43,7 @@ class Failures:
 
         Args:
             error: the exception.
-            traceback: its text, ``None`` to leave it out.
+            traceback: its text, None to leave it out.
         """
         text = self._sanitizer.text
         attributes = {EXCEPTION_TYPE: type_name(error), EXCEPTION_MESSAGE: text(_message(error))}
@@ -51,13 +52,31 @@ class Failures:
         return attributes
 
     def record(self, span: Span, error: BaseException) -> None:
-        """Make *span* one that failed with *error*."""
+        """Make *span* one that failed with *error*, which is recorded unless the application has done so."""
         if not span.is_recording():
             return
-        if self._on_spans:
+        if self._on_spans and not _is_recorded(span, error):
             traceback = format_traceback(type(error), error, error.__traceback__)
             span.add_event("exception", self.attributes(error, traceback))
         span.set_status(StatusCode.ERROR, self._sanitizer.text(error_text(error)))
+
+    def record_once(self, span: Span, error: BaseException) -> None:
+        """Do as `record` does with a span of somebody else's, who would record the same when it ends there."""
+        self.record(span, error)
+        record_exception = span.record_exception
+
+        def record_another(exception: BaseException, *args: Any, **kwargs: Any) -> None:
+            if exception is not error:
+                record_exception(exception, *args, **kwargs)
+
+        if self._on_spans and span.is_recording():
+            with suppress(AttributeError):  # a span with slots
+                span.record_exception = record_another  # type: ignore[method-assign]
+
+
+def _is_recorded(span: Span, error: BaseException) -> bool:
+    told = {EXCEPTION_TYPE: type_name(error), EXCEPTION_MESSAGE: _message(error)}.items()
+    return any(told <= (event.attributes or {}).items() for event in getattr(span, "events", ()))
 
 
 def _message(error: BaseException) -> str:

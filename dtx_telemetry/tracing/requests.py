@@ -178,7 +178,7 @@ class RequestSpan(ScopeSpan):
             self.end(error)
         else:
             self._ended = True
-            self.note_end(error)
+            self.note_end(error, owned=False)
 
 
 def _attributes(

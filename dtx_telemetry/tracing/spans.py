@@ -56,10 +56,10 @@ class ScopeSpan(Current):
         """End the span as *scope* ends."""
         self.end(end.error)
 
-    def note_end(self, error: BaseException | None) -> None:
-        """Note what is known at the end."""
+    def note_end(self, error: BaseException | None, *, owned: bool = True) -> None:
+        """Note what is known at the end, on a span of ours or, if it is not *owned*, of somebody else's."""
         if error is not None:
-            self._failures.record(self.span, error)
+            (self._failures.record if owned else self._failures.record_once)(self.span, error)
         # Often the user is known long after the scope began.
         if self.span.is_recording() and (user := bound().get("user.id")) is not None:
             self.span.set_attribute("user.id", user)

@@ -301,14 +301,20 @@ def test_under_opentelemetry_instrument_nothing_is_doubled(running: Processes, c
     server = running.python("-c", OPENTELEMETRY_INSTRUMENT, sys.executable, "-m", *command)
     port = server.wait_for_port()
     assert [ask(port) for _ in range(20)] == [200] * 20
+    assert ask(port, "/api/fail/") == 500
     server.stop()
 
-    assert len(collector.wait_for_spans(20, kind="SERVER")) == 20
+    spans = collector.wait_for_spans(21, kind="SERVER")
+    assert len(spans) == 21
+    (failed,) = [span for span in spans if span.status == "ERROR"]
+    assert [name for name, _ in failed.events] == ["exception"]
     assert len([record for record in collector.records if record.body == "request_completed"]) == 20
     durations = [point for point in collector.points if point.name.startswith("http.server.") and "duration" in point.name]
-    counts = {point.resource["service.instance.id"]: point.count for point in durations}  # the last of each process
+    counts = {
+        (point.resource["service.instance.id"], str(point.attributes)): point.count for point in durations
+    }  # the last of each
     assert {point.name for point in durations} == {"http.server.duration"}
-    assert sum(counts.values()) == 20
+    assert sum(counts.values()) == 21
 
 
 # As the command of that name does it.

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from channels.generic.http import AsyncHttpConsumer
 from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, override_settings
 from django.urls import include, path
@@ -134,6 +137,14 @@ def test_an_exception_is_recorded_once(traced: Traced, is_async: bool) -> None:
     assert "raise type(error)" in event["exception.stacktrace"]
 
 
+def test_an_exception_that_the_application_recorded_is_not_recorded_again(traced: Traced) -> None:
+    """As OpenTelemetry's guide has people do it, who know more of it. Another one is."""
+    serve("/recording/")
+
+    events = [event for _, event in the_span(traced).events]
+    assert [(event["exception.message"], event.get("hero")) for event in events] == [("other", None), ("no mana", "Axe")]
+
+
 def test_a_secret_in_an_exception_is_redacted(traced: Traced) -> None:
     """On the span as on the line."""
     serve("/telling/")
@@ -249,6 +260,24 @@ class TestTheParent:
         assert (span.name, span.scope) == ("GET /http/ok/", "server")
         assert span.attributes["http.response.status_code"] == 200
         assert "request.id" in span.attributes
+
+    def test_that_fails_has_its_exception_once(self, traced: Traced) -> None:
+        """Whoever made it records what it ends with, as OpenTelemetry's instrumentations do."""
+        serve("/http/teapot/")
+        errors: list[BaseException | None] = []
+
+        def note(**_: Any) -> None:
+            errors.append(sys.exception())
+
+        got_request_exception.connect(note)
+        with suppress(RuntimeError), trace.get_tracer("server").start_as_current_span("theirs"):
+            serve(path_of("boom", False))
+            assert errors[0] is not None
+            raise errors[0]
+
+        _, span = traced.flushed().spans
+        assert (span.scope, span.status) == ("server", "ERROR")
+        assert [event["exception.message"] for _, event in span.events] == ["no mana"]
 
     def test_does_not_hold_where_the_span_before_has_ended(self, traced: Traced) -> None:
         """A server may start a request in the context of the one before."""
@@ -409,6 +438,13 @@ async def ainner_span(request: HttpRequest, number: int) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def recording(request: HttpRequest) -> HttpResponse:
+    span, error = trace.get_current_span(), RuntimeError("no mana")
+    span.record_exception(RuntimeError("other"))
+    span.record_exception(error, {"hero": "Axe"})
+    raise error
+
+
 def telling(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("cannot reach https://user:hunter2@example.org/")
 
@@ -418,6 +454,7 @@ urlpatterns = [
     path("api/tournaments/<int:number>/traced/", inner_span),
     path("api/tournaments/<int:number>/atraced/", ainner_span),
     path("telling/", telling),
+    path("recording/", recording),
     path("outgoing/", lambda request: JsonResponse(outgoing_headers())),
     path("baggage/", lambda request: JsonResponse(dict(baggage.get_all()))),
 ]
