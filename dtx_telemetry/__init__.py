@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from .config import extract_labels
     from .context import bind_fields, carry_context, get_request_id
     from .http.outgoing import outgoing_headers
-    from .logging import ContextFilter, get_logger
+    from .logging import ContextFilter, LineFormatter, get_logger
     from .operations import operation
     from .startup import init_telemetry
     from .websocket.decorator import telemetry_consumer
 
 __all__ = [
     "ContextFilter",
+    "LineFormatter",
     "bind_fields",
     "carry_context",
     "extract_labels",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "ContextFilter": "logging",
+    "LineFormatter": "logging",
     "bind_fields": "context",
     "carry_context": "context",
     "extract_labels": "config",

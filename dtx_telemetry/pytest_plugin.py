@@ -127,7 +127,7 @@ def _line_maker() -> Callable[[logging.LogRecord], Event]:
     """Return what makes events of records, by the settings of now."""
     from .config import get_settings
     from .errors import error_text
-    from .logging.lines import LineBuilder, bare_line, utc_clock
+    from .logging.line import LineBuilder, bare_line, utc_clock
     from .rendering import JsonRenderer, Sanitizer, Secrets
 
     settings = get_settings()

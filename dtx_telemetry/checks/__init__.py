@@ -14,7 +14,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, register
 
 from ..guard import never_raises
-from .console import check_celery_logging, check_console_handlers
+from .console import check_celery_logging, check_console_handlers, check_silent_loggers
 from .consumers import check_consumers
 from .database import check_prepared_statements
 from .middleware import check_middleware
@@ -31,6 +31,7 @@ _CHECKS: tuple[Callable[[], Iterable[CheckMessage]], ...] = (
     check_consumers,
     check_idle_variables,
     check_prepared_statements,
+    check_silent_loggers,
 )
 
 

@@ -1,4 +1,4 @@
-"""Checks of ``LOGGING`` and of Celery's settings: which lines would come twice, in another format, or not at all."""
+"""Checks of ``LOGGING`` and of Celery's settings: which lines would come twice, or not at all."""
 
 import logging
 import sys
@@ -10,8 +10,9 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from ..config import get_settings
+from ..logging import every_logger, is_configured, prints_own_events
 
-__all__ = ["check_celery_logging", "check_console_handlers"]
+__all__ = ["check_celery_logging", "check_console_handlers", "check_silent_loggers"]
 
 _STREAMS = frozenset({"ext://sys.stdout", "ext://sys.stderr"})
 _DEVICES = frozenset(
@@ -21,7 +22,7 @@ _HIJACKING = ("WORKER_HIJACK_ROOT_LOGGER", "CELERYD_HIJACK_ROOT_LOGGER")
 
 
 def check_console_handlers() -> Iterator[checks.CheckMessage]:
-    """Yield W004 and W007 for handlers of ``LOGGING`` that print to the console."""
+    """Yield W007 for handlers of ``LOGGING`` that print to the console besides ours."""
     if not get_settings().enabled or not settings.LOGGING_CONFIG or not isinstance(settings.LOGGING, Mapping):
         return  # another LOGGING_CONFIG than Django's may take anything, the path of a file for instance
     handlers = settings.LOGGING.get("handlers", {})
@@ -30,8 +31,6 @@ def check_console_handlers() -> Iterator[checks.CheckMessage]:
         for name in names:
             if kinds.get(name) == "printing":
                 yield _prints_beside_us(logger, name)
-            elif kinds.get(name) == "console" and logger:
-                yield _is_taken_off(logger, name, handlers[name].get("level"))
             elif printing := [behind for behind in _behind(name, handlers) if kinds.get(behind)]:
                 yield _hands_on_to_console(logger, name, printing[0])
 
@@ -44,7 +43,8 @@ def check_celery_logging() -> Iterator[checks.CheckMessage]:
         if name.endswith(_HIJACKING) and getattr(settings, name) is False:
             yield checks.Warning(
                 f"{name} = False has no effect: dtx_telemetry sets up the logging of Celery's processes.",
-                hint=f"Remove {name}. To have Celery print its own way set TELEMETRY_ENABLED=false.",
+                hint=f"Keep {name} if you want it to hold when TELEMETRY_ENABLED is false, and silence this check. "
+                "To have Celery print its own way set TELEMETRY_ENABLED=false.",
                 id="dtx_telemetry.W007",
             )
     signals = sys.modules.get("celery.signals")
@@ -53,6 +53,30 @@ def check_celery_logging() -> Iterator[checks.CheckMessage]:
             "Another receiver of Celery's signal setup_logging configures logging over ours: a worker's lines come twice, "
             "or not at all.",
             hint="Remove the function with @setup_logging.connect: handlers of LOGGING are in place without it.",
+            id="dtx_telemetry.W007",
+        )
+
+
+def check_silent_loggers() -> Iterator[checks.CheckMessage]:
+    """Yield W007 for loggers that ``LOGGING`` has disabled, and for events of ours that are printed nowhere."""
+    found = get_settings()
+    if not found.enabled:
+        return
+    given = settings.LOGGING if isinstance(settings.LOGGING, Mapping) else {}
+    disabled = sorted(logger.name for logger in every_logger() if logger.disabled)
+    if given and given.get("disable_existing_loggers", True) and not given.get("incremental") and disabled:
+        names = ", ".join(disabled[:3]) + (f" and {len(disabled) - 3} more" if len(disabled) > 3 else "")
+        yield checks.Warning(
+            f"LOGGING disables the loggers that exist when it is applied: nothing that {names} log is printed anywhere.",
+            hint="Set LOGGING['disable_existing_loggers'] = False; True is the default if it is missing.",
+            id="dtx_telemetry.W007",
+        )
+    asked = found.log_level is not None or "dtx_telemetry" in found.log_levels
+    if is_configured() and not asked and not prints_own_events():
+        yield checks.Warning(
+            "The library's own events (request_completed, task_completed) are printed nowhere: the console handler in whose "
+            "place ours stands, or the logger 'dtx_telemetry' in LOGGING, has a level above INFO.",
+            hint="Set LOG_LEVEL=INFO, or give the console handler of LOGGING the level INFO.",
             id="dtx_telemetry.W007",
         )
 
@@ -80,7 +104,7 @@ def _targets(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _kind_of(spec: Mapping[str, Any]) -> str:
-    """Return ``console`` for what is taken off, ``printing`` for what prints to the console and stays, else nothing."""
+    """Return ``console`` for what ours replaces, ``printing`` for what prints to the console and stays, else nothing."""
     kind = _resolved(spec.get("()", spec.get("class")))
     if not isinstance(kind, type):
         return ""
@@ -97,23 +121,6 @@ def _resolved(kind: Any) -> Any:
         return import_string(kind) if isinstance(kind, str) else kind
     except ImportError:  # logging.config says so itself
         return None
-
-
-def _is_taken_off(logger: str, handler: str, level: Any) -> checks.Warning:
-    spec = settings.LOGGING["loggers"][logger]
-    place = f"LOGGING['loggers'][{logger!r}]"
-    hints = [f"Remove {handler!r} from {place}['handlers']"]
-    if not spec.get("propagate", True):
-        hints.append(", and 'propagate': False with it: without them both our handler on the root logger prints the lines")
-    hints.append(".")
-    if level not in (None, "NOTSET", logging.NOTSET):
-        hints.append(f" For its level: LOG_LEVELS={logger}={level}.")
-    return checks.Warning(
-        f"The handler {handler!r} of the logger {logger!r} prints to the console: dtx_telemetry takes it off, with its level, "
-        "filters and formatter, and prints the logger's lines itself.",
-        hint="".join(hints),
-        id="dtx_telemetry.W004",
-    )
 
 
 def _place(logger: str) -> str:

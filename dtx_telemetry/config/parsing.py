@@ -58,7 +58,7 @@ def level(given: object) -> int:
 
 def levels(given: object) -> Mapping[str, int]:
     """Read ``name=LEVEL`` pairs: ``django.db=DEBUG,celery=WARNING``, or a dict of them."""
-    pairs = list(given.items()) if isinstance(given, Mapping) else _pairs(given)
+    pairs = list(given.items()) if isinstance(given, Mapping) else _pairs(given, "name=LEVEL")
     if not all(isinstance(name, str) and name.strip() for name, _ in pairs):
         raise _NotAccepted("name=LEVEL pairs, separated by commas")
     try:
@@ -67,10 +67,10 @@ def levels(given: object) -> Mapping[str, int]:
         raise _NotAccepted(f"name=LEVEL pairs with the levels {error}") from None
 
 
-def _pairs(given: object) -> list[tuple[str, str]]:
+def _pairs(given: object, kind: str) -> list[tuple[str, str]]:
     """Split a text. A pair without ``=`` comes back without a name."""
     if not isinstance(given, str):
-        raise _NotAccepted("name=LEVEL pairs, separated by commas")
+        raise _NotAccepted(f"{kind} pairs, separated by commas")
     pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     return [(name if equals else "", value) for name, equals, value in pairs]
 
@@ -100,6 +100,18 @@ def at_least(least: int) -> Callable[[object], int]:
         return value
 
     return read
+
+
+def field_names(given: object) -> Mapping[str, str]:
+    """Read ``field=name`` pairs: ``level=severity,pageno=``, or a dict of them."""
+    pairs = list(given.items()) if isinstance(given, Mapping) else _pairs(given, "field=name")
+    if not all(isinstance(field, str) and field.strip() and isinstance(name, str) for field, name in pairs):
+        raise _NotAccepted("field=name pairs, separated by commas")
+    names = {field.strip(): name.strip() for field, name in pairs}
+    used = [name for name in names.values() if name]
+    if len(used) != len(set(used)):
+        raise _NotAccepted("field=name pairs in which no two fields get the same name")
+    return MappingProxyType(names)
 
 
 def header_name(given: object) -> str:

@@ -49,7 +49,8 @@ class Settings:
     """All settings. A field's name in upper case is its key in ``DTX_TELEMETRY``."""
 
     enabled: bool = _setting(True, parsing.boolean, env="TELEMETRY_ENABLED")
-    log_level: int = _setting(20, parsing.level, env="LOG_LEVEL")
+    #: ``None``: nobody asks for one.
+    log_level: int | None = _setting(None, parsing.level, env="LOG_LEVEL")
     log_levels: Mapping[str, int] = _setting(parsing.NOTHING, parsing.levels, env="LOG_LEVELS")
     #: ``None``: ``pretty`` under ``DEBUG``, else ``json``.
     log_format: str | None = _setting(None, parsing.choice("json", "pretty", "logfmt"), env="LOG_FORMAT")
@@ -58,6 +59,8 @@ class Settings:
     log_queue: bool = _setting(False, parsing.boolean, env="LOG_QUEUE")
     #: Characters of one value that are printed. No id and no key of ours has as many as the least: they are never cut.
     log_max_value_length: int = _setting(16384, parsing.at_least(256), env="LOG_MAX_VALUE_LENGTH")
+    #: Other names of fields on lines; an empty one leaves the field out.
+    log_field_names: Mapping[str, str] = _setting(parsing.NOTHING, parsing.field_names, env="LOG_FIELD_NAMES")
     #: What is done with the database's queries: counted, logged one by one as well, or nothing.
     db_queries: str = _setting("count", parsing.choice("count", "lines", "off"), env="DB_QUERIES")
     #: Where a statement gets a comment with the ids of its scope.

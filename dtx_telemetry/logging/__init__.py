@@ -4,10 +4,14 @@ structlog's interface on stdlib logging, so that other handlers see each event t
 """
 
 from .closing import ClosingEvents
+from .console import is_configured
 from .context_filter import ContextFilter
-from .install import beside, configure, restore
-from .lines import set_span_source
-from .logger import BoundLogger, get_logger
+from .emit import switch_off_where_unheard
+from .format import LineFormatter
+from .install import beside, configure, every_logger, prints_own_events, restore
+from .line import set_span_source
+from .logger import BoundLogger, get_logger, is_printed_at_once
+from .output import set_exports
 from .records import exception_of, fields_of
 from .said_once import (
     Subject,
@@ -19,20 +23,19 @@ from .said_once import (
     note_request,
     release,
 )
-from .state import is_configured
-from .taps import set_taps
 from .tracebacks import format_traceback
-from .unmade import is_printed_at_once, switch_off_where_unheard
 
 __all__ = [
     "BoundLogger",
     "ClosingEvents",
     "ContextFilter",
+    "LineFormatter",
     "Subject",
     "about_exception",
     "about_scope",
     "beside",
     "configure",
+    "every_logger",
     "exception_of",
     "fields_of",
     "format_traceback",
@@ -43,9 +46,10 @@ __all__ = [
     "log_closing_event",
     "note_connection",
     "note_request",
+    "prints_own_events",
     "release",
     "restore",
+    "set_exports",
     "set_span_source",
-    "set_taps",
     "switch_off_where_unheard",
 ]

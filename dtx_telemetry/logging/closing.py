@@ -1,9 +1,11 @@
 """The part of logging in the life of a scope: its closing event, and the lines of frameworks that waited for it."""
 
 from functools import cache
+from typing import Any
 
 from ..context import End, Participant, Scope, take_part
 from ..events import Kind
+from .install import restore
 from .logger import BoundLogger, get_logger
 from .said_once import log_closing_event, release
 
@@ -12,6 +14,10 @@ __all__ = ["ClosingEvents"]
 
 class ClosingEvents(Participant):
     """Logs the closing event of each scope, and then what waited for it."""
+
+    def entered(self, scope: Scope, about: Any) -> None:
+        """Put our handlers in place again if logging was configured since the last scope."""
+        restore()
 
     def ended(self, scope: Scope, end: End) -> None:
         """Log the event of *end*."""

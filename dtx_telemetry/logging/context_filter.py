@@ -5,8 +5,8 @@ import logging
 from ..context import bound
 from ..guard import never_raises
 from ..rendering.secrets import REDACTED
+from .console import INSTALLED
 from .records import NO_REQUEST_ID
-from .state import STATE
 
 __all__ = ["ContextFilter"]
 
@@ -33,7 +33,7 @@ class ContextFilter(logging.Filter):
 @never_raises
 def _add_context(record: logging.LogRecord) -> None:
     attributes = record.__dict__
-    is_secret = STATE.sanitizer.secrets.names_secret
+    is_secret = INSTALLED.sanitizer.secrets.names_secret
     for key, value in bound().items():
         attributes.setdefault(key, REDACTED if is_secret(key) else value)
     attributes.setdefault("request.id", NO_REQUEST_ID)

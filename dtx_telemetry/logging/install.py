@@ -1,168 +1,264 @@
-"""Installing the pipeline: the handler, the levels, the console handlers that it replaces, structlog."""
+"""Installing the pipeline: our handlers in the place of console handlers, the levels, structlog."""
 
 import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
+from threading import get_ident
 from typing import Any
 
+import structlog
+
 from ..config import Settings
-from ..rendering import JsonRenderer, LogfmtRenderer, PrettyRenderer, Renderer, Sanitizer, Secrets, local_time
 from ..rendering.terminal import wants_colour
-from .console import any_console, every_logger, take_off_consoles
-from .handler import TelemetryHandler
-from .lines import LineBuilder, utc_clock
-from .output import Output
-from .sinks import DirectSink, QueueSink, Sink
-from .state import STATE
-from .structlog_setup import is_set_up, set_up_structlog
-from .targets import FileTarget, StreamTarget
+from .console import INSTALLED, ConsoleHandler, Printer, is_console
+from .format import clock_of, make_renderer, make_sanitizer
+from .line import LineBuilder
+from .logger import BoundLogger, event_logger
+from .output import DirectSink, Output, Sink
+from .queue import QueueSink
+from .streams import FileTarget, StreamTarget
+from .structlog import is_set_up, set_up_structlog, stdlib_logger
 
-__all__ = ["beside", "configure", "restore"]
+__all__ = ["beside", "configure", "every_logger", "prints_own_events", "restore"]
 
-_undo: list[Callable[[], None]] = []
-#: Handlers that belong on the root logger along with ours, see `beside`.
-_beside: list[logging.Handler] = []
-#: What the last `configure` installed, to be installed again.
-_again: list[Callable[[], None]] = []
+_OURS = "dtx_telemetry"
+#: Handlers that stand on the root logger and say nothing of how the application wants its logging: of tests, of exporters.
+_PASSIVE = ("_pytest.", "opentelemetry.")
 
 
 def configure(settings: Settings, *, level: int | None = None, stream: str | None = None, path: str | None = None) -> None:
-    """Install the pipeline as *settings* say, or take it out where they switch telemetry off. Callable any number of times.
+    """Install the pipeline as *settings* say, or take it out if they switch telemetry off. Callable any number of times.
 
     Args:
         settings: all of them.
-        level: the root logger's, in place of the settings'.
-        stream: ``stdout`` or ``stderr``, where the settings name none.
+        level: the least level that is printed, in place of the settings'.
+        stream: ``stdout`` or ``stderr``, if the settings name none.
         path: a file to write to, in place of a stream.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    handler = _make_handler(settings, stream, path) if settings.enabled else None
-    before, STATE.handler = STATE.handler, handler
-    STATE.sanitizer = _make_sanitizer(settings)
-    _again[:] = [partial(_install, handler, settings, level)] if handler is not None else [_uninstall]
-    _again[0]()
+    printer = _make_printer(settings, stream, path) if settings.enabled else None
+    for standing in _standing:
+        standing.take_out()
+    before, INSTALLED.printer = INSTALLED.printer, printer
+    INSTALLED.sanitizer = make_sanitizer(settings)
+    _standing.clear()
+    if printer is not None:
+        _standing.append(_Setup(printer, settings, settings.log_level if level is None else level))
+        restore()
     if before is not None:
         before.discard()
 
 
 def restore() -> None:
-    """Install the pipeline again, as it was, where logging or structlog was configured over it.
+    """Put our handlers in place again if logging or structlog was configured since, in this process, by whoever.
 
-    ``get_wsgi_application`` applies LOGGING a second time; another app's ``ready()`` may configure structlog after ours.
+    ``get_wsgi_application`` applies LOGGING a second time, ``uvicorn.run`` its own set-up after the application was loaded.
+    Asked at the start of each scope and before each event of the library: it costs next to nothing if nothing has changed.
     """
-    handler = STATE.handler
-    if handler is None:
-        return
-    if handler not in logging.getLogger().handlers or any_console() or _any_disabled():
-        _again[0]()
-    elif not is_set_up():
-        _undo.append(set_up_structlog())
+    if _standing and not _standing[0].stands():
+        _standing[0].put_in_place()
+
+
+INSTALLED.restore = restore
 
 
 @contextmanager
 def beside(handler: logging.Handler) -> Generator[None]:
-    """Have *handler* on the root logger for a block; `restore` puts it back there as well as ours."""
-    root = logging.getLogger()
+    """Have *handler* get all records for a block, whatever `restore` does meanwhile."""
     _beside.append(handler)
-    root.addHandler(handler)
+    _add_beside()
     try:
         yield
     finally:
-        root.removeHandler(handler)
         _beside.remove(handler)
+        for logger in every_logger():
+            logger.removeHandler(handler)
 
 
-def _install(handler: TelemetryHandler, settings: Settings, level: int | None) -> None:
-    _uninstall()
-    root = logging.getLogger()
-    _undo.extend(take_off_consoles())
-    for logger in _own_loggers():
-        logger.disabled = False  # Django's LOGGING with disable_existing_loggers came after us
-    root.addHandler(handler)
-    _undo.append(lambda: root.removeHandler(handler))
-    for other in _beside:
-        root.addHandler(other)
-    _set_levels(settings, level)
-    _capture_warnings()
-    _undo.append(set_up_structlog())
+_beside: list[logging.Handler] = []
 
 
-def _uninstall() -> None:
-    while _undo:
-        _undo.pop()()
+def _add_beside() -> None:
+    for handler in _beside:
+        for logger in every_logger():
+            if logger.parent is None or not logger.propagate:
+                logger.addHandler(handler)
 
 
-def _own_loggers() -> list[logging.Logger]:
-    return [logger for logger in every_logger() if logger.name.partition(".")[0] == "dtx_telemetry"]
+def every_logger() -> list[logging.Logger]:
+    """Return the root logger and all others that are known."""
+    known = logging.root.manager.loggerDict.copy()
+    return [logging.root, *(logger for logger in known.values() if isinstance(logger, logging.Logger))]
 
 
-def _any_disabled() -> bool:
-    return any(logger.disabled for logger in _own_loggers())
+def prints_own_events() -> bool:
+    """Return True if one of our handlers lets events of the library through that are logged at info."""
+    logger: logging.Logger | None = logging.getLogger(_OURS)
+    if not logging.getLogger(_OURS).isEnabledFor(logging.INFO):
+        return False
+    while logger is not None:
+        for handler in logger.handlers:
+            if isinstance(handler, ConsoleHandler) and handler.lets_through(_OURS, logging.INFO):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
-def _make_sanitizer(settings: Settings) -> Sanitizer:
-    return Sanitizer(Secrets(settings.redact_keys), settings.log_max_value_length)
+class _Setup:
+    """One set-up, as it stands on stdlib's loggers: it is put in place, again where it was configured over, and taken out.
+
+    Args:
+        printer: prints.
+        settings: all of them.
+        level: the least level that is printed, ``None`` if nobody asks for one.
+    """
+
+    def __init__(self, printer: Printer, settings: Settings, level: int | None) -> None:
+        self._printer = printer
+        self._settings = settings
+        self._level = level
+        self._handlers: dict[logging.Handler | None, ConsoleHandler] = {}
+        self._levels: dict[logging.Logger, tuple[int, int]] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._root_is_free = _is_free(logging.root)
+        self._on_root: ConsoleHandler | None = None
+        self._newest_handler: object = None
+        self._chain: object = None
+        self._busy: set[int] = set()
+
+    def stands(self) -> bool:
+        """Return True if nobody has made a handler, changed the root logger's or configured structlog since.
+
+        Whatever configures logging makes a handler or empties stdlib's list of them.
+        """
+        handlers = logging._handlerList  # type: ignore[attr-defined]
+        return (
+            bool(handlers)
+            and handlers[-1] is self._newest_handler
+            and self._on_root in logging.root.handlers
+            and structlog._config._CONFIG.default_processors is self._chain
+        )
+
+    def put_in_place(self) -> None:
+        """Put it in place, as far as it is not. Callable by any thread, and in the midst of itself (a finalizer logs)."""
+        thread = get_ident()
+        if thread in self._busy:
+            return
+        self._busy.add(thread)
+        try:
+            self._put_handlers()
+            self._set_levels()
+            if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
+                logging.captureWarnings(True)
+                self._undo.append(partial(logging.captureWarnings, False))
+            if not is_set_up(stdlib_logger, event_logger):
+                self._undo.append(set_up_structlog(event_logger, BoundLogger))
+            self._chain = structlog._config._CONFIG.default_processors
+            self._newest_handler = logging._handlerList[-1]  # type: ignore[attr-defined]
+        finally:
+            self._busy.discard(thread)
+
+    def take_out(self) -> None:
+        """Undo it all, but for what somebody else changed since."""
+        while self._undo:
+            self._undo.pop()()
+        for logger in every_logger():
+            for handler in [other for other in logger.handlers if isinstance(other, ConsoleHandler)]:
+                _exchange(logger, handler, handler.replaced)
+        for logger, (found, level) in self._levels.items():
+            if logger.level == level:
+                logger.setLevel(found)
+
+    def _put_handlers(self) -> None:
+        loggers = every_logger()
+        for logger in loggers:
+            if logger.name.partition(".")[0] == _OURS:
+                logger.disabled = False  # a LOGGING with disable_existing_loggers came after us
+            for handler in list(logger.handlers):
+                if is_console(handler):
+                    _exchange(logger, handler, self._in_place_of(handler))
+                elif isinstance(handler, ConsoleHandler) and handler.printer is not self._printer:
+                    _exchange(logger, handler, self._in_place_of(handler.replaced) if handler.replaced else None)
+        ours = [handler for handler in logging.root.handlers if isinstance(handler, ConsoleHandler)]
+        self._on_root = ours[0] if ours else self._in_place_of(None)
+        if not ours:
+            logging.root.addHandler(self._on_root)
+        _add_beside()
+        standing = [handler for logger in loggers for handler in logger.handlers if isinstance(handler, ConsoleHandler)]
+        self._handlers = {replaced: handler for replaced, handler in self._handlers.items() if handler in standing}
+        INSTALLED.several = len(standing) > 1
+
+    def _in_place_of(self, handler: Any) -> ConsoleHandler:
+        """Return our handler for the place of *handler*, one for each, however many loggers it stands on."""
+        if handler not in self._handlers:
+            ours = self._handlers.setdefault(handler, ConsoleHandler(self._printer, handler))
+            if self._level is not None:
+                ours.setLevel(self._level)
+        return self._handlers[handler]
+
+    def _set_levels(self) -> None:
+        settings, root, given = self._settings, logging.root, self._level
+        default = logging.INFO if given is None else given
+        if self._root_is_free and root not in self._levels:
+            self._set_level(root, default)
+        elif given is not None and root.level > given:
+            self._set_level(root, given)
+        for name, level in ((_OURS, default), *((name, logging.WARNING) for name in settings.quiet_loggers)):
+            logger = logging.getLogger(name)
+            if logger.level == logging.NOTSET and (name == _OURS or name not in settings.log_levels):
+                self._set_level(logger, level)
+        for name, level in settings.log_levels.items():
+            logger = logging.getLogger(name)
+            if logger.getEffectiveLevel() > level:
+                self._set_level(logger, level)
+
+    def _set_level(self, logger: logging.Logger, level: int) -> None:
+        found = self._levels.get(logger)
+        self._levels[logger] = (logger.level if found is None or found[1] != logger.level else found[0], level)
+        logger.setLevel(level)
 
 
-def _make_handler(settings: Settings, stream: str | None, path: str | None) -> TelemetryHandler:
-    sanitizer = _make_sanitizer(settings)
-    target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
-    pretty = settings.log_format == "pretty"
-    renderer: Renderer
-    if pretty:
-        renderer = PrettyRenderer(sanitizer, _colouring(target), target.columns)
+#: The set-up that stands, if any.
+_standing: list[_Setup] = []
+
+
+def _is_free(root: logging.Logger) -> bool:
+    """Return True if nobody has configured the root logger: the level is Python's own, and no handler stands on it."""
+    handlers = [handler for handler in root.handlers if not isinstance(handler, logging.NullHandler | ConsoleHandler)]
+    passive = [handler for handler in handlers if type(handler).__module__.startswith(_PASSIVE) or handler in _beside]
+    return root.level == logging.WARNING and len(handlers) == len(passive)
+
+
+def _exchange(logger: logging.Logger, handler: logging.Handler, other: logging.Handler | None) -> None:
+    """Put *other* into the place of *handler*, if it does not stand on *logger* already."""
+    if other is None or other in logger.handlers:
+        logger.removeHandler(handler)
     else:
-        renderer = LogfmtRenderer(sanitizer) if settings.log_format == "logfmt" else JsonRenderer(sanitizer)
-    timestamp = local_time if pretty else utc_clock()
+        logger.handlers[logger.handlers.index(handler)] = other
+
+
+def _make_printer(settings: Settings, stream: str | None, path: str | None) -> Printer:
+    sanitizer = make_sanitizer(settings)
+    target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
+    wanted, form = wants_colour(), settings.log_format
+    coloured = target.is_terminal if wanted is None else lambda: wanted
+    renderer = make_renderer(settings, sanitizer, form=form, coloured=coloured, columns=target.columns)
+    timestamp = clock_of(form)
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
     sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
-    return TelemetryHandler(LineBuilder(sanitizer, timestamp), sink, framework_lines=settings.framework_lines)
+    builder = LineBuilder(sanitizer, timestamp)
+    return Printer(builder, sink, levels=settings.log_levels, framework_lines=settings.framework_lines)
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:
     return {
         "timestamp": timestamp(time.time()),
         "level": "warning",
-        "logger": "dtx_telemetry",
+        "logger": _OURS,
         "event": "log_lines_lost",
         "count": count,
     }
-
-
-def _colouring(target: StreamTarget | FileTarget) -> Callable[[], bool]:
-    """Whether to colour: as the environment asks, else where the stream is a terminal."""
-    wanted = wants_colour()
-    return target.is_terminal if wanted is None else lambda: wanted
-
-
-def _set_levels(settings: Settings, level: int | None) -> None:
-    everybody = settings.log_level if level is None else level
-    _set_level(logging.getLogger(), everybody)
-    quiet = max(logging.WARNING, everybody)
-    for name in settings.quiet_loggers:
-        logger = logging.getLogger(name)
-        if name not in settings.log_levels and logger.level < quiet:
-            _set_level(logger, quiet)
-    for name, number in settings.log_levels.items():
-        _set_level(logging.getLogger(name), number)
-
-
-def _set_level(logger: logging.Logger, level: int) -> None:
-    found = logger.level
-    logger.setLevel(level)
-
-    def put_back() -> None:
-        if logger.level == level:  # else somebody set it since
-            logger.setLevel(found)
-
-    _undo.append(put_back)
-
-
-def _capture_warnings() -> None:
-    if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
-        logging.captureWarnings(True)
-        _undo.append(lambda: logging.captureWarnings(False))

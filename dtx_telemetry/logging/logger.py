@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 
-from .callsite import calling_frame
-from .events import log_event
-from .processors import configured_processors, log_processed, take_over
+from .console import INSTALLED
+from .emit import log_event, only_listener
+from .structlog import configured_processors, log_processed, stdlib_logger, take_over
 
-__all__ = ["BoundLogger", "EventLogger", "event_logger", "get_logger", "stdlib_logger"]
+__all__ = ["BoundLogger", "EventLogger", "event_logger", "get_logger", "is_printed_at_once"]
 
 
 class BoundLogger(structlog.stdlib.BoundLogger):
@@ -65,8 +65,9 @@ class BoundLogger(structlog.stdlib.BoundLogger):
     def emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
         """Log *event* at *level*, one of stdlib's, with *fields* as one dict, which is the logger's from then on.
 
-        For the library's own events.
+        For the library's own events, which are not lost if logging was configured in the meantime.
         """
+        INSTALLED.restore()
         if self._logger.isEnabledFor(level):
             self._emit(level, event, (), fields)
 
@@ -144,16 +145,18 @@ def get_logger(name: str | None = None, **initial_fields: Any) -> BoundLogger:
     return BoundLogger(logging.getLogger(name), [], initial_fields)
 
 
-def stdlib_logger(*args: Any) -> logging.Logger:
-    """Return the stdlib logger for ``structlog.get_logger(*args)``: of the name given, or of the calling module."""
-    if args and isinstance(args[0], str):
-        return logging.getLogger(args[0])
-    return logging.getLogger(calling_frame().f_globals.get("__name__"))
-
-
 def event_logger(*args: Any) -> EventLogger:
     """Return what ``structlog.get_logger(*args)`` wraps where the application configured structlog."""
     return EventLogger(stdlib_logger(*args), [], {})
+
+
+def is_printed_at_once(log: BoundLogger, level: int) -> bool:
+    """Return True if an event of *log* becomes a line at once, with no other handler, filter or processor between."""
+    logger = log._logger
+    if not logger.isEnabledFor(level) or configured_processors():
+        return False
+    handler = only_listener(logger)
+    return handler is not None and handler.lets_through(logger.name, level)
 
 
 def _level_number(level: Any) -> int:

@@ -1,17 +1,20 @@
-"""Writing lines one after the other, and counting those that could not be written."""
+"""Where finished lines go: to the output, one after the other, those that were lost counted; and to the exporter, if any."""
 
+import logging
 import os
 import sys
 from _thread import RLock
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from ..errors import is_interruption
-from .taps import TAPS
-from .targets import Target, TornLineError
+from ..rendering import Renderer
+from .line import Line
+from .streams import Target, TornLineError
 
-__all__ = ["Output"]
+__all__ = ["EXPORTS", "DirectSink", "LineExport", "Output", "Sink", "set_exports"]
 
 #: Lines that may wait while another one is being written by the same thread.
 _MAX_DEFERRED = 1000
@@ -97,8 +100,8 @@ class Output:
             self._torn = False
             if line is not data:
                 lost, self._lost = self._lost, 0
-                if TAPS.count_lost is not None:
-                    TAPS.count_lost(lost)
+                if EXPORTS.count_lost is not None:
+                    EXPORTS.count_lost(lost)
 
     def _defer(self, data: bytes) -> None:
         if len(self._deferred) < _MAX_DEFERRED:
@@ -124,3 +127,76 @@ def _start_anew() -> None:
 
 
 os.register_at_fork(after_in_child=_start_anew)
+
+
+class Sink(Protocol):
+    """What takes finished lines, in two steps: the logging thread makes of each what cannot wait, and gives that away."""
+
+    def prepare(self, line: Line) -> Any:
+        """Return what cannot wait of *line*, whatever its values are."""
+
+    def take(self, prepared: Any) -> None:
+        """Take what `prepare` returned; raises nothing."""
+
+    def flush(self) -> None:
+        """Wait until what was put is written, for a bounded time."""
+
+    def close(self) -> None:
+        """Give back files and threads, once there is nothing more to put."""
+
+
+class DirectSink:
+    """Renders and writes each line before the log call returns."""
+
+    __slots__ = ("_output", "prepare", "take")
+
+    def __init__(self, renderer: Renderer, output: Output) -> None:
+        self._output = output
+        # Bound directly, so that the hot path makes no extra call.
+        self.prepare = renderer.render
+        self.take = output.write
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._output.close()
+
+
+class LineExport(Protocol):
+    """Takes finished lines besides the output; raises nothing."""
+
+    def __call__(self, created: float, line: Mapping[Any, Any], level: int, error: BaseException | None) -> None:
+        """Take *line*, logged at *created* (seconds since the epoch), with the exception that it tells of."""
+
+
+class _Exports:
+    """What tracing, which stands above, asks to be told; each ``None`` if it does not. Written at start-up."""
+
+    __slots__ = ("count_lost", "export", "lets_pass")
+
+    def __init__(self) -> None:
+        self.export: LineExport | None = None
+        self.lets_pass: Callable[[logging.LogRecord], bool] | None = None
+        self.count_lost: Callable[[int], None] | None = None
+
+
+EXPORTS = _Exports()
+
+
+def set_exports(
+    *,
+    export: LineExport | None = None,
+    lets_pass: Callable[[logging.LogRecord], bool] | None = None,
+    count_lost: Callable[[int], None] | None = None,
+) -> None:
+    """Set all three; without arguments, take them off.
+
+    Args:
+        export: takes each line that is printed.
+        lets_pass: says whether a record is printed.
+        count_lost: is told how many lines were lost, once output works again.
+    """
+    EXPORTS.export = export
+    EXPORTS.lets_pass = lets_pass
+    EXPORTS.count_lost = count_lost

@@ -18,8 +18,10 @@ from typing import Any
 
 from ..errors import error_text
 
-__all__ = ["format_traceback", "give_back_traceback", "note_closing", "reported_ids", "take_traceback"]
+__all__ = ["CONSOLE", "format_traceback", "give_back_traceback", "note_closing", "reported_ids", "take_traceback"]
 
+#: Who prints to the console; files under our `LineFormatter` are others.
+CONSOLE = "console"
 _MAX_KNOWN = 64
 _dict_of = BaseException.__dict__["__dict__"].__get__
 
@@ -31,7 +33,7 @@ class _Known:
 
     Attributes:
         ids: the own fields of the scope whose closing event told of it, ``None`` where none did.
-        printed: whether its traceback stands on a line.
+        printed: who has printed its traceback on a line: the console, or one of the application's files.
         proof: which exception it is.
     """
 
@@ -39,7 +41,7 @@ class _Known:
 
     def __init__(self, proof: Proof) -> None:
         self.proof = proof
-        self.printed = False
+        self.printed: set[str] = set()
         self.ids: Mapping[str, Any] | None = None
 
     def is_about(self, exc: BaseException) -> bool:
@@ -55,19 +57,19 @@ _known: dict[int, _Known] = {}
 os.register_at_fork(after_in_child=_known.clear)
 
 
-def take_traceback(exc: BaseException) -> bool:
-    """Return True if a line about *exc* is to print its traceback; it then counts as printed."""
-    known = _know(exc)
-    first = not known.printed
-    known.printed = True
+def take_traceback(exc: BaseException, taker: str = CONSOLE) -> bool:
+    """Return True if a line of *taker* about *exc* is to print its traceback; it then counts as printed there."""
+    printed = _know(exc).printed
+    first = taker not in printed
+    printed.add(taker)
     return first
 
 
-def give_back_traceback(exc: BaseException) -> None:
-    """Let the next line about *exc* print the traceback: the line that took it was not printed."""
+def give_back_traceback(exc: BaseException, taker: str = CONSOLE) -> None:
+    """Let the next line of *taker* about *exc* print the traceback: the line that took it was not printed."""
     known = _find(exc)
     if known is not None:
-        known.printed = False
+        known.printed.discard(taker)
 
 
 def note_closing(exc: BaseException, ids: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ class RecordExport:
 
         Args:
             created: when it was logged, in seconds since the epoch.
-            line: as `logging.lines` builds it.
+            line: as `logging.line` builds it.
             level: its level, a number of stdlib's.
             error: the exception that it tells of.
         """

@@ -32,7 +32,7 @@ def configure(settings: Settings) -> None:
     if settings.enabled and settings.otel_enabled and not _is_disabled():
         _switch_on(settings)
     else:
-        logging.set_taps()
+        logging.set_exports()
 
 
 def _switch_on(settings: Settings) -> None:
@@ -43,7 +43,7 @@ def _switch_on(settings: Settings) -> None:
     from .tracing import Tracing
 
     tracing = Tracing(settings)
-    logging.set_taps(export=tracing.records, lets_pass=Complaints().lets_pass, count_lost=tracing.measures.lines_lost)
+    logging.set_exports(export=tracing.records, lets_pass=Complaints().lets_pass, count_lost=tracing.measures.lines_lost)
     TRACING.on = tracing
     context.take_part("tracing", tracing.scopes)
     context.listen(tracing.moments(), tracing.inject)

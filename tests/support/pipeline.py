@@ -6,7 +6,7 @@ from typing import Any
 
 from dtx_telemetry.config import Settings
 from dtx_telemetry.logging import configure
-from dtx_telemetry.logging.handler import TelemetryHandler
+from dtx_telemetry.logging.console import ConsoleHandler
 
 from .lines import Line, parse_line, parse_lines
 
@@ -47,8 +47,8 @@ def print_lines(folder: Path, **settings: Any) -> Printed:
     return Printed(path)
 
 
-def our_handler() -> TelemetryHandler:
-    return next(handler for handler in logging.getLogger().handlers if isinstance(handler, TelemetryHandler))
+def our_handler() -> ConsoleHandler:
+    return next(handler for handler in logging.getLogger().handlers if isinstance(handler, ConsoleHandler))
 
 
 def only_ours() -> None:

@@ -162,7 +162,7 @@ def test_a_signal_within_a_print_while_another_thread_logs() -> None:
                 return os.write(1, data)
         def waits_for_the_print(thread):
             frame = sys._current_frames().get(thread.ident)
-            return frame is not None and frame.f_code.co_filename.endswith("targets.py")
+            return frame is not None and frame.f_code.co_filename.endswith("streams.py")
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(Slow()), write_through=True)
         configure(Settings(log_format="json"))
         signal.signal(signal.SIGUSR1, lambda *_: log.info("from the handler"))

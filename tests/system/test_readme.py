@@ -703,7 +703,7 @@ def _equal(name, default, parse, given):
     if name == "quiet_loggers":
         told = set(re.findall(r"\w+", given.partition("such as ")[2])) - {"and"}
         return default == NOISY_LOGGERS and bool(told) and told <= set(default)
-    if name == "log_levels":
+    if name in {"log_levels", "log_field_names"}:
         return (given, dict(default)) == ("none", {})
     if default is None:
         return given in {"None", "stdout", "pretty if DEBUG, else json"}

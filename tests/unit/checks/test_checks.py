@@ -1,6 +1,7 @@
 """System checks: each mistake in a project's set-up is told, with what to write, and no project that makes none is bothered."""
 
 import functools
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -18,8 +19,9 @@ from django.http import HttpResponse
 from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 
-from dtx_telemetry import config, telemetry_consumer
+from dtx_telemetry import config, startup, telemetry_consumer
 from dtx_telemetry.checks import check_telemetry, install
+from dtx_telemetry.logging import configure as configure_logging
 from dtx_telemetry.middleware import TelemetryMiddleware
 from tests.conftest import LogOutput
 
@@ -402,21 +404,55 @@ CONSOLES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("handler", CONSOLES)
-def test_a_loggers_own_console_handler_is_told(use_logging: Callable[[Any], None], handler: dict[str, Any]) -> None:
-    """It is taken off, and its level and its formatter with it."""
-    use_logging({"version": 1, "handlers": {"out": handler}, "loggers": {"dota.draft": {"handlers": ["out"]}}})
-    message = one("W004")
-    assert "'out' of the logger 'dota.draft'" in message.msg
-    assert "LOGGING['loggers']['dota.draft']['handlers']" in str(message.hint)
-    assert ("LOG_LEVELS=dota.draft=ERROR" in str(message.hint)) == ("level" in handler)
-    assert "propagate" not in str(message.hint)
-
-
-def test_a_console_handler_goes_with_what_keeps_lines_to_it(use_logging: Callable[[Any], None]) -> None:
-    """A logger that does not propagate would print nothing without its handler."""
+def test_a_loggers_own_console_handler_is_right(use_logging: Callable[[Any], None], handler: dict[str, Any]) -> None:
+    """Ours stands in its place, with its level, whether the logger propagates or not."""
     logger = {"handlers": ["out"], "level": "DEBUG", "propagate": False}
-    use_logging({"version": 1, "handlers": {"out": CONSOLES[0]}, "loggers": {"dota": logger}})
-    assert "'propagate': False with it" in str(one("W004").hint)
+    use_logging({"version": 1, "handlers": {"out": handler}, "loggers": {"dota": logger, "dota.draft": {"handlers": ["out"]}}})
+    assert found() == {}
+
+
+@pytest.mark.parametrize("given", [{}, {"disable_existing_loggers": True}])
+def test_loggers_that_logging_disabled_are_told(use_logging: Callable[[Any], None], given: dict[str, Any]) -> None:
+    """By name: it is Python's default, and silences the modules that were imported before."""
+    logging.getLogger("dota.draft").disabled = True
+    use_logging({"version": 1, **given})
+    message = one("W007")
+    assert "dota.draft" in message.msg
+    assert "disable_existing_loggers" in str(message.hint)
+    use_logging({"version": 1, "disable_existing_loggers": False})
+    assert found() == {}
+
+
+def silence_the_handler() -> None:
+    """The console handler of LOGGING has the level WARNING, as in Django's documentation."""
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(console)
+
+
+def silence_the_logger() -> None:
+    """LOGGING names our logger and gives it a level."""
+    logging.getLogger("dtx_telemetry").setLevel(logging.WARNING)
+
+
+def keep_it_to_itself() -> None:
+    """LOGGING names our logger, without a handler and without propagating."""
+    logging.getLogger("dtx_telemetry").propagate = False
+
+
+@pytest.mark.parametrize("silence", [silence_the_handler, silence_the_logger, keep_it_to_itself])
+def test_events_of_ours_that_are_printed_nowhere_are_told(monkeypatch: pytest.MonkeyPatch, silence: Callable[[], None]) -> None:
+    """Unless somebody asked for such a level by our own settings."""
+    startup.init_telemetry()
+    assert found() == {}
+    configure_logging(config.Settings(enabled=False))
+    silence()
+    startup.init_telemetry()
+    assert "printed nowhere" in one("W007").msg
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    config.reset()
+    startup.init_telemetry()
+    assert found() == {}
 
 
 @pytest.mark.parametrize("handler", CONSOLES)
@@ -516,6 +552,7 @@ def test_celery_told_to_leave_logging_alone_is_told(settings: Any, name: str) ->
     """It does so anyway, for us."""
     setattr(settings, name, False)
     assert name in one("W007").msg
+    assert str(one("W007").hint).startswith(f"Keep {name}")  # it is what holds when we are switched off
     setattr(settings, name, True)
     assert found() == {}
 
@@ -657,7 +694,7 @@ def test_switched_off_nothing_of_that_is_told(
     settings.CELERYD_HIJACK_ROOT_LOGGER = False
     use_logging({"version": 1, "handlers": {"out": CONSOLES[0]}, "loggers": {"dota": {"handlers": ["out"]}}})
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "x")
-    assert {"W001", "W004", "W005", "W007"} <= set(found())
+    assert {"W001", "W005", "W007"} <= set(found())
     settings.DTX_TELEMETRY = {"ENABLED": False}
     assert found() == {}
 

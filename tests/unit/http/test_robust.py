@@ -19,7 +19,7 @@ from dtx_telemetry import config, context
 from dtx_telemetry.context import scope
 from dtx_telemetry.http import bodies, events, requests, users
 from dtx_telemetry.logging import closing as closing_events
-from dtx_telemetry.logging.handler import TelemetryHandler
+from dtx_telemetry.logging.console import ConsoleHandler
 from dtx_telemetry.middleware import TelemetryMiddleware
 from tests.conftest import LogOutput
 from tests.support.handlers import URLS, serve
@@ -206,7 +206,7 @@ def test_a_request_is_freed_without_the_garbage_collector(
         return weakref.ref(request)
 
     # pytest's own handlers keep the records, and with them the traceback.
-    ours = [handler for handler in logging.root.handlers if isinstance(handler, TelemetryHandler)]
+    ours = [handler for handler in logging.root.handlers if isinstance(handler, ConsoleHandler)]
     gc.collect()
     gc.disable()
     try:

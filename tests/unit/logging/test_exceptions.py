@@ -145,7 +145,7 @@ def test_a_line_that_could_not_be_made_takes_no_traceback_away(printed: Printed,
     error = raised(ValueError("bad"))
     only_ours()
     with monkeypatch.context() as patched:
-        patched.setattr(our_handler(), "_prepare", failing_once(our_handler()._prepare))
+        patched.setattr(our_handler().printer, "_prepare", failing_once(our_handler().printer._prepare))
         log.error("x", exc_info=error)
     log.error("y", exc_info=error)
     assert ["exception" in line for line in printed.lines] == [False, True]

@@ -15,8 +15,8 @@ import structlog
 
 from dtx_telemetry.config import NOISY_LOGGERS, Settings
 from dtx_telemetry.logging import configure, get_logger, restore
-from dtx_telemetry.logging.handler import TelemetryHandler
-from tests.support.pipeline import only_ours, our_handler, print_lines
+from dtx_telemetry.logging.console import ConsoleHandler
+from tests.support.pipeline import only_ours, print_lines
 from tests.support.waiting import wait_until
 
 log = get_logger()
@@ -33,7 +33,7 @@ def _switched_off() -> Iterator[None]:
 
 
 def ours() -> list[logging.Handler]:
-    return [handler for handler in logging.getLogger().handlers if isinstance(handler, TelemetryHandler)]
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, ConsoleHandler)]
 
 
 def test_own_handler_is_replaced(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_own_handler_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["console", "stderr", "subclass", "last resort", "descriptor"])
 def test_console_handlers_of_frameworks_go(tmp_path: Path, how: str) -> None:
-    """A console handler on the root logger or on a framework's is taken off, and its records come to us once."""
+    """Ours stands in the place of a console handler on the root logger or on a framework's, and prints each record once."""
 
     class Coloured(logging.StreamHandler):  # type: ignore[type-arg]
         pass
@@ -74,6 +74,7 @@ def test_console_handlers_of_frameworks_go(tmp_path: Path, how: str) -> None:
     for name in names:
         logger = logging.getLogger(name)
         assert handler not in logger.handlers
+        assert [other.replaced for other in logger.handlers if isinstance(other, ConsoleHandler)].count(handler) == 1
         logger.error(f"of {name}")
     assert [line["event"] for line in printed.lines] == [f"of {name}" for name in names]
 
@@ -112,27 +113,32 @@ def logging_setting(folder: Path, **loggers: Any) -> dict[str, Any]:
     }
 
 
-def test_console_handlers_of_the_application_go(tmp_path: Path) -> None:
-    """An application's own console handler gives way to ours, on whatever logger; levels and its other handlers stay."""
-    own = {"handlers": ["console", "file"], "level": "WARNING", "propagate": False}
+def test_ours_stands_where_a_console_handler_stood(tmp_path: Path) -> None:
+    """On whatever logger, at its place in the list, with its level and filters; what else the logger is stays as it was."""
+    own = {"handlers": ["file", "console"], "level": "WARNING", "propagate": False}
     logging.config.dictConfig(logging_setting(tmp_path, mysite=own, **{"mysite.shop": {"handlers": ["console"]}}))
+    mysite, shop = logging.getLogger("mysite"), logging.getLogger("mysite.shop")
+    console = mysite.handlers[1]
+    console.setLevel(logging.WARNING)
+    console.addFilter(lambda record: "secret" not in record.msg)
     printed = print_lines(tmp_path)
-    for name in ("mysite", "mysite.shop"):
-        logging.getLogger(name).info("quiet")
-        logging.getLogger(name).warning(f"of {name}")
-    mysite = logging.getLogger("mysite")
+    for logger in (mysite, shop):
+        for text in ("quiet", "secret"):
+            logger.info(text)
+            logger.warning(f"{text} of {logger.name}")
     assert [(line["logger"], line["event"]) for line in printed.lines] == [
-        ("mysite", "of mysite"),
-        ("mysite.shop", "of mysite.shop"),
+        ("mysite", "quiet of mysite"),
+        ("mysite.shop", "quiet of mysite.shop"),
     ]
-    assert [type(handler) for handler in mysite.handlers] == [logging.FileHandler]
+    assert [type(handler) for handler in mysite.handlers] == [logging.FileHandler, ConsoleHandler]
+    assert mysite.handlers[1] is shop.handlers[0]
+    assert (mysite.propagate, mysite.level) == (False, logging.WARNING)
     configure(Settings(enabled=False))
-    assert {type(handler) for handler in mysite.handlers} == {logging.FileHandler, logging.StreamHandler}
-    assert not mysite.propagate
+    assert [*mysite.handlers[1:], *shop.handlers] == [console, console]
 
 
 LOGGINGS: dict[str, dict[str, Any]] = {
-    "files alone": {"root": {"handlers": ["file"], "level": "ERROR"}},
+    "files alone": {"root": {"handlers": ["file"], "level": "INFO"}},
     "a console handler of a logger": {"mysite": {"handlers": ["console"], "propagate": False}},
     "a console handler of the root": {"root": {"handlers": ["console"], "level": "INFO"}},
 }
@@ -145,10 +151,9 @@ def test_logging_configured_again(tmp_path: Path, loggers: dict[str, Any], disab
     setting = {**logging_setting(tmp_path, **loggers), "disable_existing_loggers": disable}
     logging.config.dictConfig(setting)
     printed = print_lines(tmp_path, log_levels={"mysite": logging.INFO})
-    handler = our_handler()
     logging.config.dictConfig(setting)
     restore()
-    assert ours() == [handler]
+    assert len(ours()) == 1
     for name in ("mysite", "dtx_telemetry", "other"):
         logging.getLogger(name).disabled &= name == "dtx_telemetry"
         logging.getLogger(name).info("x")
@@ -179,7 +184,7 @@ def test_switched_off_after_logging_was_configured_again(tmp_path: Path) -> None
 
 
 def test_levels(tmp_path: Path) -> None:
-    """The root logger has LOG_LEVEL, quiet ones are at WARNING, and LOG_LEVELS wins over both."""
+    """The root logger that nobody configured has LOG_LEVEL, quiet ones are at WARNING, and LOG_LEVELS wins over both."""
     printed = print_lines(tmp_path, log_level=logging.DEBUG, log_levels={"kombu": logging.DEBUG, "shop": logging.ERROR})
     only_ours()
     for name in ("any", "kombu", "shop", "shop.cart", "urllib3", "urllib3.pool"):
@@ -199,14 +204,15 @@ def test_levels(tmp_path: Path) -> None:
 def test_level_given(tmp_path: Path) -> None:
     """A level that is given to configure wins over the settings'."""
     configure(Settings(log_level=logging.INFO), level=logging.ERROR, path=str(tmp_path / "x"))
-    assert logging.getLogger().level == logging.ERROR
+    assert {handler.level for handler in ours()} == {logging.ERROR}
 
 
-def test_stricter_quiet_logger_stays(tmp_path: Path) -> None:
-    """A noisy logger that was made quieter still is not made louder."""
-    logging.getLogger("httpx").setLevel(logging.CRITICAL)
+@pytest.mark.parametrize("level", [logging.CRITICAL, logging.DEBUG])
+def test_a_quiet_logger_with_a_level_of_its_own_keeps_it(tmp_path: Path, level: int) -> None:
+    """A noisy logger that somebody set is neither made louder nor quieter: a file may want its debug lines."""
+    logging.getLogger("httpx").setLevel(level)
     print_lines(tmp_path)
-    assert logging.getLogger("httpx").level == logging.CRITICAL
+    assert logging.getLogger("httpx").level == level
 
 
 def state() -> dict[str, Any]:
@@ -225,7 +231,7 @@ def test_undone(tmp_path: Path) -> None:
     before = state()
     print_lines(tmp_path, log_level=logging.ERROR, log_levels={"shop": logging.DEBUG, "kombu": logging.DEBUG})
     print_lines(tmp_path, log_levels={"kombu": logging.ERROR}, quiet_loggers=("shop",))
-    assert [logging.getLogger(name).level for name in ("shop", "kombu", "urllib3")] == [30, 40, 0]
+    assert [logging.getLogger(name).level for name in ("shop", "kombu", "urllib3")] == [30, 0, 0]
     configure(Settings(enabled=False))
     assert state() == before
     assert logging._warnings_showwarning is showing  # type: ignore[attr-defined]

@@ -247,7 +247,7 @@ def test_stack(printed: Printed) -> None:
 
 
 def test_record_factory_of_others(printed: Printed) -> None:
-    """A record factory that somebody set makes our records too, and what it adds is on the line."""
+    """A record factory that somebody set makes our records too; what it adds is on the lines of others, not on our events."""
 
     class Record(logging.LogRecord):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -256,8 +256,12 @@ def test_record_factory_of_others(printed: Printed) -> None:
 
     logging.setLogRecordFactory(Record)
     log.info("x", a=1)
-    assert (printed.last["host"], printed.last["a"]) == ("web1", 1)
-    assert "lineno" not in printed.last
+    assert "host" not in printed.last
+    assert (printed.last["a"], "lineno" in printed.last) == (1, False)
+    log.info("x", host="mine")
+    assert printed.last["host"] == "mine"
+    logging.getLogger("lib").warning("y")
+    assert printed.last["host"] == "web1"
 
 
 def test_filters_of_others(printed: Printed) -> None:
@@ -330,9 +334,8 @@ def test_key_that_is_no_string(printed: Printed) -> None:
 
 def test_time_of_the_event(printed: Printed) -> None:
     """The timestamp is the record's, to the microsecond, in UTC."""
-    record = logging.makeLogRecord({"msg": "x", "levelno": 20, "levelname": "INFO", "created": 1768472625.25})
     for created in (1768472625.25, 1768472624.5, 1768472626.0, -0.5):
-        record.created = created
+        record = logging.makeLogRecord({"msg": "x", "levelno": 20, "levelname": "INFO", "created": created})
         logging.getLogger().handle(record)
     assert [line["timestamp"] for line in printed.lines] == [
         "2026-01-15T10:23:45.250000Z",
@@ -397,7 +400,7 @@ def test_plain_text_where_nothing_is_configured(caplog: pytest.LogCaptureFixture
 def test_off_again_when_our_handler_is_gone(printed: Printed, caplog: pytest.LogCaptureFixture) -> None:
     """Where our handler was taken off, as a later dictConfig does, events are plain text for the handlers that are there."""
     root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if type(handler).__name__ != "TelemetryHandler"]
+    root.handlers = [handler for handler in root.handlers if type(handler).__name__ != "ConsoleHandler"]
     log.info("picked", hero="Invoker")
     assert caplog.messages[-1] == "picked hero=Invoker"
 

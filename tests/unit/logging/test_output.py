@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from dtx_telemetry.config import Settings
-from dtx_telemetry.logging import configure, get_logger, targets
+from dtx_telemetry.logging import configure, get_logger, streams
 from dtx_telemetry.logging.output import Output
-from dtx_telemetry.logging.targets import FileTarget, StreamTarget, TornLineError
+from dtx_telemetry.logging.streams import FileTarget, StreamTarget, TornLineError
 from tests.support.lines import parse_line
 from tests.support.pipeline import only_ours, print_lines
 from tests.support.waiting import wait_until
@@ -47,7 +47,7 @@ def test_one_write_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
             written.append(bytes(data))
         return system_write(descriptor, data)
 
-    monkeypatch.setattr(targets.os, "write", count)
+    monkeypatch.setattr(streams.os, "write", count)
     with os.fdopen(write, "w") as stream, stdout_is(stream):
         for form in ("json", "pretty", "logfmt"):
             configure(Settings(log_format=form))
@@ -111,7 +111,7 @@ def test_short_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that takes only a part of a line at a time gets the rest."""
     read, write = os.pipe()
     system_write = os.write
-    monkeypatch.setattr(targets.os, "write", lambda descriptor, data: system_write(descriptor, data[:3]))
+    monkeypatch.setattr(streams.os, "write", lambda descriptor, data: system_write(descriptor, data[:3]))
     with os.fdopen(write, "w") as stream, stdout_is(stream):
         StreamTarget("stdout").write(b"0123456789\n", False)
     assert os.read(read, 100) == b"0123456789\n"
@@ -126,7 +126,7 @@ def test_threads_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
         time.sleep(0)  # let another thread go on
         return system_write(descriptor, data[:5])
 
-    monkeypatch.setattr(targets.os, "write", some)
+    monkeypatch.setattr(streams.os, "write", some)
     path = tmp_path / "out"
     output = Output(FileTarget(str(path)), lambda count: b"lost\n")
     lines = [bytes([letter]) * 200 + b"\n" for letter in b"abcdefgh"]

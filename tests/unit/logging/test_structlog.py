@@ -13,6 +13,7 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 from dtx_telemetry.config import Settings
 from dtx_telemetry.context import bind_fields
 from dtx_telemetry.logging import configure, get_logger, restore
+from dtx_telemetry.logging.records import exception_of
 from tests.support.pipeline import Printed, only_ours, print_lines
 
 ours = get_logger("ours")
@@ -99,7 +100,7 @@ def test_exceptions_are_ours_to_render(tmp_path: Path, chain: list[Any], caplog:
             logger.exception("failed")
         assert printed.last["error"] == "ValueError: bad"
         assert printed.last["exception"].startswith("Traceback (most recent call last)")
-        assert caplog.records[-1].exc_info is not None
+        assert type(exception_of(caplog.records[-1])) is ValueError
         assert caplog.records[-1].funcName == "test_exceptions_are_ours_to_render"
 
 

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from dtx_telemetry import bind_fields, config, get_logger, startup
-from dtx_telemetry.logging.targets import StreamTarget
+from dtx_telemetry.logging.streams import StreamTarget
 from dtx_telemetry.tracing.sdk.complaints import Complaints
 from tests.conftest import LogOutput
 from tests.support.otlp import Record

@@ -1,20 +1,25 @@
-"""The thread in the background that renders and writes queued lines (``LOG_QUEUE``)."""
+"""``LOG_QUEUE``: a thread in the background renders and writes, and the application does not wait."""
 
+import atexit
 import itertools
+import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
-from ..rendering import Renderer
-from .lines import Line, bare_line
+from ..errors import is_interruption
+from ..rendering import Renderer, Sanitizer
+from .line import Line, bare_line
 from .output import Output
 
-__all__ = ["Worker"]
+__all__ = ["QueueSink"]
 
 _PAUSE = 1.0
 
 
-class Worker:
+class _Worker:
     """One process's queue, and the thread that empties it.
 
     Nothing here is locked, so that a signal handler or a finalizer may log in the midst of anything.
@@ -114,3 +119,74 @@ class _Tally:
         calls = next(self._calls)
         added, self._taken = calls - self._taken, calls + 1
         return added
+
+
+class QueueSink:
+    """Renders and writes in a thread of its own; what does not fit into the queue is dropped and counted.
+
+    Each process that logs has its own queue and thread, a forked child too: what waited in the parent is the parent's to write.
+
+    Args:
+        sanitizer: makes values plain before the log call returns, since they may change after it.
+        renderer: makes bytes of lines.
+        output: where they are written.
+        size: lines that may wait, give or take one for each thread.
+        patience: seconds that `flush` waits at most.
+    """
+
+    __slots__ = ("_output", "_patience", "_worker", "_workers", "prepare")
+
+    def __init__(
+        self, sanitizer: Sanitizer, renderer: Renderer, output: Output, *, size: int = 10_000, patience: float = 2.0
+    ) -> None:
+        self.prepare = sanitizer.line
+        self._output = output
+        self._patience = patience
+        self._worker = partial(_Worker, renderer, output, size)
+        self._workers: dict[int, _Worker] = {}
+
+    def take(self, prepared: Line) -> None:
+        try:
+            worker = self._workers.get(os.getpid()) or self._start()
+        except Exception as error:  # logged by a signal handler in the midst of an import that a queue or thread needs
+            self._output.lose(1)
+            if is_interruption(error):
+                raise
+        else:
+            worker.put(prepared)
+
+    def flush(self) -> None:
+        worker = self._workers.get(os.getpid())
+        if worker is not None:
+            worker.wait(self._patience)
+
+    def close(self) -> None:
+        atexit.unregister(self._finish)
+        self.flush()
+        worker = self._workers.pop(os.getpid(), None)
+        if worker is not None:
+            worker.stop()
+
+    def _start(self) -> _Worker:
+        # No lock: another thread might hold it while this process is forked. Who comes first starts the thread.
+        new = self._worker()
+        worker = self._workers.setdefault(os.getpid(), new)
+        if worker is new:
+            worker.start()
+            # Not left to logging.shutdown: it forgets the handlers that were there before the last dictConfig.
+            atexit.register(self._finish)
+            _at_child_exit(self._finish)
+        return worker
+
+    def _finish(self) -> None:
+        worker = self._workers.get(os.getpid())
+        if worker is not None:
+            worker.finish(self._patience)
+
+
+def _at_child_exit(flush: Callable[[], None]) -> None:
+    """Have children of multiprocessing and billiard flush: they end by ``os._exit``, which ``atexit`` does not see."""
+    for name in ("multiprocessing.util", "billiard.util"):
+        module = sys.modules.get(name)
+        if module is not None:
+            module.Finalize(None, flush, exitpriority=-100)

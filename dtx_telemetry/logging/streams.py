@@ -1,20 +1,28 @@
 """What lines are written to: the process's ``stdout`` or ``stderr``, or a file."""
 
+import fcntl
 import os
 import select
+import stat
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any, Protocol
-
-from .pipe_lock import PIPE_BUF, alone_on_pipe, is_pipe
 
 __all__ = ["FileTarget", "StreamTarget", "Target", "TornLineError"]
 
+#: Seconds that a reader is waited for who stopped reading behind a non-blocking descriptor.
 _MAX_WAIT = 1.0
 _CLOSED = -1
 # Of a terminal that does not say.
 _DEFAULT_COLUMNS = 80
+#: Seconds that another process is waited for who writes to the same pipe, and between two looks.
+_PATIENCE = 1.0
+_PAUSE = 0.001
 
 
 class TornLineError(OSError):
@@ -34,7 +42,7 @@ class Target(Protocol):
         """Whether somebody may be looking; raises nothing."""
 
     def columns(self) -> int | None:
-        """Return how wide the terminal is, ``None`` where it is none; raises nothing."""
+        """Return how wide the terminal is, ``None`` if it is no terminal; raises nothing."""
 
     def close(self) -> None:
         """Give back what is held; a later write takes it again."""
@@ -50,11 +58,12 @@ class StreamTarget:
         name: ``stdout`` or ``stderr``.
     """
 
-    __slots__ = ("_at_setup", "_name")
+    __slots__ = ("_at_setup", "_name", "_writer")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._at_setup = _behind_proxy(getattr(sys, name), name)
+        self._writer = _Writer()
 
     def flush(self) -> None:
         stream = getattr(sys, self._name)
@@ -74,11 +83,11 @@ class StreamTarget:
         if descriptor is None:  # something stands between us and the system
             stream.write(data.decode())
             stream.flush()
-        elif len(data) > PIPE_BUF and is_pipe(descriptor):
-            with alone_on_pipe(descriptor):
-                _write_whole(descriptor, data)
+        elif len(data) > PIPE_BUF and _is_pipe(descriptor):
+            with _alone_on_pipe(descriptor):
+                self._writer.write(descriptor, data)
         else:
-            _write_whole(descriptor, data)
+            self._writer.write(descriptor, data)
 
     def columns(self) -> int | None:
         try:
@@ -112,11 +121,12 @@ class FileTarget:
         OSError: it cannot be opened.
     """
 
-    __slots__ = ("_descriptor", "_identity", "_path")
+    __slots__ = ("_descriptor", "_identity", "_path", "_writer")
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._descriptor = _CLOSED
+        self._writer = _Writer()
         self._open()
 
     def flush(self) -> None:
@@ -126,7 +136,7 @@ class FileTarget:
         if self._moved():
             self.close()
             self._open()
-        _write_whole(self._descriptor, data)
+        self._writer.write(self._descriptor, data)
 
     def is_terminal(self) -> bool:
         return False
@@ -150,8 +160,44 @@ class FileTarget:
             return True
 
 
+class _Writer:
+    """Writes whole lines to a descriptor: in one call, unless the system takes less of it.
+
+    Behind a descriptor that somebody made non-blocking a reader who stopped is waited for once. What comes while he does not
+    read is lost at once, as with a bare ``StreamHandler``: each line would wait under the lock.
+    """
+
+    __slots__ = ("_patience",)
+
+    def __init__(self) -> None:
+        self._patience = _MAX_WAIT
+
+    def write(self, descriptor: int, data: bytes) -> None:
+        """Write *data*.
+
+        Raises:
+            OSError: nothing of it is written.
+            TornLineError: a part is written, and the rest cannot be.
+        """
+        written = 0
+        while written < len(data):
+            try:
+                written += os.write(descriptor, data[written:] if written else data)
+            except BlockingIOError:
+                if not select.select([], [descriptor], [], self._patience)[1]:
+                    self._patience = 0.0
+                    raise _failure(written) from None
+            except OSError:
+                raise _failure(written) from None
+        self._patience = _MAX_WAIT
+
+
+def _failure(written: int) -> OSError:
+    return TornLineError() if written else OSError()
+
+
 def _behind_proxy(stream: Any, name: str) -> Any:
-    """Return the stream behind *stream* where that is the proxy by which Celery logs what is printed."""
+    """Return the stream behind *stream* if that is the proxy by which Celery logs what is printed."""
     kind = type(stream)
     is_proxy = kind.__name__ == "LoggingProxy" and kind.__module__ == "celery.utils.log"
     return getattr(sys, f"__{name}__") if is_proxy else stream
@@ -168,23 +214,35 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _write_whole(descriptor: int, data: bytes) -> None:
-    """Write *data*: in one call, unless the system takes less of it.
+def _is_pipe(descriptor: int) -> bool:
+    """Whether *descriptor* is a pipe's, which takes longer data than `PIPE_BUF` in parts while it is full; see pipe(7)."""
+    return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
-    Raises:
-        TornLineError: a part is written, and the rest cannot be.
+
+@contextmanager
+def _alone_on_pipe(descriptor: int) -> Iterator[None]:
+    """Keep other processes that ask for it from writing to the pipe, or go on without after a second: one may be stopped.
+
+    A record lock and not ``flock``, which forked processes share; the system releases it when a process dies.
     """
-    written = 0
-    while written < len(data):
+    locked = _lock(descriptor)
+    try:
+        yield
+    finally:
+        if locked:
+            fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def _lock(descriptor: int) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         try:
-            written += os.write(descriptor, data[written:] if written else data)
-        except BlockingIOError:
-            # Somebody made the descriptor non-blocking: wait for the reader, but not for ever.
-            if not select.select([], [descriptor], [], _MAX_WAIT)[1]:
-                raise _failure(written) from None
-        except OSError:
-            raise _failure(written) from None
-
-
-def _failure(written: int) -> OSError:
-    return TornLineError() if written else OSError()
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX leaves it to the system which
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+        except OSError:  # this system has none for pipes
+            return False
+        else:
+            return True

@@ -7,30 +7,32 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..context import bound
+import structlog
+
+from ..context import bound, current_scope
 from ..errors import error_text, is_interruption
 from ..rendering.sanitizer import ATOMS, Sanitizer
 from ..rendering.secrets import REDACTED
 from ..rendering.values import ask
-from .records import OWN_NAMES, exception_of, fields_of, rename_own
-from .tracebacks import format_traceback, take_traceback
+from .records import LEVEL_NAMES, OWN_NAMES, EventText, exception_of, fields_of, rename_own, structlogs_event, without_repeated
+from .tracebacks import CONSOLE, format_traceback, take_traceback
 
 __all__ = [
-    "LEVEL_NAMES",
     "NO_FIELDS",
     "Line",
     "LineBuilder",
     "bare_line",
     "message_text",
     "set_span_source",
+    "taken_away",
     "utc_clock",
 ]
 
 Line = dict[str, Any]
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
-#: Levels as lines name them.
-LEVEL_NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+#: What structlog puts into an event dict or on a record for its own use.
+_STRUCTLOGS_OWN = frozenset({"_logger", "_name", "_record", "_from_structlog", "exc_info", "stack_info"})
 # Formatting a number at each line costs twice as much as two look-ups.
 _DIGITS = tuple(f"{number:03d}" for number in range(1000))
 _SpanSource = Callable[[], Mapping[str, Any]]
@@ -72,11 +74,13 @@ class LineBuilder:
     Args:
         sanitizer: knows the secrets, and makes values plain.
         timestamp: writes the time of a record.
+        taker: for whom: an exception's traceback stands once in what each of them prints.
     """
 
-    __slots__ = ("_safe", "_sanitizer", "_secrets", "_timestamp")
+    __slots__ = ("_safe", "_sanitizer", "_secrets", "_timestamp", "taker")
 
-    def __init__(self, sanitizer: Sanitizer, timestamp: Callable[[float], str]) -> None:
+    def __init__(self, sanitizer: Sanitizer, timestamp: Callable[[float], str], taker: str = CONSOLE) -> None:
+        self.taker = taker
         self._sanitizer = sanitizer
         self._secrets = sanitizer.secrets
         self._safe = sanitizer.secrets.safe
@@ -89,15 +93,22 @@ class LineBuilder:
             record: the record.
             ids: what it is about, where that is not bound any more.
         """
-        event, args = record.msg, record.args
+        event, args, fields = record.msg, record.args, fields_of(record)
+        error = exception_of(record)
+        hidden: list[str] = []
         if args or type(event) is not str:
+            if (made := structlogs_event(record)) is not None:
+                event, args, fields = _read_structlogs(record, made, fields)
+                hidden = taken_away(made)
             event = message_text(self._sanitizer, event, args)
         level = LEVEL_NAMES.get(record.levelno) or str(record.levelname).lower()
-        line = self.of_event(record.created, level, record.name, event, fields_of(record))
+        line = self.of_event(record.created, level, record.name, event, fields)
+        for key in hidden:
+            line.pop(key, None)
         if ids:
             line = _add(line, ids)
-        if record.exc_info or record.exc_text or record.stack_info:
-            _add_exception(line, record)
+        if error is not None or record.exc_text or record.stack_info:
+            self._add_exception(line, record, error)
         return line
 
     def of_event(self, created: float, level: str, name: str, event: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +125,18 @@ class LineBuilder:
         if not self._safe.issuperset(line):
             self._redact(line)
         return line
+
+    def _add_exception(self, line: dict[str, Any], record: logging.LogRecord, error: BaseException | None) -> None:
+        exc_info: Any = record.exc_info
+        if error is not None:
+            line.setdefault("error", error_text(error))
+            if take_traceback(error, self.taker):
+                kind, _, tb = exc_info if isinstance(exc_info, tuple) else (type(error), error, error.__traceback__)
+                line["exception"] = format_traceback(kind, error, tb)
+        elif not exc_info and record.exc_text:  # a record that came from another process
+            line["exception"] = str(record.exc_text)
+        if record.stack_info:
+            line["stack"] = str(record.stack_info)
 
     def _redact(self, line: dict[Any, Any]) -> None:
         for key in line:
@@ -142,6 +165,15 @@ def _safe_args(sanitizer: Sanitizer, args: Any) -> Any:
     return tuple([sanitizer.without_secrets(arg) for arg in args])
 
 
+def taken_away(made: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is bound and a processor of structlog's took away from the event dict *made*."""
+    if structlog.contextvars.merge_contextvars not in structlog._config._CONFIG.default_processors:
+        return []
+    scope = current_scope()
+    own = {} if scope is None else scope.own
+    return [key for key in structlog.contextvars.get_contextvars() if key not in made and key not in own]
+
+
 def bare_line(line: Line, error: Exception) -> Line:
     """Return what is certain of a line that could not be rendered."""
     return {**{name: str(line[name]) for name in OWN_NAMES & line.keys()}, "telemetry_failed": error_text(error)}
@@ -153,15 +185,12 @@ def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**line, **{key: value for key, value in added.items() if key not in line}}
 
 
-def _add_exception(line: dict[str, Any], record: logging.LogRecord) -> None:
-    exc_info: Any = record.exc_info
-    error = exception_of(record)
-    if error is not None:
-        line.setdefault("error", error_text(error))
-        if take_traceback(error):
-            kind, _, tb = exc_info if isinstance(exc_info, tuple) else (type(error), error, error.__traceback__)
-            line["exception"] = format_traceback(kind, error, tb)
-    elif not exc_info and record.exc_text:  # a record that came from another process
-        line["exception"] = str(record.exc_text)
-    if record.stack_info:
-        line["stack"] = str(record.stack_info)
+def _read_structlogs(
+    record: logging.LogRecord, made: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Return event, arguments and fields of *record*, which structlog made of the event dict *made*."""
+    given = without_repeated(made, record.name, LEVEL_NAMES.get(record.levelno))
+    renamed = next((key for key, value in given.items() if isinstance(value, EventText)), "event")
+    event, args = given.pop(renamed, ""), given.pop("positional_args", ())
+    fields = {key: value for key, value in attributes.items() if key not in _STRUCTLOGS_OWN}
+    return event, args, fields | rename_own({key: value for key, value in given.items() if key not in _STRUCTLOGS_OWN})
