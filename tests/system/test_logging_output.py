@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dtx_telemetry.logging.targets import StreamTarget
+from dtx_telemetry.logging.streams import StreamTarget
 from tests.support.lines import parse_line, parse_lines
 from tests.support.processes import ROOT, clean_environ, run_python
 from tests.unit.logging.test_output import stdout_is

@@ -18,7 +18,7 @@ from tests.unit.logging.test_exceptions import log, raised
 def test_reader_that_stops_reading() -> None:
     """With a pipe that nobody reads, log calls return at once, and the exit is not held up for long."""
     script = """
-        from dtx_telemetry.logging.sinks import QueueSink
+        from dtx_telemetry.logging.queue import QueueSink
         configure(Settings(log_format="json", log_queue=True))
         start = time.monotonic()
         for _ in range(15_000): log.info("x", pad="y" * 100)
