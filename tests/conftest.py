@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import logging
 import os
+import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dtx_telemetry.logging import configure
 
 from .support.brokers import Broker, filesystem_broker, memory_broker, private_rabbitmq, private_valkey, rabbitmq_answers
 from .support.database import Database, copy_database, make_database
+from .support.databases import DATABASES, SERVERS, opened, private_database
 from .support.lines import Line, one_event, parse_lines, with_event
 from .support.processes import Processes
 from .support.state import logging_as_found
@@ -35,8 +38,14 @@ OURS = ("TELEMETRY_", "LOG_", "OTEL_", "DTX_TEST_")
 
 
 def pytest_configure() -> None:
-    """Start without an event loop: asked for the current one, asyncio would make one, which pytest-asyncio leaves open."""
+    """Start without an event loop, and with children that can be interrupted.
+
+    Asked for the current loop, asyncio would make one, which pytest-asyncio leaves open. A shell that runs this in the
+    background has SIGINT ignored, which processes inherit; a handler that does nothing is as deaf, and is not inherited.
+    """
     asyncio.set_event_loop(None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -227,6 +236,39 @@ def _made_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 def database(_made_database: Database, tmp_path: Path) -> Database:
     """A database file with tables and one user, for processes; in-process tests use pytest-django's ``db``."""
     return copy_database(_made_database, tmp_path / "project.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def _entries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], dict[str, Any]]]:
+    made: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+
+        def entry(kind: str) -> dict[str, Any]:
+            if kind not in made:
+                made[kind] = stack.enter_context(private_database(kind, tmp_path_factory.mktemp("databases")))
+            return made[kind]
+
+        yield entry
+
+
+@pytest.fixture(params=DATABASES)
+def database_entry(request: pytest.FixtureRequest, _entries: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """An entry of ``DATABASES``: SQLite, PostgreSQL and MariaDB, each for all tests of the session; see `support.databases`."""
+    return _entries(request.param)
+
+
+@pytest.fixture
+def database_alias(database_entry: dict[str, Any]) -> Iterator[str]:
+    """The same, open in this process; the alias for ``connections`` and ``using``."""
+    with opened(database_entry) as alias:
+        yield alias
+
+
+@pytest.fixture(params=SERVERS)
+def server_alias(request: pytest.FixtureRequest, _entries: Callable[[str], dict[str, Any]]) -> Iterator[str]:
+    """The same for the two that are servers."""
+    with opened(_entries(request.param)) as alias:
+        yield alias
 
 
 @pytest.fixture

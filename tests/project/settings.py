@@ -34,6 +34,12 @@ DATABASES = {
         "OPTIONS": {"timeout": 30},
     }
 }
+if "DTX_TEST_DATABASE" in os.environ:  # see tests.support.databases
+    DATABASES["default"] = json.loads(os.environ["DTX_TEST_DATABASE"])
+    if DATABASES["default"]["ENGINE"].endswith("mysql"):
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]}
 
 _redis = os.environ.get("DTX_TEST_CHANNEL_LAYER")
