@@ -2,7 +2,7 @@
 
 They are looked for on 127.0.0.1, at the usual ports, with the usual superusers and no password, as a development machine has
 them. ``PGUSER`` and ``PGPASSWORD``, ``MYSQL_USER`` and ``MYSQL_PWD`` say otherwise. If one does not answer, its tests skip and
-say so. With ``DTX_REQUIRE_POSTGRESQL=1`` or ``DTX_REQUIRE_MARIADB=1``, which ``.ci/run`` sets where the servers answer, they fail.
+say so. With ``DTX_REQUIRE_POSTGRESQL=1`` or ``DTX_REQUIRE_MARIADB=1``, which ``.ci/run`` sets if the servers answer, they fail.
 
 Three fixtures use it, all for ``tests/system``:
 
