@@ -1,34 +1,45 @@
 """The command line. What a command needs is imported once it is known which: ``--help`` is to answer at once."""
 
 import argparse
+import glob
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import install_command
 from .errors import UsageError
 
-__all__ = ["main"]
+__all__ = ["main", "split_words"]
 
 _DESCRIPTION = "Shows the JSON lines of dtx_telemetry as the lives of requests, tasks and connections."
 _WORDS = """\
-FILE is a path, a pattern such as 'logs/*.gz', or - for standard input, which is also read where no FILE is given. Lines may be
-in gzip, and as Docker, Kubernetes (also with the pod's name in front) and journald keep them. key=value keeps the lines that
-have it, for example user.id=42 or labels=draft; several must all hold.
+FILE is a path, a pattern such as 'logs/*.gz', or - for standard input, which is also read if no FILE is given. It may be packed
+(gzip, bz2, xz, zstd), and its lines may stand in whatever Docker, Kubernetes, journald and cloud platforms put around them.
+
+FILTER is a word that has to be found in a line, or asks for a field: key=value (* stands for anything), key!=value (another
+value), key>1, key>=500ms, key<2s, key<=1, key~regex; a - before one means not. All of them have to hold. For example:
+user.id=42, order.id=7, task.name~charge, 'duration_ms>1s', 'level>=warning', -event=ws_*, 'timestamp>=10m', Invoker. A row of
+`list` is wanted if its lines together meet them.
 """
 _LEVELS = ("debug", "info", "warning", "error", "critical")
+_SORTS = ("start", "duration", "queue", "queries", "database")
 _INTERRUPTED = 130
+#: A filter that begins with a minus would be taken for an option.
+_NEGATED = re.compile(r"-[A-Za-z_@][\w.@-]*(=|!=|>|<|~).*", re.DOTALL)
+#: A word that can only be meant as a file.
+_FILE_LIKE = re.compile(r".*[/*?\[].*|.*\.(log|jsonl?|ndjson|txt|out|err|gz|bz2|xz|zst|zip)(\.\d+)?", re.IGNORECASE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name, those of the process where ``None``, and return the exit code.
+    """Run the command that *arguments* name, those of the process if ``None``, and return the exit code.
 
-    That is 0, 1 where nothing was found, or 2 for wrong usage and what cannot be read.
+    That is 0, 1 if nothing was found, or 2 for wrong usage and what cannot be read.
     """
-    # Where the shell has closed them.
+    # If the shell has closed them.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
-    options = _parse(arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -52,35 +63,57 @@ def _let_go() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    words = list(arguments)
+    end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)  # what comes then is for others to parse
+    negated = [word for word in words[:end] if _NEGATED.fullmatch(word)]
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    unknown = [word for word in rest if word.startswith("-") and word != "-"]
+    options, rest = parser.parse_known_args([word for word in words[:end] if word not in negated])
+    unknown = [word for word in rest if word.startswith("-") and word not in ("-", "--")]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.words += rest  # what stands after an option, argparse does not count to the words before it
+    # What stands after an option, argparse does not count to the words before it.
+    options.words += [word for word in rest if word != "--"] + negated
+    options.commands = words[end:]
     return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dtx-telemetry", description=_DESCRIPTION)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "pretty", _pretty, "show lines in the development format, as they come")
+    _add(commands, "pretty", _pretty, "show lines in the development format, of several files in the order of their times")
+    listing = _add(commands, "list", _list, "show one row for each request, task, connection, operation and command")
+    listing.add_argument("--sort", choices=_SORTS, default="start", help="the latest, or the largest, first")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many rows at most; 50 by default")
     trace = _add(commands, "trace", _trace, "show one request's life as a waterfall")
+    slow = _add(commands, "slow", _slow, "show the slowest by route, task, consumer and operation")
+    slow.add_argument("--by", default="", metavar="FIELD", help="group by this as well, for example service")
+    errors = _add(commands, "errors", _errors, "show errors by type and place, each failure once")
+    errors.add_argument(
+        "--sort",
+        choices=("count", "first", "last"),
+        default="count",
+        help="the most frequent, the earliest or the latest first",
+    )
     shown = trace.add_mutually_exclusive_group()
     shown.add_argument("--lines", action="store_true", help="show the lines of each scope too")
     shown.add_argument("--html", metavar="FILE", help="write a self-contained page")
-    shown.add_argument("--json", action="store_true", help="print it for programs")
-    for name, run, text in (
-        ("slow", _slow, "show the slowest by route, task, consumer and operation"),
-        ("errors", _errors, "show errors by type and place"),
-    ):
-        _add(commands, name, run, text).add_argument("--json", action="store_true", help="print it for programs")
+    for command in (listing, shown, slow, errors):
+        command.add_argument("--json", action="store_true", help="print it for programs")
     page = _add(commands, "page", _page, "show what comes in on a live page, on this machine alone")
     page.add_argument("--port", type=int, default=0, help="where to listen; by default a port that is free")
     page.add_argument("--open", action="store_true", help="open the page in the browser")
     _add_dashboards(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"dtx-telemetry {version('dtx_telemetry')}\n")
+        parser.exit()
 
 
 def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -89,17 +122,19 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], tex
         help=text,
         description=f"{text[0].upper()}{text[1:]}.",
         epilog=_WORDS,
-        usage=f"%(prog)s [options]{' ID' if name == 'trace' else ''} [FILE | key=value ...]",
+        usage=f"%(prog)s [options]{' ID' if name == 'trace' else ''} [FILE | FILTER ...]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     if name == "trace":
-        parser.add_argument("id", metavar="ID", help="a request id or trace id, or a beginning of one that is unambiguous")
-    parser.add_argument("words", nargs="*", metavar="FILE | key=value", help=argparse.SUPPRESS)
+        about = "the id of a request, trace, task or connection (ws.conn_id), or a beginning of one that is unambiguous"
+        parser.add_argument("id", metavar="ID", help=about)
+    parser.add_argument("words", nargs="*", metavar="FILE | FILTER", help=argparse.SUPPRESS)
     filters = parser.add_argument_group("filters")
     filters.add_argument("--level", choices=_LEVELS, help="this level and those above")
     filters.add_argument("--logger", action="append", default=[], metavar="NAME", help="this logger and those below")
     filters.add_argument("--event", action="append", default=[], metavar="NAME", help="this event; * stands for anything")
-    filters.add_argument("--since", metavar="TIME", help="ISO 8601, or 10m, 2h, 1d ago")
+    filters.add_argument("--since", metavar="TIME", help="ISO 8601, a time of day such as 14:03, or 10m, 2h, 1d ago")
     filters.add_argument("--until", metavar="TIME", help="likewise")
     return parser
 
@@ -115,17 +150,49 @@ def _add_dashboards(commands: Any) -> None:
 
 def _query(options: argparse.Namespace) -> Any:
     from .query import Query
-    from .reading.filters import Filters, parse_moment, split_pairs
+    from .reading.filters import parse_filters
 
-    files, pairs = split_pairs(options.words)
-    since, until = (None if text is None else parse_moment(text) for text in (options.since, options.until))
-    return Query(files, Filters(options.level, tuple(options.logger), tuple(options.event), since, until, tuple(pairs)))
+    files, words = split_words(options.words)
+    if options.level is not None:
+        words.append(f"level>={options.level}")
+    # One option given twice asks for either; so does a pattern.
+    words += _either("logger", options.logger) + _either("event", options.event)
+    words += [f"timestamp{order}{time}" for order, time in ((">=", options.since), ("<=", options.until)) if time is not None]
+    return Query(files, parse_filters(words))
+
+
+def _either(name: str, values: Sequence[str]) -> list[str]:
+    return [f"{name}={','.join(values)}"] if values else []
+
+
+def split_words(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return which of *words* are files, and which are filters.
+
+    A word is a file if there is one of that name, or if it looks like one.
+    """
+    from .reading.filters import is_condition
+
+    files: list[str] = []
+    filters: list[str] = []
+    for word in words:
+        # Of `Path.exists` some names, such as one that is too long, make an error.
+        is_there = os.path.exists(word) or bool(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
+        is_file = word == "-" or is_there or (not is_condition(word) and _FILE_LIKE.fullmatch(word) is not None)
+        (files if is_file else filters).append(word)
+    return files, filters
 
 
 def _pretty(options: argparse.Namespace) -> int:
     from .commands import pretty
 
     return pretty.run(_query(options))
+
+
+def _list(options: argparse.Namespace) -> int:
+    _need_rich("list")
+    from .commands import list as listing
+
+    return listing.run(_query(options), sort=options.sort, limit=options.limit, as_json=options.json)
 
 
 def _trace(options: argparse.Namespace) -> int:
@@ -139,14 +206,14 @@ def _slow(options: argparse.Namespace) -> int:
     _need_rich("slow")
     from .commands import slow
 
-    return slow.run(_query(options), as_json=options.json)
+    return slow.run(_query(options), by=options.by, as_json=options.json)
 
 
 def _errors(options: argparse.Namespace) -> int:
     _need_rich("errors")
     from .commands import errors
 
-    return errors.run(_query(options), as_json=options.json)
+    return errors.run(_query(options), sort=options.sort, as_json=options.json)
 
 
 def _page(options: argparse.Namespace) -> int:

@@ -1,7 +1,11 @@
-"""What ends a command of the viewer early."""
+"""What ends a command of the viewer early, and what cannot be read."""
 
-__all__ = ["UsageError"]
+__all__ = ["Unreadable", "UsageError"]
 
 
 class UsageError(Exception):
     """The command line cannot be followed; the message says why, in one line."""
+
+
+class Unreadable(Exception):
+    """A file is of a kind that is not read; the message says which, and what to do."""

@@ -1,15 +1,20 @@
-"""What every command is asked: which lines."""
+"""What every command is asked, which lines; and what it says about those that it did not read."""
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import orjson
+
+from .progress import watched
 from .reading.filters import Filters
 from .reading.inputs import Input, open_inputs
+from .reading.line import Line, Once
+from .reading.search import find_lines
 from .reading.unwrap import Unwrapper
 
-__all__ = ["FOUND", "NOTHING_FOUND", "WRONG_USAGE", "Query", "code", "say", "say_foreign"]
+__all__ = ["FOUND", "NOTHING_FOUND", "WRONG_USAGE", "Query", "Reading", "say", "write_json"]
 
 #: Exit codes.
 FOUND, NOTHING_FOUND, WRONG_USAGE = 0, 1, 2
@@ -44,12 +49,68 @@ class Query:
             if found.problem is not None:
                 say(found.problem)
 
+    @contextmanager
+    def reading(self) -> Iterator["Reading"]:
+        """Open the files for the block, to read lines from."""
+        with self.inputs() as inputs:
+            yield Reading(inputs, self.filters)
 
-def code(inputs: Sequence[Input], *, found: bool) -> int:
-    """Return the exit code."""
-    if any(read.problem is not None for read in inputs):
-        return WRONG_USAGE
-    return FOUND if found else NOTHING_FOUND
+
+class Reading:
+    """One pass over inputs.
+
+    Attributes:
+        inputs: what is read.
+        unwrapper: counts what was read.
+        left_out: how many lines the filters left out.
+    """
+
+    def __init__(self, inputs: Sequence[Input], filters: Filters) -> None:
+        self.inputs = inputs
+        self.unwrapper = Unwrapper()
+        self.left_out = 0
+        self._filters = filters
+
+    def lines(self, texts: Sequence[bytes] = (), *, filtered: bool = True) -> Iterator[Line]:
+        """Return the lines that may have one of *texts* in them, each once.
+
+        Args:
+            texts: see `find_lines`; none for all lines.
+            filtered: leave out those that the filters do not want.
+        """
+        once, is_filtered = Once(), filtered and self._filters.any
+        for read, pieces in watched(self.inputs):
+            for line in once(find_lines(pieces, texts, self.unwrapper, thorough=True)):
+                if read.source:
+                    line.source = read.source
+                if is_filtered and not self._filters.match(line):
+                    self.left_out += 1
+                else:
+                    yield line
+
+    def end(self, *, found: bool, nothing: str) -> int:
+        """Say what was passed over and, unless something was *found*, that; return the exit code.
+
+        Args:
+            found: whether there is a result.
+            nothing: what to say if there is none; ``{lines}`` stands for how many lines were read.
+        """
+        unwrapper = self.unwrapper
+        problems = any(read.problem is not None for read in self.inputs)
+        counted = _counted(unwrapper.lines)
+        if not found and 0 < unwrapper.lines == unwrapper.foreign:
+            say(f"nothing could be read of {counted}: {unwrapper.reason}")
+            return WRONG_USAGE
+        if unwrapper.foreign:
+            say(f"{unwrapper.foreign} of {counted} passed over: {unwrapper.reason}")
+        if not found and not problems:
+            left_out = f"; {_counted(self.left_out)} left out by {self._filters.text}" if self.left_out else ""
+            say(nothing.format(lines=counted) + left_out if unwrapper.lines else "there are no lines")
+        return WRONG_USAGE if problems else FOUND if found else NOTHING_FOUND
+
+
+def _counted(lines: int) -> str:
+    return f"{lines} line{'' if lines == 1 else 's'}"
 
 
 def say(text: str) -> None:
@@ -58,7 +119,6 @@ def say(text: str) -> None:
     sys.stderr.write(f"dtx-telemetry: {text}\n")
 
 
-def say_foreign(unwrapper: Unwrapper) -> None:
-    """Say how many lines were passed over."""
-    if unwrapper.foreign:
-        say(f"{unwrapper.foreign} of {unwrapper.lines} lines passed over: cut, broken or not in this format")
+def write_json(results: object) -> None:
+    """Print *results* for programs."""
+    sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")

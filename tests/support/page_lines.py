@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LogFile", "click", "line", "request"]
+__all__ = ["LogFile", "click", "deep", "line", "queries", "request"]
 
 _PLAIN = ("duration_ms", "trace_id")
 
@@ -29,25 +29,68 @@ def request(request_id: str, path: str = "/api/teams/5/", status: int = 200, **f
 
 def click(request_id: str, *, ago: float = 200) -> list[bytes]:
     """Return a request, the task that it published, and the message that the task sent, as a click of the demo has them."""
-    context = {"user_id": 42, "labels": ["tournament", "draft"]}
-    task = {"task_id": f"task-of-{request_id}", "task_name": "tournament.tasks.announce_pick", **context}
+    common = {"user_id": 42, "labels": ["tournament", "draft"]}
+    web, worker, socket = (
+        {**common, "scope.id": "aaaaaaaa"},
+        {**common, "scope.id": "bbbbbbbb", "scope.cause": "aaaaaaaa"},
+        {**common, "scope.id": "cccccccc", "scope.cause": "bbbbbbbb", "ws_conn_id": f"socket-of-{request_id}"},
+    )
+    task = {"task_id": f"task-of-{request_id}", "task_name": "tournament.tasks.announce_pick"}
+    celery = {"logger": "dtx_telemetry.celery", **worker, **task}
     http = {"http.method": "POST", "http.route": "/api/tournaments/5/draft/12/", "http.status_code": 202}
     return [
-        line("draft_pick_made", request_id, ago=ago, logger="tournament.views", hero="Invoker", **context),
-        line("task_published", request_id, ago=ago - 5, logger="dtx_telemetry.celery", **task),
-        line("request_completed", request_id, ago=ago - 10, duration_ms=30, **http, **context),
-        line(
-            "task_started",
-            request_id,
-            ago=ago - 30,
-            logger="dtx_telemetry.celery",
-            **task,
-            **{"task.retries": 0, "task.queue_ms": 25.0},
-        ),
-        line("draft_pick_announced", request_id, ago=ago - 40, logger="tournament.tasks", role="mid", **task),
-        line("draft_pick_shown", request_id, ago=ago - 60, logger="tournament.consumers", ws_conn_id="socket", **context),
-        line("task_completed", request_id, ago=ago - 80, logger="dtx_telemetry.celery", duration_ms=50, **task),
+        line("draft_pick_made", request_id, ago=ago, logger="tournament.views", hero="Invoker", **web),
+        line("task_published", request_id, ago=ago - 5, logger="dtx_telemetry.celery", **web, **task),
+        line("request_completed", request_id, ago=ago - 10, duration_ms=30, **http, **web),
+        line("task_started", request_id, ago=ago - 30, **celery, **{"task.retries": 0, "task.queue_ms": 25.0}),
+        line("draft_pick_announced", request_id, ago=ago - 40, logger="tournament.tasks", role="mid", **worker, **task),
+        line("draft_pick_shown", request_id, ago=ago - 60, logger="tournament.consumers", **socket),
+        line("task_completed", request_id, ago=ago - 80, duration_ms=50, **celery),
     ]
+
+
+def deep(request_id: str, count: int) -> list[bytes]:
+    """Return a request, and tasks each of which published the next: so many scopes, each inside the one before it."""
+    lines = []
+    for number in range(count):
+        ids = {"scope.id": f"{number:08x}", "user_id": 42, "labels": ["team"]}
+        if number:
+            ids |= {"scope.cause": f"{number - 1:08x}", "task_id": f"task-{number}", "task_name": f"teams.tasks.step_{number}"}
+        begin = 6000 - 10 * number
+        next_task = {"task_id": f"task-{number + 1}", "task_name": f"teams.tasks.step_{number + 1}"}
+        if number:
+            celery = {"logger": "dtx_telemetry.celery", **ids}
+            lines.append(line("task_started", request_id, ago=begin, **celery, **{"task.retries": 0}))
+            lines.append(line("turn", request_id, ago=begin - 2, logger="teams.tasks", **ids))
+        if number < count - 1:
+            published = {**ids, **next_task}
+            lines.append(line("task_published", request_id, ago=begin - 4, logger="dtx_telemetry.celery", **published))
+        if number:
+            lines.append(line("task_completed", request_id, ago=begin - 8, duration_ms=8, **celery))
+        else:
+            http = {"http.method": "POST", "http.route": "/api/teams/5/", "http.status_code": 202}
+            lines.append(line("request_completed", request_id, ago=begin - 8, duration_ms=8, **http, **ids))
+    return lines
+
+
+def queries(request_id: str) -> list[bytes]:
+    """Return a request that took 100 ms and asked the database twelve times, ten times the same."""
+    ids = {"scope.id": "0000000a", "user_id": 42, "labels": ["team"]}
+    lines = []
+    for number in range(12):
+        said = {"db.query.text": "SELECT hero WHERE id = ?" if number % 6 else "SELECT team", "db.alias": "default"}
+        took = 1 if number % 6 else 7
+        database = {"logger": "dtx_telemetry.database", "level": "debug", **said, **ids}
+        lines.append(line("db_queried", request_id, ago=85 - 7 * number, duration_ms=took, **database))
+    http = {"http.method": "GET", "http.route": "/api/teams/5/", "http.status_code": 200}
+    database = {
+        "db.query_count": 12,
+        "db.duration_ms": 84.0,
+        "db.repeat_count": 10,
+        "db.repeated_query": "SELECT hero WHERE id = ?",
+    }
+    lines.append(line("request_completed", request_id, ago=0, duration_ms=100, **http, **database, **ids))
+    return lines
 
 
 class LogFile:

@@ -12,7 +12,14 @@ __all__ = ["BEGIN", "CLICK", "as_bytes", "life_of", "line", "outline", "read", "
 
 BEGIN = datetime(2026, 1, 15, 10, 23, 45, tzinfo=UTC)
 CLICK = "9596ecf55c614a25b3a19596ecf55c61"
-_LOGGERS = {"request": "http", "ws": "websocket", "task": "celery", "command": "commands", "operation": "context"}
+_LOGGERS = {
+    "request": "http",
+    "ws": "websocket",
+    "task": "celery",
+    "command": "commands",
+    "operation": "operations",
+    "db": "database",
+}
 Line = dict[str, Any]
 
 

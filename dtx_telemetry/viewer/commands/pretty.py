@@ -1,19 +1,22 @@
-"""``pretty``: lines in the development format, as they come."""
+"""``pretty``: lines in the development format, as they come; of several files in the order of their times."""
 
+import heapq
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 
 from ...rendering.pretty import PrettyRenderer, local_time
 from ...rendering.sanitizer import Sanitizer
 from ...rendering.secrets import Secrets
-from ...rendering.terminal import printable, wants_colour
-from ..query import Query, code
-from ..reading.line import Line
+from ...rendering.terminal import DIM, leave, paint, printable, wants_colour
+from ..query import FOUND, NOTHING_FOUND, WRONG_USAGE, Query, say
+from ..reading.inputs import Input
+from ..reading.line import Line, Once
 from ..reading.unwrap import Unwrapper
 
-__all__ = ["run"]
+__all__ = ["Printer", "run"]
 
 # Values come as they were printed, so nothing is cut a second time.
 _NO_LIMIT = sys.maxsize // 4
@@ -23,59 +26,86 @@ _HARMLESS = re.compile(r"(\x1b\[[\d;]*m|\t)")
 
 def run(query: Query) -> int:
     """Print the lines of *query*."""
-    write, unwrapper, found = sys.stdout.buffer.write, Unwrapper(), False
-    show = _Show(query)
+    write, found = sys.stdout.buffer.write, False
+    printer = Printer(query.filters.match, foreign=not query.filters.any)
+    once, unwrapper = Once(), Unwrapper()
     with query.inputs() as inputs:
-        for read in inputs:
-            for piece in read.pieces():
-                for text in show.piece(piece, unwrapper):
+        parts = _merged(inputs) if len(inputs) > 1 else _taken(inputs[0], unwrapper)
+        for lines in parts:
+            for line in lines:
+                if isinstance(line, bytes) or once.is_new(line):
+                    text = printer.text(line)
+                    found = found or bool(text)
                     write(text)
-                    found = True
-                sys.stdout.buffer.flush()  # somebody may watch
-        for text in show.taken(unwrapper.rest()):
-            write(text)
-            found = True
-    return code(inputs, found=found)
+            sys.stdout.buffer.flush()  # somebody may watch
+    if not found and query.filters.any:
+        say(f"no line fits {query.filters.text}" + (f"; {unwrapper.foreign} lines are no JSON" if unwrapper.foreign else ""))
+    return WRONG_USAGE if any(read.problem is not None for read in inputs) else FOUND if found else NOTHING_FOUND
 
 
-class _Show:
-    """Turns what was read into what is printed."""
+def _taken(read: Input, unwrapper: Unwrapper) -> Iterator[list[Line | bytes]]:
+    for piece in read.pieces():
+        yield [found for raw in piece.removesuffix(b"\n").split(b"\n") for found in unwrapper.take(raw)]
+    yield unwrapper.rest()
 
-    def __init__(self, query: Query) -> None:
+
+def _merged(inputs: Iterable[Input]) -> Iterator[list[Line | bytes]]:
+    for _, line in heapq.merge(*map(_timed, inputs), key=itemgetter(0)):
+        yield [line]
+
+
+def _timed(read: Input) -> Iterator[tuple[float, Line | bytes]]:
+    """Return the lines of one file with their times; what has none has that of the line before."""
+    latest = 0.0
+    for lines in _taken(read, Unwrapper()):
+        for line in lines:
+            if isinstance(line, Line):
+                line.source = read.source
+                latest = line.time or latest
+            yield latest, line
+
+
+class Printer:
+    """Turns lines into what is printed.
+
+    Args:
+        match: which lines are.
+        foreign: whether text that is no line is printed too: if something is asked for, what has no fields is not it.
+    """
+
+    def __init__(self, match: Callable[[Line], bool], *, foreign: bool = True) -> None:
         terminal, wanted = sys.stdout.isatty(), wants_colour()
-        self._match = query.filters.match
-        self._foreign = _no_foreign if query.filters.any else _tamed if terminal else _as_it_is
+        self._match = match
+        self._foreign = _no_foreign if not foreign else _tamed if terminal else _as_it_is
+        self._paint = paint if (terminal if wanted is None else wanted) else leave
+        self._taken = 0
         self._renderer = PrettyRenderer(
             Sanitizer(Secrets(), _NO_LIMIT),
             lambda: terminal if wanted is None else wanted,
-            lambda: shutil.get_terminal_size().columns if terminal else None,
+            lambda: shutil.get_terminal_size().columns - self._taken if terminal else None,
         )
 
-    def piece(self, piece: bytes, unwrapper: Unwrapper) -> Iterator[bytes]:
-        for raw in piece.removesuffix(b"\n").split(b"\n"):
-            yield from self.taken(unwrapper.take(raw))
-
-    def taken(self, lines: Iterable[Line | bytes]) -> Iterator[bytes]:
-        for line in lines:
-            if not isinstance(line, Line):
-                yield from self._foreign(line)
-            elif self._match(line):
-                yield self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
-
-
-_Foreign = Callable[[bytes], Iterator[bytes]]
+    def text(self, line: Line | bytes) -> bytes:
+        """Return what is printed of *line*, empty if nothing is."""
+        if not isinstance(line, Line):
+            return self._foreign(line)
+        if not self._match(line):
+            return b""
+        before = f"{printable(line.service)} | " if line.service else ""
+        self._taken = len(before)
+        shown = self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
+        return self._paint(before, DIM).encode() + shown if before else shown
 
 
-def _as_it_is(raw: bytes) -> Iterator[bytes]:
-    yield raw + b"\n"
+def _as_it_is(raw: bytes) -> bytes:
+    return raw + b"\n"
 
 
-def _no_foreign(_raw: bytes) -> Iterator[bytes]:
-    """Where something is asked for, what has no fields is not it."""
-    yield from ()
+def _no_foreign(_raw: bytes) -> bytes:
+    return b""
 
 
-def _tamed(raw: bytes) -> Iterator[bytes]:
+def _tamed(raw: bytes) -> bytes:
     text = raw.removesuffix(b"\r").decode("utf-8", "backslashreplace")
     parts = [part if _HARMLESS.fullmatch(part) else printable(part) for part in _HARMLESS.split(text)]
-    yield f"{''.join(parts)}\n".encode()
+    return f"{''.join(parts)}\n".encode()

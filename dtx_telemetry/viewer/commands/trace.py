@@ -1,18 +1,18 @@
 """``trace``: the life of one request."""
 
-import sys
 from pathlib import Path
-
-import orjson
 
 from ..errors import UsageError
 from ..model.join import join
 from ..model.layout import Waterfall, lay_out
-from ..query import NOTHING_FOUND, Query, code, say, say_foreign
+from ..query import NOTHING_FOUND, Query, Reading, write_json
 from ..reading.find import Finder
 from ..show.candidates import show_candidates
 
 __all__ = ["run"]
+
+#: How many bytes of each file are looked at to say why nothing was found.
+_SAMPLE = 1024 * 1024
 
 
 def run(query: Query, identifier: str, *, lines: bool = False, html: str | None = None, as_json: bool = False) -> int:
@@ -20,7 +20,7 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
 
     Args:
         query: where to look; apart from the time, its filters choose the lines that are listed.
-        identifier: a request id, a trace id, or a beginning of one.
+        identifier: the id of a request, trace, task or connection, or a beginning of one.
         lines: list the lines of each scope.
         html: where to write a page to, in place of showing it.
         as_json: print it as JSON, in place of showing it.
@@ -30,24 +30,41 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
     """
     if not identifier:
         raise UsageError("the ID is empty")
-    finder = Finder(identifier, query.filters.in_time)
-    with query.inputs() as inputs:
-        found = finder.find(inputs)
-    say_foreign(finder.unwrapper)
+    times = query.filters.times
+    finder = Finder(identifier, times)
+    with query.reading() as reading:
+        found = finder.find(reading.inputs)
+        reading.unwrapper = finder.unwrapper
+        if not found and not finder.is_ambiguous:
+            _sample(reading)
     if finder.is_ambiguous:
         show_candidates(identifier, finder.candidates, more=finder.has_more)
         return NOTHING_FOUND
     if found:
         _show(lay_out(join(found)), query, lines=lines, html=html, as_json=as_json)
-    else:
-        say(f"no line has a request.id or trace_id that begins with {identifier!r}")
-    return code(inputs, found=bool(found))
+    # Braces would be taken for what `end` fills in.
+    shown, shown_times = (text.replace("{", "{{").replace("}", "}}") for text in (repr(identifier), times.text))
+    nothing = f"no line has an id of a request, trace, task or connection that begins with {shown}"
+    if finder.left_out:
+        nothing = f"{finder.left_out} lines have an id that begins with {shown}, all left out by {shown_times}"
+    return reading.end(found=bool(found), nothing=nothing)
+
+
+def _sample(reading: Reading) -> None:
+    """Look at the beginning of each file, to say whether it could be read at all."""
+    for read in reading.inputs:
+        size = 0
+        for piece in read.pieces():
+            list(reading.unwrapper.read(piece.removesuffix(b"\n").split(b"\n")))
+            size += len(piece)
+            if size > _SAMPLE:
+                break
 
 
 def _show(waterfall: Waterfall, query: Query, *, lines: bool, html: str | None, as_json: bool) -> None:
     match = query.filters.match
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps(waterfall.as_json(match), option=orjson.OPT_INDENT_2) + b"\n")
+        write_json(waterfall.as_json(match))
     elif html is not None:
         from ..show.html import page
 

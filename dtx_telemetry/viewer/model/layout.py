@@ -11,9 +11,11 @@ from .scope import Scope
 
 __all__ = ["ID_FIELDS", "Row", "Waterfall", "lay_out"]
 
-
 #: The id that each kind of scope has besides its ``request.id``.
 ID_FIELDS = {"task": ("task.id",), "connection": ("ws.conn_id",), "message": ("ws.conn_id",)}
+
+#: What a closing event says of the database.
+_DATABASE = ("db.query_count", "db.duration_ms", "db.repeat_count", "db.repeated_query")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Row:
         start: when it began to run.
         end: when it ended, or was last heard of.
         last: for the row and each above it but the root, whether it is the last one of its parent's.
+        service: where it ran, if not everything ran in one place.
+        queries: when each query of the database began and ended, if lines tell.
     """
 
     scope: Scope
@@ -34,6 +38,8 @@ class Row:
     start: float
     end: float
     last: tuple[bool, ...]
+    service: str = ""
+    queries: Sequence[tuple[float, float]] = ()
 
     @property
     def duration(self) -> float:
@@ -76,12 +82,17 @@ def lay_out(life: Life) -> Waterfall:
         waiting += reversed(below)
     begin = max(min((scope.start + scope.shift - scope.queued for scope, _ in found), default=0.0), 0.0)
     end = max((scope.end + scope.shift for scope, _ in found), default=0.0)
-    return Waterfall(life, [_row(scope, last, begin) for scope, last in found], begin, end - begin)
+    is_one = len({service for scope, _ in found if (service := scope.service)}) < 2
+    return Waterfall(
+        life, [_row(scope, last, begin, "" if is_one else scope.service) for scope, last in found], begin, end - begin
+    )
 
 
-def _row(scope: Scope, last: tuple[bool, ...], begin: float) -> Row:
-    start = scope.start + scope.shift - begin
-    return Row(scope, len(last), max(start - scope.queued, 0.0), start, scope.end + scope.shift - begin, last)
+def _row(scope: Scope, last: tuple[bool, ...], begin: float, service: str) -> Row:
+    base = begin - scope.shift
+    start, end = scope.start - base, scope.end - base
+    queries = [(line.time - (line.duration or 0.0) - base, line.time - base) for line in scope.queries]
+    return Row(scope, len(last), max(start - scope.queued, 0.0), start, end, last, service, queries)
 
 
 def _rows_as_json(rows: Sequence[Row], match: Callable[[Line], bool]) -> list[dict[str, Any]]:
@@ -92,6 +103,7 @@ def _rows_as_json(rows: Sequence[Row], match: Callable[[Line], bool]) -> list[di
 def _as_json(row: Row, places: Mapping[int, int]) -> dict[str, Any]:
     scope = row.scope
     said = {name: scope.field(name) for name in (*ID_FIELDS.get(scope.kind, ()), "user.id", "labels")}
+    said |= {name: scope.closing.fields.get(name) for name in _DATABASE} if scope.closing is not None else {}
     return {
         "kind": scope.kind,
         "name": scope.name,
@@ -106,6 +118,9 @@ def _as_json(row: Row, places: Mapping[int, int]) -> dict[str, Any]:
         "queue_ms": _milliseconds(row.start - row.queued),
         "moved_ms": _milliseconds(scope.shift),
         "attempt": scope.attempt,
+        "delivery": scope.delivery,
+        "service": scope.service or None,
+        "scope.id": scope.id or None,
         **{name: value for name, value in said.items() if value is not None},
     }
 

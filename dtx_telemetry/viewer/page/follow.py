@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ..reading.envelope import parse
 from ..reading.line import Line
-from ..reading.unwrap import Unwrapper, parse
+from ..reading.unwrap import Unwrapper
 from .pieces import PIECE, LineCutter
 
 __all__ = ["Follower"]

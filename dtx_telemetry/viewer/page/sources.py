@@ -3,14 +3,14 @@
 import os
 import select
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ..query import say
-from ..reading.inputs import GZIP, STDIN, Input, Unpacker, open_inputs
+from ..reading.inputs import STDIN, Input, open_inputs
 from ..reading.line import Line
+from ..reading.packing import PACKING_ERRORS, Unpacker, is_packed
 from ..reading.unwrap import Unwrapper
 from .follow import Follower
 from .pieces import PIECE, LineCutter
@@ -60,7 +60,7 @@ def _is_packed(name: str) -> bool:
     if not Path(name).is_file():
         return False
     with Path(name).open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
+        return is_packed(file.read(8))
 
 
 class _Pipe:
@@ -86,7 +86,7 @@ class _Pipe:
             try:
                 for plain in self._plain(piece):
                     yield list(self.unwrappers[0].read(self._cutter.cut(plain)))
-            except (EOFError, zlib.error) as error:
+            except PACKING_ERRORS as error:
                 say(f"standard input: {error}")
                 self._unpacker = None  # who writes is not to wait for a reader
             if not piece:
@@ -95,8 +95,8 @@ class _Pipe:
 
     def _plain(self, piece: bytes) -> Iterator[bytes]:
         """Return *piece*, which is empty at the end, unpacked where it is gzip."""
-        if self._is_new and piece.startswith(GZIP):
-            self._unpacker = Unpacker()
+        if self._is_new and is_packed(piece):
+            self._unpacker = Unpacker(piece)
         self._is_new = not piece
         if self._unpacker is not None:
             yield from self._unpacker.unpack(piece) if piece else self._unpacker.end()

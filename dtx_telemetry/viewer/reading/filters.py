@@ -1,98 +1,214 @@
-"""Which lines are wanted: by level, logger, event, time and the values of fields."""
+"""The filter language of all commands and of the page: which lines are wanted.
 
-import glob
-import os
+A word has to be found in the line. ``key=value`` and its siblings ask for a field. ``-`` before either means not. All of them
+have to hold: for a line by itself, for a row (a request, a task) by any of its lines.
+"""
+
 import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from datetime import time as clock_time
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from ..errors import UsageError
 from .line import Line
 
-__all__ = ["LEVELS", "Filters", "parse_moment", "split_pairs"]
+__all__ = ["LEVELS", "Condition", "Filters", "is_condition", "parse_filters", "parse_moment", "split_words", "text_of"]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
+Test = Callable[[Line], bool]
+
+_FIELD = re.compile(r"(-?)([A-Za-z_@][\w.@-]*?)(!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
+#: A word of a text that people type: blanks may stand in quotes.
+_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_AMOUNT = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)?")
+_MILLISECONDS = {None: 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?")
 #: Ids, of which a beginning is enough: they are shown cut to eight characters.
 _IDS = frozenset({"request.id", "task.id", "trace_id", "ws.conn_id"})
 _MIN_BEGINNING = 8
+#: What the stable semantic conventions call the same.
+_SYNONYMS = {
+    "http.status_code": "http.response.status_code",
+    "http.response.status_code": "http.status_code",
+    "http.method": "http.request.method",
+    "http.request.method": "http.method",
+}
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    ">": lambda found, wanted: bool(found > wanted),
+    ">=": lambda found, wanted: bool(found >= wanted),
+    "<": lambda found, wanted: bool(found < wanted),
+    "<=": lambda found, wanted: bool(found <= wanted),
+}
+
+
+class Condition(NamedTuple):
+    """One thing that is asked for.
+
+    Attributes:
+        text: as it was written.
+        test: whether a line has it, a ``-`` before it aside.
+        is_negated: whether no line may have it.
+        is_time: whether it asks for the time alone.
+    """
+
+    text: str
+    test: Test
+    is_negated: bool
+    is_time: bool
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a line has to be; all of it must hold.
+    """Conditions, all of which have to hold."""
 
-    Attributes:
-        level: the lowest level, ``None`` for every one.
-        loggers: names; each stands for the loggers below it too.
-        events: names, in which ``*`` and ``?`` stand for any characters.
-        since: seconds since the epoch, ``None`` for no limit.
-        until: likewise.
-        pairs: fields and the text of their values.
-    """
-
-    level: str | None = None
-    loggers: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
-    since: float | None = None
-    until: float | None = None
-    pairs: tuple[tuple[str, str], ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether anything is asked for."""
-        return self != Filters()
+        return bool(self.conditions)
 
     @property
-    def match(self) -> Callable[[Line], bool]:
-        """The function that tells whether a line is wanted."""
-        tests = [*self._named(), *[_has(name, text) for name, text in self.pairs]]
-        if self.since is not None or self.until is not None:
-            tests.append(self.in_time)
-        return (lambda line: all(test(line) for test in tests)) if tests else _always
+    def text(self) -> str:
+        """Everything that is asked for, as it was written."""
+        return " ".join(condition.text for condition in self.conditions)
+
+    def match(self, line: Line) -> bool:
+        """Return whether a line by itself is wanted."""
+        return all(condition.test(line) is not condition.is_negated for condition in self.conditions)
 
     def of(self, lines: Iterable[Line]) -> Iterable[Line]:
         """Return those of *lines* that are wanted."""
         return filter(self.match, lines) if self.any else lines
 
-    def in_time(self, line: Line) -> bool:
-        """Return whether a line is of the time that is asked for."""
-        return (self.since is None or line.time >= self.since) and (self.until is None or line.time <= self.until)
+    def mask(self, line: Line) -> int:
+        """Return which conditions a line meets, a bit for each. Of a row, take those of all its lines together, by ``|``."""
+        return sum(1 << place for place, condition in enumerate(self.conditions) if condition.test(line))
 
-    def _named(self) -> list[Callable[[Line], bool]]:
-        tests: list[Callable[[Line], bool]] = []
-        if self.level is not None:
-            levels = frozenset(LEVELS[LEVELS.index(self.level) :])
-            tests.append(lambda line: line.level in levels or line.level not in LEVELS)
-        if self.loggers:
-            tests.append(lambda line: any(_is_below(str(line.fields["logger"]), name) for name in self.loggers))
-        if self.events:
-            tests.append(lambda line: any(fnmatchcase(line.event, pattern) for pattern in self.events))
-        return tests
+    def holds(self, mask: int) -> bool:
+        """Return whether a row is wanted whose lines meet the conditions in *mask*."""
+        return all(bool(mask >> place & 1) is not each.is_negated for place, each in enumerate(self.conditions))
+
+    @property
+    def times(self) -> "Filters":
+        """Those that ask for the time alone."""
+        return Filters(tuple(condition for condition in self.conditions if condition.is_time))
 
 
-def _always(_line: Line) -> bool:
-    return True
+def split_words(text: str) -> list[str]:
+    """Return the words of what somebody typed, without their quotes."""
+    return [word.replace('"', "") for word in _WORD.findall(text)]
 
 
-def _is_below(logger: str, name: str) -> bool:
-    return logger == name or logger.startswith(f"{name}.")
+def is_condition(word: str) -> bool:
+    """Return whether *word* asks for a field."""
+    return _FIELD.fullmatch(word) is not None
 
 
-def _has(name: str, text: str) -> Callable[[Line], bool]:
+def parse_filters(words: Iterable[str], now: float | None = None) -> Filters:
+    """Return the filters that *words* are.
+
+    Args:
+        words: such as ``user.id=42``, ``duration_ms>=2s``, ``-event=ws_*``, ``timestamp>=10m``, ``Invoker``.
+        now: what times are reckoned from; ``None`` for the time of the call.
+
+    Raises:
+        UsageError: one is not understood; the message says what is.
+    """
+    moment = time.time() if now is None else now
+    return Filters(tuple(_condition(word, moment) for word in words))
+
+
+def _condition(word: str, now: float) -> Condition:
+    found = _FIELD.fullmatch(word)
+    if found is not None:
+        minus, name, operator, value = found.groups()
+        return Condition(word, _field_test(word, name, operator, value, now), minus == "-", name == "timestamp")
+    if re.match(r"-?[=<>~!]", word) or word in ("", "-"):
+        raise UsageError(
+            f"{word!r} is no filter: write a word, key=value, key!=value, key>1, key>=1, key<1, key<=1, key~regex, or -filter"
+        )
+    is_negated = word.startswith("-")
+    return Condition(word, _has_word(word.removeprefix("-")), is_negated, is_time=False)
+
+
+def _field_test(word: str, name: str, operator: str, value: str, now: float) -> Test:
+    if value.startswith("="):
+        raise UsageError(f"{word!r} is no filter: write one = for equal")
+    if name == "timestamp" and operator in _ORDERS:
+        seconds, order = parse_moment(value, now), _ORDERS[operator]
+        return lambda line: order(line.time, seconds)
+    if name == "level" and operator in _ORDERS:
+        return _level_test(word, operator, value.lower())
+    if operator in _ORDERS:
+        return _order_test(word, name, operator, value)
+    if operator == "~":
+        return _regex_test(word, name, value)
+    has = _any_of(name, value.split(",")) if name in ("logger", "event") else _has(name, value)
+    return has if operator == "=" else lambda line: _value(line, name) is not _MISSING and not has(line)
+
+
+def _level_test(word: str, operator: str, value: str) -> Test:
+    if value not in LEVELS:
+        raise UsageError(f"{word!r}: {value!r} is no level; the levels are {', '.join(LEVELS)}")
+    order, wanted = _ORDERS[operator], LEVELS.index(value)
+    fitting = frozenset(level for place, level in enumerate(LEVELS) if order(place, wanted))
+    # A level that is not known is not held back by one that is.
+    return lambda line: line.level in fitting or (line.level not in LEVELS and operator in (">", ">="))
+
+
+def _order_test(word: str, name: str, operator: str, value: str) -> Test:
+    amount = _AMOUNT.fullmatch(value)
+    if amount is None:
+        raise UsageError(f"{word!r}: {value!r} is no number; write {name}{operator}100, or a length of time such as 500ms, 2s")
+    order, wanted = _ORDERS[operator], float(amount[1]) * _MILLISECONDS[amount[2]]
+    return lambda line: (found := _number(_value(line, name))) is not None and order(found, wanted)
+
+
+def _regex_test(word: str, name: str, value: str) -> Test:
+    try:
+        search = re.compile(value).search
+    except re.error as error:
+        raise UsageError(f"{word!r}: {value!r} is no regular expression: {error}") from None
+    return lambda line: any(search(text) for text in _texts(_value(line, name)))
+
+
+def _has_word(word: str) -> Test:
+    needle = orjson.dumps(word.casefold())[1:-1].decode()
+
     def has(line: Line) -> bool:
-        value = line.fields.get(name, _MISSING)
-        if isinstance(value, list):
-            return any(_text(item) == text for item in value) or ",".join(map(_text, value)) == text
-        found = _text(value)
-        return found == text or (name in _IDS and len(text) >= _MIN_BEGINNING and found.startswith(text))
+        raw = line.raw if line.raw and b"\\u" not in line.raw else orjson.dumps(line.fields, default=str)
+        return needle in raw.decode(errors="replace").casefold()
+
+    return has
+
+
+def _any_of(name: str, texts: Iterable[str]) -> Test:
+    tests = [_has(name, text) for text in texts]
+    return lambda line: any(test(line) for test in tests)
+
+
+def _has(name: str, text: str) -> Test:
+    is_pattern, wanted = "*" in text or "?" in text, _number(text)
+
+    def has(line: Line) -> bool:
+        value = _value(line, name)
+        found = _texts(value)
+        if text in found or (is_pattern and any(fnmatchcase(each, text) for each in found)):
+            return True
+        if name == "logger":
+            return found[0].startswith(f"{text}.")
+        if name in _IDS:
+            return len(text) >= _MIN_BEGINNING and found[0].startswith(text)
+        return wanted is not None and type(value) in (int, float) and value == wanted
 
     return has
 
@@ -100,44 +216,67 @@ def _has(name: str, text: str) -> Callable[[Line], bool]:
 _MISSING = object()
 
 
+def text_of(line: Line, name: str) -> str:
+    """Return what a line has under *name*, or its platform says of it, as text; empty if there is nothing."""
+    return _text(_value(line, name))
+
+
+def _value(line: Line, name: str) -> Any:
+    value = line.fields.get(name, _MISSING)
+    if value is not _MISSING:
+        return value
+    if name == "request.id":
+        return line.request_id or _MISSING
+    if name == "service":
+        return line.fields.get("service.name") or line.service or _MISSING
+    if name in line.origin:
+        return line.origin[name]
+    other = _SYNONYMS.get(name)
+    return _MISSING if other is None else line.fields.get(other, _MISSING)
+
+
+def _texts(value: Any) -> list[str]:
+    """Return what *value* may be written as; of a list, also each item."""
+    if isinstance(value, list):
+        items = [_text(item) for item in value]
+        return [",".join(items), *items]
+    return [_text(value)]
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is _MISSING else orjson.dumps(value).decode()
+    return "" if value is _MISSING else orjson.dumps(value, default=str).decode()
+
+
+def _number(value: Any) -> float | None:
+    if type(value) in (int, float):
+        return float(value)
+    amount = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
+    return None if amount is None or amount[2] else float(amount[1])
 
 
 def parse_moment(text: str, now: float | None = None) -> float:
     """Return a time as seconds since the epoch.
 
     Args:
-        text: ISO 8601 (local where it has no offset), or how long before *now*: ``90s``, ``10m``, ``2h``, ``1d``.
+        text: ISO 8601 (local if it has no offset), a time of day (the latest before *now*), or how long before *now*:
+            ``90s``, ``10m``, ``2h``, ``1d``.
         now: ``None`` for the time of the call.
 
     Raises:
         UsageError: it is neither.
     """
+    now = time.time() if now is None else now
     ago = _AGO.fullmatch(text)
     if ago is not None:
-        return (time.time() if now is None else now) - float(ago[1]) * _SECONDS[ago[2]]
+        return now - float(ago[1]) * _SECONDS[ago[2]]
     try:
+        if _CLOCK.fullmatch(text):
+            day = datetime.fromtimestamp(now).astimezone().date()
+            clock = clock_time.fromisoformat(text.zfill(8 if text.count(":") > 1 else 5))
+            moments = (datetime.combine(day - timedelta(days=back), clock).timestamp() for back in (0, 1))
+            return next(moment for moment in moments if moment <= now)
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        raise UsageError(f"{text!r} is no time: write 10m, 2h or an ISO 8601 date and time") from None
-
-
-def split_pairs(words: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return which of *words* are files, and which ``key=value``."""
-    files: list[str] = []
-    pairs: list[tuple[str, str]] = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals and name and "/" not in name and not _is_file(word):
-            pairs.append((name, value))
-        else:
-            files.append(word)
-    return files, pairs
-
-
-def _is_file(word: str) -> bool:
-    # Of `Path.exists` some names, such as one that is too long, make an error.
-    return os.path.exists(word) or bool(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
+        raise UsageError(f"{text!r} is no time: write 10m, 2h, 14:03 or an ISO 8601 date and time") from None

@@ -1,9 +1,10 @@
-"""Finding the lines of one life by its ``request.id`` or ``trace_id``, or a beginning of one."""
+"""Finding the lines of one life by an id: a request's, a trace's, a task's, a connection's, or a beginning of one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..progress import watched
+from .filters import Filters
 from .inputs import Input
 from .line import Line
 from .search import find_lines
@@ -13,6 +14,8 @@ __all__ = ["Candidate", "Finder"]
 
 #: How many lives may be kept while it is open which one is meant.
 _MANY = 100
+_CONNECTION = "ws.conn_id"
+_OTHER_IDS = ("trace_id", "task.id", _CONNECTION)
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Candidate:
     Attributes:
         lines: those that have it, in the order in which they were read.
         request_ids: of all these lines.
-        whole: whether the lines are all that there are of these requests.
+        whole: whether the lines are all that there are of it.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -31,34 +34,37 @@ class Candidate:
 
 
 class Finder:
-    """Finds lines in one pass over the bytes; in two where the id is a trace's.
+    """Finds lines in one pass over the bytes; in two if the id is a trace's or a task's.
 
     Args:
         identifier: the id or its beginning.
-        match: whether a line counts.
+        times: what a line's time has to be.
 
     Attributes:
         candidates: the ids that may be meant.
         has_more: whether there are more than these.
+        left_out: how many lines have the id at another time.
         unwrapper: counts the lines that were looked at.
     """
 
-    def __init__(self, identifier: str, match: Callable[[Line], bool]) -> None:
+    def __init__(self, identifier: str, times: Filters) -> None:
         self._identifier = identifier
-        self._match = match
+        self._times = times
         self.candidates: dict[str, Candidate] = {}
         self.has_more = False
+        self.left_out = 0
         self.unwrapper = Unwrapper()
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether more than one request is meant."""
-        return self._identifier not in self.candidates and len(self.candidates) > 1
+        requests = {request_id for candidate in self.candidates.values() for request_id in candidate.request_ids}
+        return self._identifier not in self.candidates and len(self.candidates) > 1 and len(requests) > 1
 
     def find(self, inputs: Sequence[Input]) -> list[Line]:
-        """Return the lines of the life, each once, though a collector has delivered it twice.
+        """Return the lines of the life; none if there is no such life, or it is ambiguous.
 
-        There are none where there is no such life, or it is ambiguous.
+        Of a connection they are those that bear its id, whatever request they are of.
         """
         for read in inputs:
             read.keep()
@@ -68,25 +74,32 @@ class Finder:
             return []
         meant = self.candidates.get(self._identifier) or next(iter(self.candidates.values()))
         if meant.whole:
-            return _once(meant.lines)
+            return meant.lines
         self.unwrapper = Unwrapper()
         lines = self._lines(inputs, sorted(meant.request_ids))
-        return _once(line for line in lines if line.text("request.id") in meant.request_ids)
+        return [line for line in lines if line.request_id in meant.request_ids and self._times.match(line)]
 
     def _lines(self, inputs: Sequence[Input], identifiers: Sequence[str]) -> Iterator[Line]:
         texts = [identifier.encode("utf-8", "surrogateescape") for identifier in identifiers]
-        return filter(self._match, find_lines(watched(inputs), texts, self.unwrapper))
+        for read, pieces in watched(inputs):
+            for line in find_lines(pieces, texts, self.unwrapper):
+                line.source = read.source
+                yield line
 
     def _note(self, line: Line) -> None:
-        request_id, trace_id = line.text("request.id"), line.text("trace_id")
+        request_id = line.request_id
         if request_id is None:
             return
-        # A line counts once, also where the two ids are the same.
-        for found in {request_id, trace_id}:
-            if found is not None and found.startswith(self._identifier):
-                self._keep(found, request_id, line)
+        # A line counts once, also if two ids are the same.
+        found = {request_id: request_id} | {text: name for name in _OTHER_IDS if (text := line.text(name)) is not None}
+        wanted = {text: name for text, name in found.items() if text.startswith(self._identifier)}
+        if wanted and not self._times.match(line):
+            self.left_out += 1
+            return
+        for text, name in wanted.items():
+            self._keep(text, request_id, line, whole=text == request_id or name == _CONNECTION)
 
-    def _keep(self, found: str, request_id: str, line: Line) -> None:
+    def _keep(self, found: str, request_id: str, line: Line, *, whole: bool) -> None:
         candidate = self.candidates.get(found)
         if candidate is None:
             if len(self.candidates) >= _MANY and found != self._identifier:
@@ -95,9 +108,4 @@ class Finder:
             candidate = self.candidates[found] = Candidate()
         candidate.lines.append(line)
         candidate.request_ids.add(request_id)
-        candidate.whole = candidate.whole and found == request_id
-
-
-def _once(lines: Iterable[Line]) -> list[Line]:
-    # By all that they say, microseconds included: no process logs the same twice within one.
-    return [*{line.raw: line for line in lines}.values()]
+        candidate.whole = candidate.whole and whole

@@ -1,82 +1,109 @@
-"""Files, globs, gzip and standard input, read in pieces that end where a line ends."""
+"""Files, patterns and standard input, read in pieces that end where a line ends."""
 
 import glob
 import os
+import resource
 import stat
 import sys
 import tempfile
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from ..errors import UsageError
+from .packing import PACKING_ERRORS, plain_text
 
-__all__ = ["GZIP", "STDIN", "Input", "Unpacker", "open_inputs", "whole_lines"]
+__all__ = ["STDIN", "Input", "open_inputs", "whole_lines"]
 
 STDIN = "-"
-# Small enough for the processor's caches, and for memory that need not be asked of the system anew each time.
 _PIECE = 64 * 1024
 # A longer line is cut there: no input may fill the memory.
 _MAX_LENGTH = 16 * 1024 * 1024
-#: How what is gzip begins: RFC 1952, section 2.3.1.
-GZIP = b"\x1f\x8b"
+#: How many files of those that the system allows are left to everything else.
+_SPARE_FILES = 64
 
 
 class Input:
     """Something to read lines from.
 
-    Attributes:
+    Args:
         name: what the user called it.
+        waits: for somebody who writes into a named pipe.
+        stays: whether it is kept open. If not, it is opened for each piece: there are more files than may be open.
+
+    Attributes:
+        source: what its lines are said to come from; empty if there is no other file.
         size: bytes on disk, 0 for a pipe.
         identity: what it has in common with itself by another name.
         position: how many of those are read.
         problem: why it could not be read to its end, ``None`` if it could.
     """
 
-    def __init__(self, name: str, *, waits: bool = True) -> None:
+    def __init__(self, name: str, *, waits: bool = True, stays: bool = True) -> None:
         self.name = name
+        self.source = ""
         self.problem: str | None = None
-        self._file = _open(name, waits=waits)
+        self.position = 0
+        self._file: IO[bytes] | None = _open(name, waits=waits)
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         self.identity = status.st_dev, status.st_ino
         self._is_read = False
         self._copy: IO[bytes] | None = None
-
-    @property
-    def position(self) -> int:
-        return self._file.tell() if self.size and not self._file.closed else self.size
+        if not stays and self.size:
+            self.close()
+            self._file = None
 
     def pieces(self) -> Iterator[bytes]:
         """Return the content in pieces of whole lines; of a pipe, as soon as they are there.
 
         A second call, for which `keep` makes a pipe ready, begins anew.
         """
-        source = self._copy or self._file
-        if self._is_read:
-            source.seek(0)
-        pieces = self._copied(source) if self._copy is not None and not self._is_read else _plain(source)
-        self._is_read = True
+        again, self._is_read, self.position = self._is_read, True, 0
+        file = self._copy or self._file
+        if again and file is not None:
+            file.seek(0)
         try:
-            yield from whole_lines(pieces)
-        except (OSError, EOFError, zlib.error) as error:
-            self.problem = f"{self.name}: {error}"
+            yield from whole_lines(self._plain(again=again))
+        except PACKING_ERRORS as error:
+            self.problem = f"{self.name}: {getattr(error, 'strerror', None) or error}"
+
+    def _plain(self, *, again: bool) -> Iterator[bytes]:
+        copy = self._copy
+        if copy is None:
+            yield from plain_text(self._read())
+        elif again:
+            yield from iter(lambda: copy.read(_PIECE), b"")
+        else:
+            for piece in plain_text(self._read()):
+                copy.write(piece)
+                yield piece
 
     def keep(self) -> None:
         """Have `pieces` work twice: what comes from a pipe is copied into a temporary file."""
-        if not self.size:
+        if not self.size and self._copy is None:
             self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
 
     def close(self) -> None:
-        self._file.close()
-        if self._copy is not None:
-            self._copy.close()
+        for file in (self._file, self._copy):
+            if file is not None:
+                file.close()
 
-    def _copied(self, copy: IO[bytes]) -> Iterator[bytes]:
-        for piece in _plain(self._file):
-            copy.write(piece)
+    def _read(self) -> Iterator[bytes]:
+        """Return what the file holds, as it is."""
+        while True:
+            if self._file is not None:
+                piece = self._file.read(_PIECE)
+            else:
+                with _open(self.name, waits=False) as file:
+                    status = os.fstat(file.fileno())
+                    if (status.st_dev, status.st_ino) != self.identity:
+                        raise OSError(0, "it was rotated while it was read")
+                    piece = os.pread(file.fileno(), _PIECE, self.position)
+            if not piece:
+                return
+            self.position += len(piece)
             yield piece
 
 
@@ -95,16 +122,22 @@ def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
         raise UsageError("standard input is closed")
     if not names and (is_closed or sys.stdin.isatty()):
         raise UsageError("name a file, or pipe lines in")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES
     inputs: dict[tuple[int, int], Input] = {}
     try:
         for name in _expand(names or [STDIN]):
-            found = Input(name, waits=waits)
+            found = Input(name, waits=waits, stays=len(inputs) < most)
             if inputs.setdefault(found.identity, found) is not found:
                 found.close()
     except OSError as error:
         for found in inputs.values():
             found.close()
         raise UsageError(f"{error.filename}: {error.strerror}") from error
+    if len(inputs) > 1:
+        bases = Counter(Path(found.name).name for found in inputs.values())
+        for found in inputs.values():
+            base = Path(found.name).name
+            found.source = base if bases[base] == 1 else found.name
     return [*inputs.values()]
 
 
@@ -121,52 +154,6 @@ def _open(name: str, *, waits: bool) -> IO[bytes]:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     more = 0 if waits else os.O_NONBLOCK
     return open(name, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | more))
-
-
-def _plain(file: IO[bytes]) -> Iterator[bytes]:
-    """Return what *file* holds, unpacked where it is gzip."""
-    first = file.read(_PIECE)
-    pieces = chain([first], iter(lambda: file.read(_PIECE), b""))
-    return _unpacked(pieces) if first.startswith(GZIP) else pieces
-
-
-def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    unpacker = Unpacker()
-    for piece in pieces:
-        yield from unpacker.unpack(piece)
-    yield from unpacker.end()
-
-
-class Unpacker:
-    """Unpacks gzip piece by piece, of several members where there are."""
-
-    def __init__(self) -> None:
-        self._member = _member()
-        self._begun = False
-
-    def unpack(self, piece: bytes) -> Iterator[bytes]:
-        """Return what is packed in the next *piece*."""
-        rest = piece
-        while rest:
-            yield self._member.decompress(rest, _PIECE)
-            rest, self._begun = self._member.unconsumed_tail, True
-            if self._member.eof:  # another may follow, after padding
-                rest = self._member.unused_data.lstrip(b"\0")
-                self._member, self._begun = _member(), False
-
-    def end(self) -> Iterator[bytes]:
-        """Return what is left.
-
-        Raises:
-            EOFError: there should be more.
-        """
-        yield self._member.flush()
-        if self._begun and not self._member.eof:
-            raise EOFError("the compressed data end too early")
-
-
-def _member() -> "zlib._Decompress":
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,18 +1,23 @@
 """One log line, read again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["OURS", "OWN_NAMES", "Line", "parse_time"]
+__all__ = ["OWN_NAMES", "REQUEST_IDS", "Line", "Once", "parse_time"]
 
 #: The fields that every line has.
 OWN_NAMES = ("timestamp", "level", "logger", "event")
+#: What a request's id is called, by this library first, then by asgi-correlation-id, django-guid, django-structlog.
+REQUEST_IDS = ("request.id", "correlation_id", "request_id", "requestId")
 #: The first part of the names of the library's own loggers.
-OURS = "dtx_telemetry"
+_OURS = ("dtx_telemetry.", "dtx_telemetry")
+#: The length of a time with microseconds, by which two lines can be told apart.
+_EXACT = len("2026-01-15T10:23:45.000000Z")
 _NUMBERS = (float, int)
 #: The year 9999 begins; what is later, or before 1970, cannot be shown in every zone.
 _END_OF_TIME = 253_370_764_800.0
+_NOTHING: Mapping[str, str] = {}
 
 
 class Line:
@@ -21,13 +26,17 @@ class Line:
     Attributes:
         fields: everything that it says.
         raw: its JSON, without what a container runtime or collector put around it.
+        origin: what those say of where it comes from: ``service``, ``container``, ``pod``, ``host``.
+        source: the file that it stands in, if there are several.
     """
 
-    __slots__ = ("_time", "fields", "raw")
+    __slots__ = ("_time", "fields", "origin", "raw", "source")
 
-    def __init__(self, fields: Mapping[str, Any], raw: bytes) -> None:
+    def __init__(self, fields: Mapping[str, Any], raw: bytes, origin: Mapping[str, str] = _NOTHING) -> None:
         self.fields = fields
         self.raw = raw
+        self.origin = origin
+        self.source = ""
         self._time: float | None = None
 
     def __repr__(self) -> str:
@@ -52,10 +61,26 @@ class Line:
 
     @property
     def own_event(self) -> str:
-        """The event where the library logged it, else an empty string: an application may use the same names."""
+        """The event if the library logged it, else an empty string: an application may use the same names."""
         fields = self.fields
-        event: str = fields["event"] if fields["logger"].startswith(OURS) else ""
+        # An empty name of a logger is one that LOG_FIELD_NAMES left out.
+        event: str = fields["event"] if not fields["logger"] or fields["logger"].startswith(_OURS) else ""
         return event
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of its request, by whichever library."""
+        for name in REQUEST_IDS:
+            value = self.fields.get(name)
+            if type(value) is str and value:
+                return value
+        return None
+
+    @property
+    def service(self) -> str:
+        """Where it comes from, as a platform names that, else the file."""
+        origin = self.origin
+        return next((origin[role] for role in ("service", "container", "pod", "host") if role in origin), self.source)
 
     def text(self, name: str) -> str | None:
         """Return a field that is a non-empty string, else ``None``."""
@@ -69,7 +94,7 @@ class Line:
 
     @property
     def labels(self) -> list[str]:
-        """Its labels; none where it has none, or something else under that name."""
+        """Its labels; none if it has none, or something else under that name."""
         labels = self.fields.get("labels")
         return [str(label) for label in labels] if isinstance(labels, list) else []
 
@@ -78,6 +103,35 @@ class Line:
         """``duration_ms`` in seconds."""
         milliseconds = self.number("duration_ms")
         return None if milliseconds is None else milliseconds / 1000
+
+
+class Once:
+    """Lets each line through once, though a collector delivered it twice, or a file was copied.
+
+    It remembers a bounded number of the latest lines. Lines of other libraries whose times are coarse all pass.
+    """
+
+    _MOST = 200_000
+
+    def __init__(self) -> None:
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    def __call__(self, lines: Iterable[Line]) -> Iterator[Line]:
+        return filter(self.is_new, lines)
+
+    def is_new(self, line: Line) -> bool:
+        """Return whether *line* has not come before, and remember it."""
+        if not line.raw or len(line.fields["timestamp"]) < _EXACT:
+            return True
+        # By all that it says, microseconds included: no process logs the same twice within one.
+        key = hash(line.raw)
+        if key in self._new or key in self._old:
+            return False
+        self._new.add(key)
+        if len(self._new) >= self._MOST:
+            self._old, self._new = self._new, set()
+        return True
 
 
 def parse_time(text: str) -> float | None:

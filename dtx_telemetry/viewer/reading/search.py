@@ -2,31 +2,46 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from .envelope import parse_all
 from .line import Line
-from .unwrap import Unwrapper, has_pieces, parse
+from .unwrap import Unwrapper, has_pieces
 
 __all__ = ["find_lines", "lines_with"]
 
+#: Every line of ours has this in it, the second if it stands in a text of JSON.
+_MARKS = (b'"event":', b'\\"event\\":')
 
-def find_lines(pieces: Iterable[bytes], texts: Sequence[bytes], unwrapper: Unwrapper) -> Iterator[Line]:
-    """Return the lines that may have one of *texts* in them.
+
+def find_lines(
+    pieces: Iterable[bytes], texts: Sequence[bytes], unwrapper: Unwrapper, *, thorough: bool = False
+) -> Iterator[Line]:
+    """Return the lines that may have one of *texts* in them, and perhaps others.
 
     Args:
         pieces: of whole lines.
-        texts: to look for in the bytes, so nothing that JSON may write in more than one way.
-        unwrapper: counts what is foreign among them.
+        texts: to look for in the bytes, so nothing that JSON may write in more than one way; none for all lines.
+        unwrapper: counts what is foreign among those that are looked at.
+        thorough: read a piece whole if not all of its lines look like ours: others may have no such text, and are counted.
     """
     for piece in pieces:
-        if unwrapper.holds_pieces or has_pieces(piece):
-            yield from unwrapper.read(piece.split(b"\n"))
+        if not texts or unwrapper.holds_pieces or has_pieces(piece) or (thorough and not _is_ours(piece)):
+            yield from unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))
             continue
+        unwrapper.lines += piece.count(b"\n") if thorough else 0
         for raw in lines_with(piece, texts):
-            line = parse(raw)
-            unwrapper.lines += 1
-            if line is not None:
-                yield line
+            lines = parse_all(raw)
+            unwrapper.lines += not thorough
+            if lines:
+                yield from lines
             else:
-                unwrapper.foreign += 1
+                unwrapper.pass_over(raw)
+    yield from (found for found in unwrapper.rest() if isinstance(found, Line))
+
+
+def _is_ours(piece: bytes) -> bool:
+    end = piece.find(b"\n")
+    mark = next((mark for mark in _MARKS if piece.find(mark, 0, end) >= 0), None)
+    return mark is not None and piece.count(mark) >= piece.count(b"\n")
 
 
 def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:

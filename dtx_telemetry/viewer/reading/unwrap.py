@@ -1,7 +1,7 @@
-"""Takes off what container runtimes and collectors put around a line, and joins the pieces that they cut long lines into.
+"""Makes lines of what was read: joins the pieces that runtimes cut long lines into, and the lines of a document.
 
-Docker's JSON files, the CRI's ``TIME stdout F LINE``, journald's JSON, and any text before the line, such as the pod's name
-that ``kubectl logs --prefix``, ``stern`` and ``docker compose logs`` print.
+Docker's JSON files and the CRI's ``TIME stdout F LINE`` cut lines into pieces. What ``aws``, ``gcloud``, ``az`` and others
+print as JSON for people is one document of many lines, each of which but the last is indented.
 """
 
 import re
@@ -10,14 +10,13 @@ from typing import Any
 
 import orjson
 
+from .envelope import parse_all
 from .line import Line
 
-__all__ = ["Unwrapper", "has_pieces", "parse"]
+__all__ = ["Unwrapper", "has_pieces"]
 
 # https://kubernetes.io/docs/concepts/cluster-administration/logging/: P marks a piece of a line, F its last one.
 _CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])(?::\S*)? (.*)", re.DOTALL)
-#: Where Docker, journald, Loki and most collectors keep the line that they took.
-_INNER = ("log", "MESSAGE", "message", "line")
 _CRI_PIECES = (b" stdout P ", b" stderr P ")
 _DOCKER = b'{"log":'
 # Docker cuts where its buffer is full. A shorter text without a line feed is what somebody wrote who was killed, or a
@@ -27,6 +26,22 @@ _DOCKER_PIECE = 16 * 1024
 _MESSAGE = b'"MESSAGE"'
 _NUMBERS = re.compile(rb'"MESSAGE" ?: ?\[')
 _MAX_LENGTH = 16 * 1024 * 1024
+_MAX_DOCUMENT = 256 * 1024 * 1024
+_OPENING = re.compile(rb"\s*[\[{](?:.*[\[{])?\s*")
+#: What stands alone in a line of a document whose parts are lines themselves.
+_PUNCTUATION = (b"[", b"]", b",", b"{", b"}")
+#: How lines look that are not JSON, and what to do about that.
+_FORMATS = (
+    (re.compile(rb"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\S*\w+ *\S*\] "), "these lines are `pretty`: set LOG_FORMAT=json"),
+    (
+        re.compile(rb"\S*\d\d:\d\d:\d\d\.\d{3}\S* \S*(debug|info|warning|error|critical)\b"),
+        "these lines are `pretty`: set LOG_FORMAT=json",
+    ),
+    (re.compile(rb"timestamp=\S+ level=\w+ logger="), "these lines are `logfmt`: set LOG_FORMAT=json"),
+    (re.compile(rb".*\x00", re.DOTALL), "this is UTF-16 without its mark, or no text"),
+)
+_MOST_JUDGED = 1000
+_UNKNOWN = "cut, broken or not in this format"
 
 
 class Unwrapper:
@@ -40,12 +55,20 @@ class Unwrapper:
     def __init__(self) -> None:
         self.lines = 0
         self.foreign = 0
+        self._reasons: dict[str, int] = {}
         self._pieces: dict[bytes, bytes] = {}
+        self._document: list[bytes] = []
+        self._length = 0
 
     @property
     def holds_pieces(self) -> bool:
-        """Whether it waits for the rest of a line."""
-        return bool(self._pieces)
+        """Whether it waits for the rest of a line, or of a document."""
+        return bool(self._pieces or self._document)
+
+    @property
+    def reason(self) -> str:
+        """What most of the foreign lines are, and what to do about that."""
+        return max(self._reasons, key=lambda reason: self._reasons[reason], default=_UNKNOWN)
 
     def read(self, raws: Iterable[bytes]) -> Iterator[Line]:
         """Return the lines among *raws*."""
@@ -55,35 +78,63 @@ class Unwrapper:
                     yield found
 
     def take(self, raw: bytes) -> list[Line | bytes]:
-        """Return the line that *raw* holds or completes; what is something else, as it is; nothing for a piece."""
+        """Return the lines that *raw* holds or completes; what is something else, as it is; nothing for a piece."""
+        if self._document:
+            return self._take_part(raw)
+        if raw[-1:] in b"[{\r" and _OPENING.fullmatch(raw):
+            self._document, self._length = [raw], len(raw)
+            return []
         stream, text, is_last = _piece(raw, is_awaited=bool(self._pieces))
         begun = self._pieces.pop(stream, b"")
         whole = begun + text
         if not is_last and len(whole) <= _MAX_LENGTH:
             self._pieces[stream] = whole
             return []
-        found = self._judge(whole)
-        if begun and not isinstance(found, Line):
-            line = parse(text)
-            if line is not None:  # who wrote the beginning was killed, and this is the next line
-                self.lines += 1
-                return [begun, line]
-        return [found]
+        if begun and parse_all(text):  # who wrote the beginning was killed, and this is the next line
+            return [*self._judge(begun), *self._judge(text)]
+        return self._judge(whole)
 
     def rest(self) -> list[Line | bytes]:
         """Return the pieces whose end never came, after everything else."""
-        begun = [*self._pieces.values()]
+        begun = [*self._pieces.values(), *self._document]
         self._pieces.clear()
-        return [self._judge(piece) for piece in begun]
+        self._document = []
+        return [found for piece in begun for found in self._judge(piece)]
 
-    def _judge(self, text: bytes) -> Line | bytes:
+    def _take_part(self, raw: bytes) -> list[Line | bytes]:
+        """Take a line of a document: all are indented but the last, which closes it."""
+        is_last = raw.startswith((b"}", b"]"))
+        if is_last or raw[:1].isspace() or not raw:
+            self._document.append(raw)
+            self._length += len(raw)
+            if not is_last and self._length <= _MAX_DOCUMENT:
+                return []
+        parts, self._document = self._document, []
+        if is_last and (lines := parse_all(b"\n".join(parts))):
+            self.lines += len(lines)
+            return [*lines]
+        judged = [found for part in parts for found in self._judge(part)]
+        return judged if is_last or raw is parts[-1] else [*judged, *self.take(raw)]
+
+    def _judge(self, text: bytes) -> list[Line | bytes]:
         if not text:
-            return text
-        self.lines += 1
-        line = parse(text)
-        if line is None:
-            self.foreign += 1
-        return text if line is None else line
+            return [text]
+        lines = parse_all(text)
+        self.lines += len(lines) or 1
+        if lines:
+            return [*lines]
+        if text.strip() in _PUNCTUATION:
+            self.lines -= 1
+        else:
+            self.pass_over(text)
+        return [text]
+
+    def pass_over(self, text: bytes) -> None:
+        """Count *text* as foreign."""
+        self.foreign += 1
+        if self.foreign < _MOST_JUDGED:
+            reason = next((reason for pattern, reason in _FORMATS if pattern.match(text)), _UNKNOWN)
+            self._reasons[reason] = self._reasons.get(reason, 0) + 1
 
 
 def _piece(raw: bytes, *, is_awaited: bool) -> tuple[bytes, bytes, bool]:
@@ -110,57 +161,19 @@ def _piece(raw: bytes, *, is_awaited: bool) -> tuple[bytes, bytes, bool]:
 
 
 def has_pieces(text: bytes) -> bool:
-    """Whether something seems to have cut lines of *text* into pieces, or to have written them as numbers.
+    """Return whether lines of *text* seem to be cut into pieces, to be parts of a document, or to be written as numbers.
 
     They cannot then be found by what is in them.
     """
     if text.startswith(_DOCKER):
         return text.count(b'"stream":"std') != text.count(b'\\n","stream":"std')
-    if text.startswith(b"{"):
+    end = text.find(b"\n")
+    if text.startswith(b"{") and text[end - 1 : end] not in b"{[\r":
         # journald writes all lines of a file, so one of them is asked: to look through all text twice takes twice as long.
-        is_journal = text.find(_MESSAGE, 0, text.find(b"\n")) >= 0
-        return is_journal and _NUMBERS.search(text) is not None
-    return any(piece in text for piece in _CRI_PIECES)
-
-
-def parse(raw: bytes) -> Line | None:
-    """Return the line that is in *raw*, whatever is around it; ``None`` where there is none."""
-    if not raw.startswith(b"{"):
-        start = raw.find(b"{")
-        if start < 0:
-            return None
-        raw = raw[start:]
-    # Written out: this is done for every line that is read.
-    try:
-        value = orjson.loads(raw)
-        timestamp = value["timestamp"]
-        if type(timestamp) is type(value["level"]) is type(value["logger"]) is type(value["event"]) is str:
-            return Line(value, raw) if timestamp[4:5] == timestamp[7:8] == "-" else None
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        pass
-    else:
-        return None
-    return _wrapped_line(raw)
-
-
-def _wrapped_line(raw: bytes) -> Line | None:
-    wrapper = _loads(raw)
-    for name in _INNER:
-        line = parse(_bytes(wrapper[name]).strip()) if name in wrapper else None
-        if line is not None:
-            return line
-    return None
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, dict):  # a collector that has parsed it
-        return orjson.dumps(value)
-    try:  # a list of numbers is journald's way to write bytes
-        return bytes(value) if isinstance(value, list) else b""
-    except (TypeError, ValueError):
-        return b""
+        return text.find(_MESSAGE, 0, end) >= 0 and _NUMBERS.search(text) is not None
+    if text[:1] in (b"{", b"[", b"}", b"]", b" ", b"\t", b"\r", b"\n"):
+        return True
+    return any(piece in text for piece in (*_CRI_PIECES, b"\n[\n", b"\n{\n"))
 
 
 def _loads(raw: bytes) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """Bars and axes of characters: heavy where something runs, light where it waits."""
 
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from math import floor, log10
 
 from .text import length_text
 
-__all__ = ["axis", "bar", "ticks"]
+__all__ = ["axis", "bar", "columns_of", "marks", "ticks"]
 
 _HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT = "━╸╺"
 _LIGHT, _LIGHT_LEFT, _LIGHT_RIGHT = "─╴╶"
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+#: A part of a bar in which the database was asked.
+_THIN = "┿"
 _MIN_TICK_WIDTH = 10
 #: Steps of axes of a minute and more.
 _MINUTES = tuple(60.0 * minutes for minutes in (0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720))
@@ -44,6 +48,28 @@ def _cell(column: int, wait: int, run: int, stop: int) -> str:
     if left_waits or right_waits:
         return _LIGHT if left_waits and right_waits else _LIGHT_LEFT if left_waits else _LIGHT_RIGHT
     return " "
+
+
+def marks(drawn: str, before: int, queries: Iterable[tuple[float, float]], *, columns: int) -> str:
+    """Return a bar with marks where the database was asked.
+
+    Args:
+        drawn: the heavy part of the bar.
+        before: how many columns stand before that.
+        queries: when each query began and ended, between 0 and 1.
+        columns: how wide the whole is.
+    """
+    cells = list(drawn)
+    for begin, end in queries:
+        for column in range(int(begin * columns) - before, int(end * columns) - before + 1):
+            if 0 <= column < len(cells):
+                cells[column] = _THIN
+    return "".join(cells)
+
+
+def columns_of(counts: Sequence[int], most: int) -> str:
+    """Return *counts* as columns; whatever is more than none is seen, and *most* is as high as a line."""
+    return "".join(_EIGHTHS[-(-8 * count // most) if most else 0] for count in counts)
 
 
 def axis(length: float, columns: int) -> str:

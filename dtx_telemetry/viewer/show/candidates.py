@@ -15,7 +15,7 @@ _MANY = 20
 
 
 def show_candidates(beginning: str, candidates: Mapping[str, Candidate], *, more: bool) -> None:
-    """Print, on stderr, whose ids begin so; there may be *more* than *candidates*."""
+    """Print, on stderr, which ids begin so; there may be *more* than *candidates*."""
     console = make_console(stderr=True)
     count = len(candidates)
     least = "at least " if more else ""

@@ -14,7 +14,18 @@ from ..model.layout import ID_FIELDS, Row, Waterfall
 from ..model.scope import Scope
 from ..reading.line import OWN_NAMES, Line
 from .bars import ticks
-from .text import context, day_and_time, duration_text, label, length_text, notes, own_fields, status_text, time_text
+from .text import (
+    context,
+    day_and_time,
+    duration_text,
+    length_text,
+    notes,
+    own_fields,
+    repeated_text,
+    row_label,
+    status_text,
+    time_text,
+)
 
 __all__ = ["page"]
 
@@ -71,7 +82,8 @@ def _axis(length: float) -> str:
 def _row(row: Row, length: float, match: Callable[[Line], bool]) -> str:
     scope = row.scope
     lines = "".join(_line(line) for line in scope.lines if match(line))
-    error = f'<p class="error">{_text(scope.error)}</p>' if scope.error is not None else ""
+    said = [text for text in (repeated_text(scope), scope.error) if text]
+    error = "".join(f'<p class="error">{_text(text)}</p>' for text in said)
     about = f'<p class="note">{_text(" · ".join([*notes(row), *_ids(scope)]))}</p>'
     return (
         f'<details class="{scope.kind}{_state(scope)}"><summary>{_name(row)}{_bar(row, length)}'
@@ -85,7 +97,7 @@ def _state(scope: Scope) -> str:
 
 
 def _name(row: Row) -> str:
-    called, status = label(row.scope), status_text(row.scope)
+    called, status = row_label(row), status_text(row.scope)
     depth = min(len(row.last), _MAX_DEPTH)
     return (
         f'<span class="name depth-{depth}" title="{_text(called)}"><span class="kind">{_text(called)}</span> '
@@ -103,7 +115,11 @@ def _bar(row: Row, length: float) -> str:
         f'<rect class="wait" x="{queued:.3f}%" y="35%" width="{start - queued:.3f}%" height="30%"/>' if start > queued else ""
     )
     run = f'<rect class="run" x="{min(start, 99.7):.3f}%" y="15%" width="{max(end - start, 0.3):.3f}%" height="70%" rx="2"/>'
-    return f'<svg aria-hidden="true">{wait}{run}</svg>'
+    parts = [(100 * begin / length, 100 * (end - begin) / length) for begin, end in row.queries] if length else []
+    asked = "".join(
+        f'<rect class="query" x="{x:.3f}%" y="40%" width="{max(width, 0.1):.3f}%" height="20%"/>' for x, width in parts
+    )
+    return f'<svg aria-hidden="true">{wait}{run}{asked}</svg>'
 
 
 def _line(line: Line) -> str:

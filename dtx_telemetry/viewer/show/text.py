@@ -1,7 +1,7 @@
 """Texts of results that a terminal and a page share."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..model.layout import Row
@@ -11,20 +11,26 @@ from ..reading.line import Line
 __all__ = [
     "context",
     "cut_middle",
+    "database_text",
     "day_and_time",
     "duration_text",
+    "iso_time",
     "label",
     "length_text",
     "notes",
     "own_fields",
+    "repeated_text",
+    "row_label",
     "status_text",
     "time_text",
 ]
 
+#: How scopes hang together, which the picture shows.
+_SCOPE = frozenset({"scope.id", "scope.cause"})
 #: What the lines of a scope have in common, and its heading says.
-_COMMON = frozenset({"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"})
+_COMMON = _SCOPE | {"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"}
 _TASKS = frozenset({"task.id", "task.name"})
-_QUIET = frozenset({"completed", "closed", "handled"})
+_QUIET = "completed"
 
 
 def length_text(seconds: float) -> str:
@@ -44,16 +50,25 @@ def length_text(seconds: float) -> str:
 
 
 def label(scope: Scope) -> str:
-    """Return what a scope is called: a request by its method and path, everything else by kind and name."""
+    """Return what a scope is called: a request by its method and path, everything else by kind and name.
+
+    A task's attempts are numbered; one that was delivered again says so.
+    """
     name = scope.name
     kind = "" if scope.kind == "request" and name else scope.kind
     attempt = f"#{scope.attempt + 1}" if scope.attempt else ""
-    return " ".join(part for part in (kind, name, attempt) if part)
+    delivery = f"delivery {scope.delivery + 1}" if scope.delivery else ""
+    return " ".join(part for part in (kind, name, attempt, delivery) if part)
+
+
+def row_label(row: Row) -> str:
+    """Return what a row is called: its scope, with where that ran if there is more than one place."""
+    return label(row.scope) + (f" @{row.service}" if row.service else "")
 
 
 def status_text(scope: Scope) -> str:
     """Return what came of a scope, nothing where all is as it should be and has no number."""
-    return "" if scope.status in _QUIET else scope.status
+    return "" if scope.status == _QUIET else scope.status
 
 
 def duration_text(row: Row) -> str:
@@ -68,12 +83,32 @@ def duration_text(row: Row) -> str:
 def notes(row: Row) -> list[str]:
     """Return what else there is to say about a row."""
     scope = row.scope
-    said = []
+    said = [database] if (database := database_text(scope)) else []
     if row.start > row.queued:
         said.append(f"{length_text(row.start - row.queued)} in the queue")
     if scope.shift:
         said.append(f"moved by {length_text(scope.shift)}: its clock is behind")
     return said
+
+
+def database_text(scope: Scope) -> str:
+    """Return what a scope asked of the database, as ``31 queries · 84.0 ms``; nothing if no line says."""
+    queries, took = scope.number("db.query_count"), scope.number("db.duration_ms")
+    if queries is None:
+        return ""
+    counted = f"{queries:.0f} {'query' if queries == 1 else 'queries'}"
+    return counted if took is None else f"{counted} · {length_text(took / 1000)}"
+
+
+def repeated_text(scope: Scope) -> str:
+    """Return which statement a scope asked again and again, and how often; nothing if it did not."""
+    times = scope.number("db.repeat_count")
+    return "" if times is None else f"the same statement {times:.0f} times: {scope.field('db.repeated_query') or ''}"
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time as lines have it: ISO 8601 in UTC."""
+    return datetime.fromtimestamp(max(seconds, 0.0), UTC).isoformat().replace("+00:00", "Z")
 
 
 def day_and_time(seconds: float) -> str:

@@ -10,9 +10,22 @@ from ...rendering.terminal import leave, paint, printable
 from ..model.layout import Row, Waterfall
 from ..model.scope import Scope
 from ..reading.line import Line
-from .bars import axis, bar
+from .bars import axis, bar, marks
 from .console import make_console, safe
-from .text import context, cut_middle, day_and_time, duration_text, label, length_text, notes, own_fields, status_text
+from .text import (
+    context,
+    cut_middle,
+    database_text,
+    day_and_time,
+    duration_text,
+    label,
+    length_text,
+    notes,
+    own_fields,
+    repeated_text,
+    row_label,
+    status_text,
+)
 
 __all__ = ["render", "show_waterfall"]
 
@@ -23,12 +36,13 @@ _STYLES = {
     "connection": "green",
     "command": "yellow",
     "operation": "yellow",
+    "lines": "white",
 }
 _MIN_COLUMNS = 50
 _TIME_WIDTH = 9
 #: From so many columns on, notes have a column of their own.
 _WIDE = 110
-_NOTES_WIDTH = 26
+_NOTES_WIDTH, _MOST_NOTES_WIDTH = 26, 44
 
 
 @dataclass(frozen=True)
@@ -71,20 +85,23 @@ def render(
     yield Text(" " * (widths.label + 1) + axis(waterfall.length, widths.bar), style="dim")
     for row in waterfall.rows:
         yield _row(row, waterfall.length, widths)
+        if repeated := repeated_text(row.scope):
+            yield _cut(safe(f"{_blanks(row, widths.guides)}{repeated}", "red"), columns)
         if row.scope.error is not None and (row.scope.failed or row.scope.notable):
             blanks = _blanks(row, widths.guides)
             yield _cut(safe(f"{blanks}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
     if not widths.notes:
-        yield from _moved(waterfall.rows)
+        yield from _noted(waterfall.rows)
     if match is not None:
         yield from _lines(waterfall.rows, match, columns, paint if coloured else leave)
 
 
-def _widths(rows: Iterable[Row], columns: int) -> _Widths:
-    longest = max((2 * row.depth + len(label(row.scope)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
+def _widths(rows: Sequence[Row], columns: int) -> _Widths:
+    longest = max((2 * row.depth + len(row_label(row)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
     name = min(max(longest, 12), int(columns * 0.4))
     guides = longest if longest <= name else name // 2
-    said = _NOTES_WIDTH if columns >= _WIDE and any(map(notes, rows)) else 0
+    noted = max((len(" · ".join(notes(row))) for row in rows), default=0)
+    said = min(max(noted, _NOTES_WIDTH), _MOST_NOTES_WIDTH) if columns >= _WIDE and noted else 0
     return _Widths(guides, name, columns - name - _TIME_WIDTH - 2 - (said and said + 2), said)
 
 
@@ -102,6 +119,8 @@ def _row(row: Row, length: float, widths: _Widths) -> Text:
     style = _style(scope)
     places = (part / length if length else 0.0 for part in (row.queued, row.start, row.end))
     before, light, heavy = bar(*places, columns=widths.bar)
+    queries = [(begin / length, end / length) for begin, end in row.queries] if length else []
+    heavy = marks(heavy, len(before) + len(light), queries, columns=widths.bar)
     drawn = Text.assemble(before, (light, "dim"), (heavy, style))
     drawn.pad_right(widths.bar - drawn.cell_len)
     text = Text.assemble(_label(row, widths, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
@@ -115,7 +134,7 @@ def _label(row: Row, widths: _Widths, style: str) -> Text:
     status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
     guides = Text(_guides(row, widths.guides), style="dim")
     room = widths.label - guides.cell_len - (status.cell_len + 1 if status else 0)
-    name = safe(cut_middle(printable(label(row.scope)), max(room, 1)), style)
+    name = safe(cut_middle(printable(row_label(row)), max(room, 1)), style)
     text = Text.assemble(guides, name, " " if status else "", status)
     return _cut(text, widths.label, pad=True)
 
@@ -146,10 +165,14 @@ def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
     return text
 
 
-def _moved(rows: Iterable[Row]) -> Iterator[Text]:
+def _noted(rows: Iterable[Row]) -> Iterator[Text]:
+    """Return what there is no room for beside the bars."""
     for row in rows:
+        said = [database_text(row.scope)]
         if row.scope.shift:
-            yield safe(f"~ {label(row.scope)}: moved by {length_text(row.scope.shift)}, its clock is behind", "dim")
+            said.append(f"moved by {length_text(row.scope.shift)}, its clock is behind")
+        if any(said):
+            yield safe(f"{'~ ' if row.scope.shift else ''}{label(row.scope)}: {', '.join(filter(None, said))}", "dim")
 
 
 def _lines(
@@ -159,7 +182,7 @@ def _lines(
         lines = [line for line in row.scope.lines if match(line)]
         if lines:
             yield Text()
-            yield safe(label(row.scope), f"bold {_style(row.scope)}")
+            yield safe(row_label(row), f"bold {_style(row.scope)}")
         for line in lines:
             yield from Text.from_ansi(
                 lay_out({**own_fields(line), "timestamp": local_time(line.time)}, columns, painted).rstrip("\n")

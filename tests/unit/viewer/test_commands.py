@@ -23,16 +23,19 @@ TRACEBACK = """Traceback (most recent call last):
     raise ValueError("no such hero")
 ValueError: no such hero"""
 REQUEST = {"http__method": "POST", "http__route": "/api/tournaments/5/draft/12/", "http__status_code": 202, "duration_ms": 100}
+SCOPE = {**BOUND, "scope__id": "5c09e001"}
+FIRST = {**BOUND, "scope__id": "5c09e002", "scope__cause": "5c09e001"}
+SECOND = {**BOUND, "scope__id": "5c09e003", "scope__cause": "5c09e001"}
 LINES = [
-    line(20, "draft_pick_made", hero="Invoker", **BOUND),
-    task_line(50, "task_published", task__queue="celery", **BOUND),
-    line(100, "request_completed", **REQUEST, trace_id=TRACE, **BOUND),
-    task_line(70, "task_started", task__retries=0, task__queue_ms=15, **BOUND),
-    task_line(80, "task_retried", task__retries=0, duration_ms=10, error="KeyError: 'x'", level="warning", **BOUND),
-    task_line(150, "task_started", task__retries=1, task__queue_ms=70, **BOUND),
-    line(160, "draft_pick_shown", ws__conn_id="c1", **BOUND),
+    line(20, "draft_pick_made", hero="Invoker", **SCOPE),
+    task_line(50, "task_published", task__queue="celery", **SCOPE),
+    line(100, "request_completed", **REQUEST, trace_id=TRACE, **SCOPE),
+    task_line(70, "task_started", task__retries=0, task__queue_ms=15, **FIRST),
+    task_line(80, "task_retried", task__retries=0, duration_ms=10, error="KeyError: 'x'", level="warning", **FIRST),
+    task_line(150, "task_started", task__retries=1, task__queue_ms=70, **SECOND),
+    line(160, "draft_pick_shown", ws__conn_id="c1", **BOUND, scope__id="5c09e004", scope__cause="5c09e003"),
     task_line(
-        200, "task_failed", duration_ms=50, error="ValueError: no such hero", exception=TRACEBACK, level="error", **BOUND
+        200, "task_failed", duration_ms=50, error="ValueError: no such hero", exception=TRACEBACK, level="error", **SECOND
     ),
     line(300, "request_completed", OTHER, **{**REQUEST, "http__route": "/api/tournaments/6/draft/7/", "duration_ms": 20}),
 ]
@@ -159,13 +162,13 @@ def test_no_line_is_longer_than_the_terminal(run, file, monkeypatch):
 
 def test_a_task_that_publishes_itself_again_and_again(run, tmp_path):
     """However deep it gets, each row says what it is; what it is under is cut."""
-    chain = [line(0, "request_completed", **REQUEST)]
+    chain = [line(0, "request_completed", scope__id="x-1", **REQUEST)]
     for number in range(100):
-        at, parent = 10 * number, {"task__parent_id": f"t{number - 1}"} if number else {}
+        at = 10 * number
+        ids = {"scope__id": f"x{number}", "scope__cause": f"x{number - 1}"}
         chain += [
-            task_line(at, "task_published", f"t{number}", "poll"),
-            task_line(at + 5, "task_started", f"t{number}", "poll", task__retries=0, **parent),
-            task_line(at + 9, "task_failed", f"t{number}", "poll", duration_ms=4, error="E: x", level="error"),
+            task_line(at + 5, "task_started", f"t{number}", "poll", task__retries=0, **ids),
+            task_line(at + 9, "task_failed", f"t{number}", "poll", duration_ms=4, error="E: x", level="error", **ids),
         ]
     path = tmp_path / "lines.json"
     path.write_bytes(as_bytes(chain))
@@ -235,14 +238,17 @@ def test_a_line_that_was_delivered_twice_counts_once(run, file, tmp_path, identi
 
     _, twice, _ = run("trace", identifier, file, path, "--json")
 
-    assert json.loads(twice) == json.loads(once)
+    shown, expected = json.loads(twice), json.loads(once)
+    assert [scope.pop("service") for scope in shown["scopes"]] == ["lines.json"] * 4
+    assert [scope.pop("service") for scope in expected["scopes"]] == [None] * 4
+    assert shown == expected
 
 
 def test_what_is_not_there(run, file):
     """Exit code 1, and one line that says so."""
     code, out, err = run("trace", "nothing", file)
     assert (code, out) == (1, "")
-    assert err == "dtx-telemetry: no line has a request.id or trace_id that begins with 'nothing'\n"
+    assert err == "dtx-telemetry: no line has an id of a request, trace, task or connection that begins with 'nothing'\n"
 
 
 def test_trace_as_json(run, file):
@@ -258,7 +264,7 @@ def test_trace_as_json(run, file):
         ("request", "202", None, 0, 0, 3),
         ("task", "retried", 0, 70, 15, 2),
         ("task", "failed", 0, 150, 70, 2),
-        ("message", "handled", 2, 160, 0, 1),
+        ("message", "completed", 2, 160, 0, 1),
     ]
     assert found["scopes"][2]["lines"][1]["exception"] == TRACEBACK
 
@@ -391,8 +397,10 @@ def test_errors(run, tmp_path):
         "count": 4,
         "first": "2026-01-15T10:23:45.200000Z",
         "last": "2026-01-15T11:00:02.000000Z",
-        "request.id": "again-2",
+        "first_id": CLICK,
+        "last_id": "again-2",
         "message": "ValueError: no such hero",
+        "statement": None,
     }
     assert [(each["type"], each["place"]) for each in rest] == [
         ("HTTP 503", "POST /api/tournaments/{id}/draft/{id}/"),
@@ -422,7 +430,7 @@ def test_nothing_found(run, tmp_path, command):
     path.write_bytes(as_bytes(LINES[:1]) + b'text with duration_ms and "error"\n')
     code, out, err = run(command, path)
     assert (code, out) == (1, "")
-    assert "1 of 1 lines passed over" in err
+    assert "1 of 2 lines passed over" in err
     assert run(command, path, "--json")[:2] == (1, "[]\n")
 
 
@@ -456,7 +464,7 @@ def test_pretty(run, tmp_path):
 def test_the_words_may_stand_anywhere(run, file, tmp_path):
     """Files and filters before, between and behind options; gzip among them."""
     packed = tmp_path / "packed.gz"
-    packed.write_bytes(gzip.compress(as_bytes(LINES)))
+    packed.write_bytes(gzip.compress(as_bytes([{**each, "copy": True} for each in LINES])))
     code, out, _ = run("pretty", "--event", "draft_*", file, "--level", "info", packed, "hero=Invoker")
     assert (code, out.count("\n")) == (0, 2)
 

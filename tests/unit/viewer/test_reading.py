@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtx_telemetry.viewer.errors import UsageError
-from dtx_telemetry.viewer.reading.filters import Filters, parse_moment, split_pairs
+from dtx_telemetry.viewer.reading.envelope import parse
 from dtx_telemetry.viewer.reading.inputs import Input, open_inputs, whole_lines
 from dtx_telemetry.viewer.reading.line import Line, parse_time
 from dtx_telemetry.viewer.reading.search import find_lines, lines_with
-from dtx_telemetry.viewer.reading.unwrap import Unwrapper, parse
+from dtx_telemetry.viewer.reading.unwrap import Unwrapper
 from tests.support.viewer import BEGIN, CLICK, as_bytes, line, read
 
 LINE = line(0, "draft_pick_made", hero='Größe "日本"', note="a\\b\n", labels=["draft"])
@@ -128,12 +128,9 @@ FOREIGN = {
     "JSON that is no object": b"[1, 2]",
     "cut": RAW[:-10],
     "cut at its beginning": RAW[10:],
-    "two in one": RAW + RAW,
-    "interleaved": RAW[:30] + RAW + RAW[30:],
     "no time": RAW.replace(b"2026-01-15T", b"yesterday, "),
     "a number for a time": json.dumps({**LINE, "timestamp": 5}).encode(),
     "no event": json.dumps({**LINE, "event": None}).encode(),
-    "not UTF-8": RAW.replace(b"draft_pick_made", b"\xff\xfe"),
     "NaN": RAW.replace(b'["draft"]', b"NaN"),
     "too deep": b'{"a":' * 5000,
     "a wrapper around nothing": b'{"log": 5, "stream": "stdout"}',
@@ -148,6 +145,22 @@ def test_what_is_no_line_is_counted_and_passed_over(raw):
     found = list(unwrapper.read([RAW, raw, RAW]))
     assert [each.fields for each in found] == [LINE, LINE]
     assert (unwrapper.lines, unwrapper.foreign) == (3, 1)
+
+
+@pytest.mark.parametrize("raw", [RAW + RAW, RAW[:30] + RAW + RAW[30:], RAW + b" behind", RAW + b"\x1b[0m"])
+def test_what_stands_before_and_behind_a_line_does_not_hide_it(raw):
+    """Two processes write at once, or something colours the line."""
+    assert {json.dumps(found.fields) for found in read_lines(raw)} == {json.dumps(LINE)}
+
+
+def test_what_is_not_utf8_is_shown_as_far_as_it_goes():
+    """A byte that is none stands for itself."""
+    (found,) = read_lines(RAW.replace(b"draft_pick_made", b"\xff\xfe"))
+    assert found.event == "\ufffd\ufffd"
+
+
+def read_lines(data):
+    return list(Unwrapper().read(data.split(b"\n")))
 
 
 @given(st.lists(st.sampled_from([*WRAPPED.values(), *FOREIGN.values()]), max_size=8), st.data())
@@ -258,91 +271,6 @@ def test_a_file_without_an_end_of_line_fills_no_memory(tmp_path):
     long.close()
     assert sum(sizes) == 40 * 1024 * 1024
     assert max(sizes) < 20 * 1024 * 1024
-
-
-def matching(filters, *lines):
-    """Return the events that pass *filters*."""
-    return [each.event for each in filters.of(Unwrapper().read(as_bytes(lines).split(b"\n")))]
-
-
-FILTERED = [
-    line(0, "a", level="debug", logger="django.db"),
-    line(1000, "b", level="warning", logger="django", user__id=42, labels=["tournament", "draft"]),
-    line(2000, "ab", level="error", logger="djangoish", user__id=7, ok=True, empty=None, share=0.5),
-    line(3000, "c", level="notice", logger="app"),
-]
-
-
-@pytest.mark.parametrize(
-    ("filters", "events"),
-    [
-        ({}, ["a", "b", "ab", "c"]),
-        ({"level": "warning"}, ["b", "ab", "c"]),
-        ({"loggers": ("django",)}, ["a", "b"]),
-        ({"loggers": ("django.db", "app")}, ["a", "c"]),
-        ({"events": ("a*",)}, ["a", "ab"]),
-        ({"events": ("b", "c")}, ["b", "c"]),
-        ({"since": BEGIN.timestamp() + 1}, ["b", "ab", "c"]),
-        ({"until": BEGIN.timestamp() + 1}, ["a", "b"]),
-        ({"pairs": (("user.id", "42"),)}, ["b"]),
-        ({"pairs": (("labels", "draft"),)}, ["b"]),
-        ({"pairs": (("labels", "tournament,draft"),)}, ["b"]),
-        ({"pairs": (("ok", "true"), ("user.id", "7"))}, ["ab"]),
-        ({"pairs": (("empty", "null"),)}, ["ab"]),
-        ({"pairs": (("share", "0.5"),)}, ["ab"]),
-        ({"pairs": (("user.id", "4"),)}, []),
-        ({"pairs": (("request.id", CLICK[:8]),)}, ["a", "b", "ab", "c"]),
-        ({"pairs": (("request.id", CLICK[:4]),)}, []),
-        ({"level": "warning", "events": ("a*",)}, ["ab"]),
-    ],
-)
-def test_filters(filters, events):
-    """All must hold; a level of its own name is always shown; ids may be cut to eight characters."""
-    assert matching(Filters(**filters), *FILTERED) == events
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90s", 910),
-        ("10m", 400),
-        ("0.5h", -800),
-        ("1d", 1000 - 86400),
-        ("1970-01-01T00:20:00Z", 1200),
-        ("1970-01-01T01:00:00+00:50", 600),
-    ],
-)
-def test_times(text, seconds):
-    """ISO 8601, or how long ago."""
-    assert parse_moment(text, 1000) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "10", "10 m", "-5m", "2026-13-01"])
-def test_what_is_no_time(text):
-    """The error says what is accepted."""
-    with pytest.raises(UsageError, match="10m"):
-        parse_moment(text)
-
-
-def test_files_and_pairs_are_told_apart(tmp_path, monkeypatch):
-    """A word with an equals sign is a filter, unless there is a file of that name."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a=b").write_text("")
-    assert split_pairs(["x.log", "user.id=42", "a=b", "=c", "-", "url=a=b"]) == (
-        ["x.log", "a=b", "=c", "-"],
-        [("user.id", "42"), ("url", "a=b")],
-    )
-
-
-def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
-    """As those of archives have, split up by day; what is too long for a name is no file."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "day=1").mkdir()
-    (tmp_path / "day=1" / "web.log").touch()
-    files = ["day=1/*.log", "logs/day=2/web.log"]
-    pairs = [("day", "2"), ("event", "task_*"), ("error", "/x/y"), ("long", "x" * 5000)]
-
-    assert split_pairs([*files, *[f"{name}={value}" for name, value in pairs]]) == (files, pairs)
 
 
 def test_a_file_with_two_names_is_read_once(tmp_path, monkeypatch):

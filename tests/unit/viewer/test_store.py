@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtx_telemetry.viewer.model.store import Store
-from dtx_telemetry.viewer.reading.unwrap import parse
+from dtx_telemetry.viewer.reading.envelope import parse
 from tests.support.viewer import as_bytes, line, outline, task_line
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -55,8 +55,9 @@ def test_a_life_grows():
         assert summaries(store) == [(title, running)]
     (entry,) = store
     assert (entry.summary.user, entry.summary.labels, entry.summary.tasks, entry.summary.errors) == (42, ["draft"], 1, 1)
-    assert (entry.summary.duration, entry.summary.failed, store.unbound) == (0.03, False, 1)
-    assert outline(entry.life()) == ["request POST /x/ 202", "  task announce retried", "  task announce #1 failed"]
+    assert (entry.summary.duration, entry.summary.failed) == (0.03, False)
+    assert [each.event for each in store.unbound.lines()] == ["noise"]
+    assert outline(entry.life()) == ["request POST /x/ 202", "  task announce retried", "  task announce failed"]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,10 @@ def test_a_life_grows():
             False,
             False,
         ),
-        ([line(0, "ws_connected", ws__conn_id="c", labels=["draft"])], "connection draft", True, False),
+        ([line(0, "ws_connected", ws__conn_id="c", http__route="/ws/")], "connection /ws/", True, False),
         ([line(0, "ws_failed", ws__conn_id="c", level="error", duration_ms=1)], "connection failed", False, True),
-        ([line(0, "shown", ws__conn_id="c")], "message", False, False),
+        ([line(0, "shown", ws__conn_id="c", scope__cause="x")], "message", False, False),
+        ([line(0, "seen", None, correlation_id="c")], "lines", False, False),
         ([line(0, "command_started", command__name="x", level="debug")], "command x", True, False),
         ([line(0, "operation_completed", operation__name="x", duration_ms=1)], "operation x completed", False, False),
         ([request(1, level="error", http__status_code=500)], "GET / 500", False, True),
