@@ -64,7 +64,9 @@ def error_text(error: object) -> str:
     name = type(error).__name__
     try:
         message = str(error)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a SystemExit in it is not the end of the process, as it is none for Python's own tracebacks
         message = "<unprintable message>"
     return f"{name}: {message}" if message else name
 

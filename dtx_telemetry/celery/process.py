@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 from celery import VERSION, current_app
-from celery.signals import setup_logging
-from celery.utils.log import get_multiprocessing_logger
+from celery.signals import after_setup_logger, after_setup_task_logger, setup_logging
+from celery.utils.log import get_logger, get_multiprocessing_logger
 from kombu.utils.functional import maybe_list
 
 from ..config import Settings, get_settings
 from ..errors import error_text
 from ..guard import signal_receiver
-from ..logging import configure, is_configured
+from ..logging import configure, is_configured, restore
 from ..tracing import TRACING
 from ..tracing import configure as configure_tracing
 from .framework_lines import spare_unheard_lines
@@ -43,6 +43,7 @@ def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) ->
         settings = get_settings()
         if settings.enabled and (current_app.conf.worker_hijack_root_logger or is_configured()):
             _take_over(settings, loglevel, logfile)
+            _tell_application(loglevel, logfile, **options)
         else:
             _leave_it_to_celery(loglevel, logfile, **options)
     except Exception as error:
@@ -62,6 +63,17 @@ def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
     if _is_fresh_child() and os.environ.get("CELERY_LOG_REDIRECT"):
         level: Any = os.environ.get("CELERY_LOG_REDIRECT_LEVEL")
         current_app.log.redirect_stdouts(level)
+
+
+def _tell_application(loglevel: Any, logfile: Any, format: Any = None, colorize: Any = None, **_: Any) -> None:
+    """Send the signals by which applications add handlers, as Celery does if nobody listens to ``setup_logging``."""
+    if len(setup_logging.receivers) > 1:
+        return
+    told = {"loglevel": loglevel, "logfile": logfile, "colorize": colorize}
+    after_setup_logger.send(sender=None, logger=logging.getLogger(), format=format, **told)
+    log: Any = current_app.log
+    after_setup_task_logger.send(sender=None, logger=get_logger("celery.task"), format=log.task_format, **told)
+    restore(anyway=True)  # a console handler among them gives its place to ours
 
 
 @signal_receiver

@@ -53,13 +53,16 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
         before.discard()
 
 
-def restore() -> None:
+def restore(*, anyway: bool = False) -> None:
     """Put our handlers in place again if logging or structlog was configured since, in this process, by whoever.
 
     ``get_wsgi_application`` applies LOGGING a second time, ``uvicorn.run`` its own set-up after the application was loaded.
     Asked at the start of each scope and before each event of the library: it costs next to nothing if nothing has changed.
+
+    Args:
+        anyway: look at all loggers, though nobody seems to have configured anything.
     """
-    if _standing and not _standing[0].stands():
+    if _standing and (anyway or not _standing[0].stands()):
         _standing[0].put_in_place()
 
 
@@ -126,6 +129,7 @@ class _Setup:
         self._undo: list[Callable[[], None]] = []
         self._root_is_free = _is_free(logging.root)
         self._on_root: ConsoleHandler | None = None
+        self._mark: logging.Handler | None = None
         self._newest_handler: object = None
         self._chain: object = None
         self._busy: set[int] = set()
@@ -137,7 +141,7 @@ class _Setup:
         """
         handlers = logging._handlerList  # type: ignore[attr-defined]
         return (
-            bool(handlers)
+            len(handlers) > 0
             and handlers[-1] is self._newest_handler
             and self._on_root in logging.root.handlers
             and structlog._config._CONFIG.default_processors is self._chain
@@ -158,6 +162,7 @@ class _Setup:
             if not is_set_up(stdlib_logger, event_logger):
                 self._undo.append(set_up_structlog(event_logger, BoundLogger))
             self._chain = structlog._config._CONFIG.default_processors
+            self._mark = logging.NullHandler()  # the newest, and alive as long as this set-up
             self._newest_handler = logging._handlerList[-1]  # type: ignore[attr-defined]
         finally:
             self._busy.discard(thread)

@@ -241,7 +241,9 @@ def test_a_test_that_leaves_something_bound_fails_where_one_asks_for_it(run: Run
     result = run(HEAD + LEAKS, ini="telemetry_check_leaks = true")
     result.assert_outcomes(passed=3, failed=4)
     told = [line for line in result.outlines if line.startswith("the test leaves bound")]
-    assert told == [f"the test leaves bound: {names}" for names in ("tenant, hero", "request.id, operation.name", "service")]
+    assert told == [
+        f"the test leaves bound: {names}" for names in ("tenant, hero", "request.id, operation.name, scope.id", "service")
+    ]
     result.stdout.fnmatch_lines("E*AssertionError: by itself")
 
 

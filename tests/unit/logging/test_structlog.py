@@ -1,6 +1,9 @@
 """Applications that configure structlog themselves: theirs process, ours render, tools that capture see all."""
 
+import io
 import logging
+import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,3 +259,87 @@ def test_after_pytest_structlog(printed: Printed, request: pytest.FixtureRequest
     for logger in both():
         logger.info("printed")
     assert [line["event"] for line in printed.lines] == ["printed", "printed"]
+
+
+def log_failure(logger: Any) -> None:
+    """Log an exception in a frame that looks the same each time."""
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        logger.exception("failed")
+
+
+def what_others_get(chain: list[Any], set_up: Callable[[], object]) -> list[str]:
+    """What a file of the application's gets of structlog's loggers, without the times."""
+    configure_structlog(chain)
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    theirs = logging.getLogger("theirs")
+    theirs.addHandler(handler)
+    theirs.setLevel(logging.INFO)
+    set_up()
+    try:
+        logger = structlog.get_logger("theirs")
+        with bind_fields(tenant="dota", address="Main Street 5"):
+            logger.info("picked %s", "now", hero="Invoker", nickname="Dendi")
+            logger.bind(a=1).warning("stacked", spells=["quas"])
+            log_failure(logger)
+            theirs.warning("of stdlib", extra={"shard": 3})
+    finally:
+        theirs.removeHandler(handler)
+        configure(Settings(enabled=False))
+    return re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|line \d+", "", stream.getvalue()).splitlines()
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_other_handlers_get_what_they_got_without_us(tmp_path: Path, chain: list[Any]) -> None:
+    """A file under structlog's ProcessorFormatter, however the application's chain ends."""
+    without = what_others_get(chain, lambda: None)
+    with_us = what_others_get(chain, lambda: print_lines(tmp_path))
+    assert with_us == without
+    assert len(without) >= 4
+
+
+def test_our_own_events_under_a_processor_formatter(tmp_path: Path) -> None:
+    """They come as event dicts, as structlog's own loggers' do."""
+    seen: list[dict[str, Any]] = []
+    chain = CHAINS["by stdlib's formatter"]
+    configure_structlog(chain)
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[lambda _, __, event: seen.append(dict(event)) or ""]))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    printed = print_lines(tmp_path)
+    ours.info("picked", hero="Invoker")
+    ours.emit(logging.INFO, "request_completed", {"http.status_code": 200})
+    assert [(event["event"], event["level"], event["_from_structlog"]) for event in seen] == [
+        ("picked", "info", True),
+        ("request_completed", "info", True),
+    ]
+    assert (seen[0]["hero"], seen[1]["http.status_code"]) == ("Invoker", 200)
+    assert [line["event"] for line in printed.lines] == ["picked", "request_completed"]
+
+
+def test_what_is_noted_for_our_line_does_not_travel(tmp_path: Path) -> None:
+    """A record that is pickled, for a log server, holds plain text."""
+    configure_structlog(CHAINS["rendered"])
+    print_lines(tmp_path)
+    kept: list[logging.LogRecord] = []
+    handler = logging.NullHandler()
+    handler.handle = kept.append  # type: ignore[method-assign, assignment]
+    logging.getLogger().addHandler(handler)
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        structlog.get_logger("theirs").exception("failed")
+    assert type(pickle.loads(pickle.dumps(kept[0].msg))) is str
