@@ -1,4 +1,7 @@
-"""Setting up telemetry: settings, then logging, then tracing."""
+"""Setting up telemetry: settings, then logging, tracing and the database."""
+
+import os
+import sys
 
 from . import logging, tracing
 from .config import get_settings
@@ -9,10 +12,10 @@ _log = logging.get_logger(__name__)
 
 
 def init_telemetry(*, stream: str | None = None) -> None:
-    """Read the settings and set up logging and tracing by them, or undo it where they switch telemetry off.
+    """Read the settings and set up logging, tracing and the count of queries by them.
 
     Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
-    May be called any number of times; the last call's settings hold.
+    May be called any number of times; the last call's settings hold. It undoes the set-up if they switch telemetry off.
 
     Args:
         stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
@@ -26,6 +29,17 @@ def init_telemetry(*, stream: str | None = None) -> None:
     settings = get_settings()
     logging.configure(settings, stream=stream)
     tracing.configure(settings)
+    if _is_django_there():
+        from . import database
+
+        database.install(settings)
+
+
+def _is_django_there() -> bool:
+    """Return True in a Django project; a Celery app that has no Django has none of its connections."""
+    return os.environ.get("DJANGO_SETTINGS_MODULE") is not None or (
+        "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured
+    )
 
 
 def init_without_app() -> None:

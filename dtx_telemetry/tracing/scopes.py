@@ -9,6 +9,8 @@ from .spans import ScopeSpan
 
 __all__ = ["SpansOfScopes"]
 
+#: What a scope asked of the database; the statements are on the spans of the drivers' instrumentations.
+_TOTALS = ("db.query_count", "db.duration_ms")
 #: Begins the span of a scope and makes it current; ``None`` for no span. It gets the scope, and what its edge knows of it.
 Begin = Callable[[Scope, Any], ScopeSpan | None]
 
@@ -36,8 +38,11 @@ class SpansOfScopes(Participant):
 
     def ended(self, scope: Scope, end: End) -> None:
         """End the span, which stays current until the scope is left."""
-        if isinstance(scope.span, ScopeSpan):
-            scope.span.finish_scope(scope, end)
+        span = scope.span
+        if isinstance(span, ScopeSpan):
+            if "db.query_count" in end.fields and span.span.is_recording():
+                span.span.set_attributes({name: end.fields[name] for name in _TOTALS})
+            span.finish_scope(scope, end)
 
     def left(self, scope: Scope) -> None:
         """Make current again what was before."""

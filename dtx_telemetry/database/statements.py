@@ -1,0 +1,75 @@
+"""Statements as text that may be printed: literals masked, lists of any length alike, of bounded length.
+
+Literals are always masked. What cannot be read for certain, a string with a backslash in it or one without an end, is masked
+to the end of the statement.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["MAX_TEXT", "readable", "text_of"]
+
+#: Characters of a statement that are looked at. A bulk insert may have 70,000.
+MAX_TEXT = 2000
+
+_MASK = "?"
+# One alternation, so that a quote inside a comment and a comment inside a string are read as what they are.
+_TOKENS = r"""
+      (?P<comment> /\*.*?(?:\*/|\Z) | --[^\n]* )
+    | (?P<dollar>  \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z) )
+    | (?P<string>  '(?:[^'\\]|'')*' | '.*\Z )
+    | (?P<quoted>  "(?:[^"]|"")*" | `[^`]*` | \[\w+\] )
+    | (?P<number>  (?<![\w$.]) (?:0[xX][0-9a-fA-F]+ | \d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+) (?!\w) )
+"""
+_STANDARD = re.compile(_TOKENS, re.DOTALL | re.VERBOSE)
+# MySQL and MariaDB have strings in double quotes, and comments that begin with a hash.
+_MYSQLS = re.compile(
+    _TOKENS.replace("--[^\\n]*", "--[^\\n]* | \\#[^\\n]*")
+    .replace('"(?:[^"]|"")*" | ', "")
+    .replace("'.*\\Z", '\'.*\\Z | "(?:[^"\\\\]|"")*" | ".*\\Z'),
+    re.DOTALL | re.VERBOSE,
+)
+_PLACE = r"(?:%s|%\(\w+\)s|\?|:\w+)"
+_LIST = re.compile(rf"\({_PLACE}(?:\s*,\s*{_PLACE})+\)")
+_ROWS = re.compile(r"(\((?:\.\.\.|[^()]*)\))(?:\s*,\s*\1)+")
+_SPACES = re.compile(r"\s+")
+# What stands behind these words is a secret, quoted or not.
+_SECRET = re.compile(r"(\b(?:PASSWORD|IDENTIFIED)\b).*", re.IGNORECASE | re.DOTALL)
+_CHANGES_USERS = re.compile(r"\s*(?:SET|ALTER|CREATE|GRANT|PRAGMA)\b", re.IGNORECASE)
+# Django gives each savepoint a name of its own.
+_SAVEPOINT = re.compile(r"^((?:RELEASE |ROLLBACK TO )?SAVEPOINT)\b.*", re.IGNORECASE | re.DOTALL)
+
+
+def text_of(sql: Any) -> str:
+    """Return the text of *sql*, which may be bytes or an object of psycopg's, cut to `MAX_TEXT` characters. Never raises."""
+    try:
+        if not isinstance(sql, str):
+            sql = sql.decode("utf-8", "replace") if isinstance(sql, bytes) else sql.as_string(None)
+    except Exception:
+        return f"<{type(sql).__name__}>"
+    return str(sql if len(sql) <= MAX_TEXT else sql[:MAX_TEXT])
+
+
+@lru_cache(maxsize=512)
+def readable(text: str, vendor: str) -> str:
+    """Return *text*, which `text_of` has cut, without literals and comments, each list and each run of rows as one.
+
+    Two statements that differ in literals and in the lengths of their lists alone are the same text.
+
+    Args:
+        text: the statement, with or without placeholders.
+        vendor: Django's name of the kind of database.
+    """
+    if _CHANGES_USERS.match(text):
+        text = _SECRET.sub(rf"\1 {_MASK}", text)
+    tokens = _MYSQLS if vendor == "mysql" else _STANDARD
+    text = _SPACES.sub(" ", tokens.sub(_masked, text)).strip()
+    text = _SAVEPOINT.sub(rf"\1 {_MASK}", text)
+    return _ROWS.sub(r"\1, ...", _LIST.sub("(...)", text))
+
+
+def _masked(token: re.Match[str]) -> str:
+    if token["quoted"] is not None:
+        return token[0]
+    return " " if token["comment"] is not None else _MASK

@@ -1,0 +1,92 @@
+"""The totals of a scope's queries: kept with the scope, and put on its closing event."""
+
+import threading
+from collections import Counter
+
+from ..context import End, Participant, Scope
+from .statements import readable
+
+__all__ = ["Totals", "TotalsOfScopes"]
+
+#: From so many on it is worth saying that the same statement was asked again and again.
+_REPEATS = 10
+#: Queries that wait to be counted by their statement.
+_WAITING = 128
+#: Different statements that are told apart. Of more, those that came least often are forgotten.
+_STATEMENTS = 256
+
+
+class Totals:
+    """The queries of a scope, those of the scopes nested in it included.
+
+    Threads may share a scope, so that a query is one `list.append`, which needs no lock. Settling the account has one that a
+    thread waits for at the end alone, and not for long: a finalizer may ask the database in the midst of it.
+    """
+
+    __slots__ = ("_count", "_lock", "_seconds", "_statements", "_vendor", "lines", "waiting")
+
+    def __init__(self, vendor: str) -> None:
+        self._vendor = vendor
+        self._lock = threading.Lock()
+        self._count = 0
+        self._seconds = 0.0
+        self._statements: Counter[str] = Counter()
+        #: How many of them had a line of their own.
+        self.lines = 0
+        #: Text and seconds of queries that were not counted yet.
+        self.waiting: list[tuple[str, float]] = []
+
+    def add(self, query: tuple[str, float]) -> None:
+        """Add a query.
+
+        Args:
+            query: its text and how long it took to be executed, in seconds.
+        """
+        waiting = self.waiting
+        waiting.append(query)
+        if len(waiting) >= _WAITING and self._lock.acquire(blocking=False):
+            self._settle()
+
+    def _settle(self) -> None:
+        try:
+            self._account()
+        finally:
+            self._lock.release()
+
+    def _account(self) -> None:
+        waiting = self.waiting
+        batch = waiting[:]
+        del waiting[: len(batch)]
+        self._count += len(batch)
+        self._seconds += sum(seconds for _, seconds in batch)
+        self._statements.update(text for text, _ in batch)
+        if len(self._statements) > _STATEMENTS:
+            self._statements = self._alike()
+            if len(self._statements) > _STATEMENTS // 2:
+                self._statements = Counter(dict(self._statements.most_common(_STATEMENTS // 2)))
+
+    def _alike(self) -> Counter[str]:
+        """Return how often each statement came, whatever its literals and the lengths of its lists."""
+        alike: Counter[str] = Counter()
+        for text, count in self._statements.items():
+            alike[readable(text, self._vendor)] += count
+        return alike
+
+    def fields(self) -> dict[str, object]:
+        """Return what stands on the closing event."""
+        if self._lock.acquire(timeout=0.1):
+            self._settle()
+        fields: dict[str, object] = {"db.query_count": self._count, "db.duration_ms": round(self._seconds * 1000, 2)}
+        if self._count >= _REPEATS and (commonest := self._alike().most_common(1)) and commonest[0][1] >= _REPEATS:
+            fields["db.repeated_query"], fields["db.repeat_count"] = commonest[0]
+        return fields
+
+
+class TotalsOfScopes(Participant):
+    """Puts the totals of a scope that asked the database anything on its closing event."""
+
+    def ended(self, scope: Scope, end: End) -> None:
+        """Add the fields."""
+        if scope.queries is not None:
+            end.fields |= scope.queries.fields()
+            scope.queries = None
