@@ -27,7 +27,7 @@ def find_lines(
         if not texts or unwrapper.holds_pieces or has_pieces(piece) or (thorough and not _is_ours(piece)):
             yield from unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))
             continue
-        unwrapper.lines += piece.count(b"\n") if thorough else 0
+        unwrapper.lines += _count(piece) if thorough else 0
         for raw in lines_with(piece, texts):
             lines = parse_all(raw)
             unwrapper.lines += not thorough
@@ -41,7 +41,11 @@ def find_lines(
 def _is_ours(piece: bytes) -> bool:
     end = piece.find(b"\n")
     mark = next((mark for mark in _MARKS if piece.find(mark, 0, end) >= 0), None)
-    return mark is not None and piece.count(mark) >= piece.count(b"\n")
+    return mark is not None and piece.count(mark) == _count(piece)
+
+
+def _count(piece: bytes) -> int:
+    return piece.count(b"\n") + (not piece.endswith(b"\n"))
 
 
 def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from .line import parse_time
+from .line import OWN_NAMES, parse_time
 
 __all__ = ["flat", "usual_fields", "usual_time"]
 
@@ -63,7 +63,8 @@ def usual_fields(value: Mapping[str, Any], above: Sequence[Mapping[str, Any]] = 
         return None
     level = _take(fields, _LEVELS, _level) or _inherited(above, _LEVELS, _level) or "info"
     logger = _take(fields, _LOGGERS, lambda found: found if isinstance(found, str) else None)
-    return {"timestamp": timestamp, "level": level, "logger": logger or "", "event": event, **fields}
+    rest = {f"{key}_" if key in OWN_NAMES else key: item for key, item in fields.items()}
+    return {"timestamp": timestamp, "level": level, "logger": logger or "", "event": event, **rest}
 
 
 def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
