@@ -18,10 +18,12 @@ class Kind:
     Attributes:
         name: ``request``, ``connection``, ``message``, ``task``, ``command`` or ``operation``.
         logger: the name of the logger of its events.
+        is_timed: the scope lasts as long as what it is about, so its closing event tells how long that took.
     """
 
     name: str
     logger: str
+    is_timed: bool = True
 
 
 REQUEST = Kind("request", "dtx_telemetry.middleware")
@@ -30,7 +32,7 @@ CONNECTION = Kind("connection", "dtx_telemetry.websocket")
 MESSAGE = Kind("message", "dtx_telemetry.websocket")
 TASK = Kind("task", "dtx_telemetry.celery")
 #: What the worker says about a task that did not run, or did not end, in its own scope.
-TASK_REPORT = Kind("task", "dtx_telemetry.celery")
+TASK_REPORT = Kind("task", "dtx_telemetry.celery", is_timed=False)
 DJANGO_TASK = Kind("task", "dtx_telemetry.django_tasks")
 COMMAND = Kind("command", "dtx_telemetry.commands")
 OPERATION = Kind("operation", "dtx_telemetry.operations")

@@ -24,6 +24,8 @@ with needs_extra("celery", "celery", what=__name__):
         task_revoked,
         task_unknown,
         worker_process_shutdown,
+        worker_shutdown,
+        worker_shutting_down,
     )
 
 from . import execution, process, publishing, reports
@@ -48,6 +50,8 @@ _RECEIVERS = (
     (celeryd_after_setup, process.prepare_worker),
     (beat_init, process.prepare_beat),
     (worker_process_shutdown, process.end_child),
+    (worker_shutting_down, reports.interrupted),
+    (worker_shutdown, reports.interrupted),
 )
 
 for _signal, _receiver in _RECEIVERS:

@@ -1,11 +1,13 @@
-"""The scope of one execution of a task, in the process that runs it, and its closing event."""
+"""The scope of one execution of a task, in the process that runs it, and how it ends.
 
-import logging
+Signals are all that Celery has: nothing is kept between them but the scope itself, which is current all the while.
+"""
+
 import signal
 import sys
 import time
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from billiard.process import current_process
 from celery import VERSION, states
@@ -16,37 +18,20 @@ from celery.signals import task_postrun
 from .. import context
 from ..config import get_settings
 from ..context import Scope
-from ..events import TASK
+from ..events import CONTEXT_NOT_RESTORED_WHOLE, TASK, TASK_COMPLETED, TASK_IGNORED, TASK_REJECTED, TASK_STARTED
 from ..guard import signal_receiver
-from ..logging import release
-from ..tracing import TRACING
 from . import reports
-from .closing import AnyTask, close_completed, close_failed, close_refused, close_retried, end_span, log
-from .headers import OurHeaders, read_headers, restored_fields
+from .closing import AnyTask, end_failed, end_retried, level_of, log
+from .headers import OurHeaders, read_headers, restore
 
 __all__ = ["end", "fail", "leave", "retry", "start"]
 
 _WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
 #: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
 _CODES_OF_TERMINATION = range(1 - 256, signal.NSIG - 256)
-# The scope lives on the request of its execution, which Celery makes for this execution alone: nothing of ours
-# has to be looked up, and nothing can be left behind.
-_ATTRIBUTE = "_dtx_execution"
 # The last execution here whose exception left Celery's tracer (its result cannot be stored, say): Celery reports that once
 # more, when there is no scope any more.
 _escaped: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_escaped", default=None)
-
-
-class _Execution(NamedTuple):
-    """What is kept of an execution while it lasts; no header of a message can be one.
-
-    Attributes:
-        scope: the task's.
-        handled: the exception that its caller, an eager task's, was handling.
-    """
-
-    scope: Scope
-    handled: BaseException | None
 
 
 @signal_receiver
@@ -61,19 +46,21 @@ def start(task: AnyTask, task_id: str | None) -> None:
     if _escaped.get() == (task_id, task.name):
         _escaped.set(None)
     request = task.request
-    found, parent_id = read_headers(request), request.parent_id
+    found = read_headers(request)
+    started = _started_fields(request, found)
     if request.is_eager:
-        parent_id = parent_id or _task_around()
-        scope = context.enter(TASK, {**_eager_fields(task, found, request), "task.id": task_id, "task.name": task.name})
+        fields, problems = _eager_fields(task, found, request)
+        fields |= {"task.id": task_id, "task.name": task.name}
+        scope = context.enter(TASK, fields, about=(task, request, started))
     else:
         _leave_what_was_interrupted()
-        fields = restored_fields(task, found, request, task_id)
-        scope = context.enter_root(TASK, {**fields, "task.id": task_id, "task.name": task.name}, own=settings.own_keys)
-    request.__dict__[_ATTRIBUTE] = _Execution(scope, sys.exc_info()[1])
-    started = _started_fields(request, found, parent_id)
-    if TRACING.on is not None:
-        scope.span = TRACING.on.tasks.start(task, waited_ms=started.get("task.queue_ms"))
-    log.emit(logging.INFO, "task_started", started)
+        fields, problems = restore(task, found, request, task_id)
+        fields |= {"task.id": task_id, "task.name": task.name}
+        scope = context.enter_root(TASK, fields, own=settings.own_keys, about=(task, request, started))
+    scope.kept = id(sys.exc_info()[1])  # what the caller of an eager task is handling lives as long as the task
+    if problems:
+        log.warning(CONTEXT_NOT_RESTORED_WHOLE.name, fields=problems)
+    log.emit(level_of(TASK_STARTED, task.name), TASK_STARTED.name, started)
 
 
 @signal_receiver
@@ -81,9 +68,10 @@ def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
     """Log ``task_failed``; a receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
-    execution = _execution_of(sender.request) if sender.request.id == task_id else None
-    if execution is not None:
-        close_failed(execution.scope, sender, exception)
+    scope = _scope_of(task_id)
+    if scope is not None:
+        # What is being handled is the task's own exception; the signal has another one if that cannot be pickled.
+        end_failed(scope, sender, sys.exc_info()[1] or exception)
     elif _escaped.get() != (task_id, sender.name) and not _is_exit_that_only_the_child_reports(exception):
         reports.failed(sender, task_id, exception)
 
@@ -93,39 +81,43 @@ def retry(sender: AnyTask, request: Any, reason: Any) -> None:
     """Log ``task_retried``; a receiver of ``task_retry``."""
     if not get_settings().enabled:
         return
-    execution = _execution_of(request)
-    if execution is not None:
-        close_retried(execution.scope, sender, request, reason)
+    scope = _scope_of(getattr(request, "id", None))
+    if scope is not None:
+        end_retried(scope, sender, request, reason)
     else:
         reports.retried(sender, request, reason)
 
 
 @signal_receiver
 def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> None:
-    """Log the closing event, where none was yet; a receiver of ``task_postrun``, before those of the application."""
-    execution = _execution_of(task.request)
-    if execution is None:
+    """Log the closing event, if there was none yet; a receiver of ``task_postrun``, before those of the application."""
+    scope = _scope_of(task_id)
+    if scope is None:
         return
     error = sys.exc_info()[1]
     # Without a state it is the body's exception that leaves the tracer; with one, something after the body may have failed.
-    escaping = error if state is None or error is not execution.handled else None
+    escaping = error if state is None or id(error) != scope.kept else None
     if escaping is not None:
         _escaped.set((task_id, task.name))
-    try:
-        _close(execution.scope, task, state, retval, escaping)
-    finally:
-        if execution.scope.waiting:  # no event came about
-            release(execution.scope)
-    if execution.scope.span is not None:  # where nobody here says how it ended
-        end_span(execution.scope, task, "killed", error=escaping)
+    if not scope.ended:
+        _end(scope, task, state, retval, escaping)
+    scope.end(None, error=escaping, outcome="killed")  # if nothing here says how it ended, the worker will
 
 
 @signal_receiver
-def leave(task: AnyTask) -> None:
+def leave(task_id: str | None) -> None:
     """Leave the scope; a receiver of ``task_postrun``, after those of the application."""
-    execution = task.request.__dict__.pop(_ATTRIBUTE, None)
-    if isinstance(execution, _Execution):
-        execution.scope.leave()
+    scope = _scope_of(task_id)
+    if scope is not None:
+        scope.leave()
+
+
+def _scope_of(task_id: str | None) -> Scope | None:
+    """Return the innermost scope here that is an execution of that task."""
+    scope = context.current_scope()
+    while scope is not None and (scope.kind is not TASK or scope.own["task.id"] != task_id):
+        scope = scope.outer
+    return scope
 
 
 def _leave_after_all_others() -> None:
@@ -142,71 +134,12 @@ def _leave_after_all_others() -> None:
 
 
 def _leave_what_was_interrupted() -> None:
-    """Leave an execution that this thread has closed and not left: a receiver between the two ended it with ``SystemExit``."""
-    while (scope := context.current_scope()) is not None and scope.closed:
+    """Leave an execution that has ended here and was not left: a receiver between the two ended it with ``SystemExit``."""
+    while (scope := context.current_scope()) is not None and scope.ended:
         scope.leave()
 
 
-def _close(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:
-    if state is None or escaping is not None:
-        _close_raised(scope, task, escaping)
-    elif state == states.SUCCESS:
-        close_completed(scope, task)
-    elif state == states.RETRY:
-        close_retried(scope, task, task.request, retval)
-    elif state in {states.IGNORED, states.REJECTED}:
-        close_refused(scope, task, rejected=state == states.REJECTED)
-    else:
-        close_failed(scope, task, retval)
-
-
-def _close_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> None:
-    """Close an execution whose exception leaves the tracer: an eager one's that propagates, or one that ends its process."""
-    if isinstance(error, Retry):
-        close_retried(scope, task, task.request, error)
-    elif isinstance(error, Ignore | Reject):
-        close_refused(scope, task, rejected=isinstance(error, Reject))
-    elif isinstance(error, Exception) or task.request.is_eager or not _worker_reports(error):
-        close_failed(scope, task, error)
-
-
-def _worker_reports(error: BaseException | None) -> bool:
-    """Whether the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
-    if type(error).__name__ == "GreenletExit":
-        return True
-    return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
-
-
-def _is_exit_that_only_the_child_reports(error: Any) -> bool:
-    """Whether *error* is a task's own exit under a Celery whose worker trips over it: its signal comes at best sometimes."""
-    if not _WORKER_TRIPS_OVER_EXITS or not isinstance(error, SystemExit | KeyboardInterrupt):
-        return False
-    return getattr(error, "code", None) not in _CODES_OF_TERMINATION
-
-
-def _execution_of(request: Context | None) -> _Execution | None:
-    execution = None if request is None else request.__dict__.get(_ATTRIBUTE)
-    return execution if isinstance(execution, _Execution) else None
-
-
-def _task_around() -> str | None:
-    """Return the id of the task that this eager one is run in, which Celery 5.5 does not name."""
-    scope = context.current_scope()
-    return None if scope is None else scope.own.get("task.id")
-
-
-def _eager_fields(task: AnyTask, found: OurHeaders, request: Context) -> dict[str, Any]:
-    """Return what an eager task binds besides its own: nothing, where its caller has an id and none was given for it."""
-    request_id = context.get_request_id()
-    if found.request_id is None and found.fields is None:
-        if request_id is not None:
-            return {}
-    elif found.request_id is None:
-        found = found._replace(request_id=request_id)
-    return restored_fields(task, found, request, request.id)
-
-
-def _started_fields(request: Context, found: OurHeaders, parent_id: str | None) -> dict[str, Any]:
+def _started_fields(request: Context, found: OurHeaders) -> dict[str, Any]:
     fields: dict[str, Any] = {"task.retries": request.retries}
     delivery = request.delivery_info
     if delivery and (queue := delivery.get("routing_key") or delivery.get("exchange")):
@@ -214,6 +147,61 @@ def _started_fields(request: Context, found: OurHeaders, parent_id: str | None) 
     waited = found.seconds_since(time.time())
     if waited is not None:
         fields["task.queue_ms"] = context.milliseconds(waited)
-    if parent_id is not None:
+    parent_id = request.parent_id
+    if parent_id is None and request.is_eager and (around := context.current_scope()) is not None:
+        parent_id = around.own.get("task.id")  # Celery 5.5 does not name it
+    if parent_id is not None and parent_id != request.id:  # a retry is published by the task itself
         fields["task.parent_id"] = parent_id
     return fields
+
+
+def _eager_fields(task: AnyTask, found: OurHeaders, request: Context) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what an eager task binds besides its own: nothing, if its caller has an id and none was given for it."""
+    request_id = context.get_request_id()
+    if found.request_id is None and found.fields is None and request_id is not None:
+        return {}, {}
+    if found.request_id is None:
+        found = found._replace(request_id=request_id)
+    fields, problems = restore(task, found, request, request.id)
+    if context.current_scope_id() is not None:
+        fields.pop("scope.cause", None)  # the scope around runs it, whoever made the headers
+    return fields, problems
+
+
+def _end(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:
+    if state is None or escaping is not None:
+        _end_raised(scope, task, escaping)
+    elif state == states.SUCCESS:
+        scope.end(TASK_COMPLETED, level=level_of(TASK_COMPLETED, task.name))
+    elif state == states.RETRY:
+        end_retried(scope, task, task.request, retval)
+    elif state == states.IGNORED:
+        scope.end(TASK_IGNORED)
+    elif state == states.REJECTED:
+        scope.end(TASK_REJECTED)
+    else:
+        end_failed(scope, task, retval)
+
+
+def _end_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> None:
+    """End an execution whose exception leaves the tracer: an eager one's that propagates, or one that ends its process."""
+    if isinstance(error, Retry):
+        end_retried(scope, task, task.request, error)
+    elif isinstance(error, Ignore | Reject):
+        scope.end(TASK_REJECTED if isinstance(error, Reject) else TASK_IGNORED)
+    elif isinstance(error, Exception) or task.request.is_eager or not _worker_reports(error):
+        end_failed(scope, task, error)
+
+
+def _worker_reports(error: BaseException | None) -> bool:
+    """Return True if the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
+    if type(error).__name__ == "GreenletExit":
+        return True
+    return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
+
+
+def _is_exit_that_only_the_child_reports(error: Any) -> bool:
+    """Return True for a task's own exit under a Celery whose worker trips over it: its signal comes at best sometimes."""
+    if not _WORKER_TRIPS_OVER_EXITS or not isinstance(error, SystemExit | KeyboardInterrupt):
+        return False
+    return getattr(error, "code", None) not in _CODES_OF_TERMINATION

@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from ..context import Scope, current_scope
+from ..events import TASK
 from ..guard import never_raises
 from ..logging import Subject, about_exception, about_scope, is_printed_at_once, lines_of, switch_off_where_unheard
-from .closing import log
+from .closing import is_polling, log
 
 __all__ = ["spare_unheard_lines"]
 
@@ -27,7 +28,9 @@ def _will_be_said() -> bool:
     scope = _execution_around()
     if scope is None:
         return False
-    return scope.told if scope.closed else is_printed_at_once(log, logging.INFO)
+    if scope.ended:
+        return scope.told or is_polling(scope.own["task.name"])
+    return is_printed_at_once(log, logging.INFO)
 
 
 @lines_of("celery.worker.strategy")
@@ -43,6 +46,8 @@ def _about_execution(record: logging.LogRecord) -> Subject | None:
     data, scope = _data(record), _execution_around()
     if data is None or data.get("internal") or scope is None or scope.own["task.id"] != data.get("id"):
         return None
+    if record.levelno < logging.ERROR and is_polling(scope.own["task.name"]):
+        return Subject(True)  # our event said so at debug, and mostly was not printed
     return about_scope(scope)
 
 
@@ -53,12 +58,10 @@ def _about_lost(record: logging.LogRecord) -> Subject | None:
 
 
 def _execution_around() -> Scope | None:
-    """Return the scope of the execution that is traced here, ``None`` where there is none."""
+    """Return the scope of the execution that is traced here, ``None`` if there is none."""
     scope = current_scope()
-    if scope is None or "task.id" not in scope.own:
-        return None
-    while scope.outer is not None and scope.outer.own is scope.own:  # a block of `bind_fields` that is still open
-        scope = scope.outer
+    while scope is not None and scope.kind is not TASK:
+        scope = scope.outer if scope.kind is None else None  # a block of `bind_fields` that is still open
     return scope
 
 

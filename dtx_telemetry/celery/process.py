@@ -10,11 +10,11 @@ from celery.signals import after_setup_logger, after_setup_task_logger, setup_lo
 from celery.utils.log import get_logger, get_multiprocessing_logger
 from kombu.utils.functional import maybe_list
 
+from .. import context
 from ..config import Settings, get_settings
 from ..errors import error_text
 from ..guard import signal_receiver
 from ..logging import configure, is_configured, restore
-from ..tracing import TRACING
 from ..tracing import configure as configure_tracing
 from .framework_lines import spare_unheard_lines
 
@@ -99,8 +99,7 @@ def prepare_beat(sender: Any) -> None:
 @signal_receiver
 def end_child() -> None:
     """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
-    if TRACING.on is not None:
-        TRACING.on.end_child()
+    context.tell("child_ending")
 
 
 def _is_ours_to_redirect() -> bool:

@@ -1,6 +1,5 @@
 """The publishing side: the context goes into a message's headers, and ``task_published`` is logged."""
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +8,11 @@ from celery.utils.dispatch import Signal
 
 from .. import context
 from ..config import get_settings
+from ..events import CONTEXT_NOT_CARRIED_WHOLE, TASK_PUBLISHED
 from ..guard import signal_receiver
-from ..tracing import TRACING
-from . import reports
-from .closing import log
-from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID
-from .workflow import workflow_id
+from .closing import level_of, log
+from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID, workflow_id
+from .reports import headers_of_lost_task
 
 __all__ = ["add_context", "context_publishing", "log_published"]
 
@@ -27,7 +25,7 @@ def add_context(sender: str | None, headers: Any, body: Any, exchange: Any, rout
     """Put the bound context into *headers*; a receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
-    tenth attempt has the context, and the size, of its first.
+    tenth attempt has the context, the cause and the size of its first.
     """
     settings = get_settings()
     if not settings.enabled or not isinstance(headers, dict):
@@ -39,39 +37,31 @@ def add_context(sender: str | None, headers: Any, body: Any, exchange: Any, rout
     given, kept = headers.get(REQUEST_ID), headers.get(CONTEXT)
     if not context.valid_request_id(given):
         given, kept = parcel.request_id, None
-        if given is None:
-            given, kept = _lost(headers)
+        if given is None:  # the worker has nothing bound as it publishes the error callback of a task that it lost
+            lost = headers_of_lost_task(headers.get("parent_id"))
+            given, kept = (lost.request_id, lost.fields) if context.valid_request_id(lost.request_id) else (None, None)
     headers[REQUEST_ID] = given or _workflow_id(sender, headers, body)
     headers[CONTEXT] = kept if isinstance(kept, dict) else parcel.fields
     headers[PUBLISHED_AT] = time.time()
-    if TRACING.on is not None:
-        where_to = {"exchange": exchange, "routing_key": routing_key, "declare": declare}
-        TRACING.on.tasks.publish(sender, headers, body, where_to)
+    context.tell("task_publishing", sender, headers, body, exchange, routing_key, declare)
     if parcel.problems:
-        log.warning("context_not_carried_whole", **{"task.name": sender, "fields": parcel.problems})
+        log.warning(CONTEXT_NOT_CARRIED_WHOLE.name, **{"task.name": sender, "fields": parcel.problems})
 
 
 @signal_receiver
 def log_published(sender: str | None, headers: Any, body: Any, exchange: Any, routing_key: Any) -> None:
-    """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent where publishing failed."""
+    """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent if publishing failed."""
     if not get_settings().enabled:
         return
-    if TRACING.on is not None:
-        TRACING.on.tasks.published(headers)
+    context.tell("task_published", headers)
     headers = headers if isinstance(headers, dict) else {}
     fields = {"task.id": headers.get("id") or _in_body(body, "id"), "task.name": sender}
     request_id, queue = headers.get(REQUEST_ID), routing_key or getattr(exchange, "name", exchange)
     if request_id is not None and request_id != context.get_request_id():
-        fields["request.id"] = request_id
+        fields[REQUEST_ID] = request_id
     if queue:
         fields["task.queue"] = queue
-    log.emit(logging.INFO, "task_published", fields)
-
-
-def _lost(headers: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """Return id and context of the lost task whose error callback this is, which the worker publishes with nothing bound."""
-    found = reports.headers_of_lost_task(headers.get("parent_id"))
-    return (found.request_id, found.fields) if context.valid_request_id(found.request_id) else (None, None)
+    log.emit(level_of(TASK_PUBLISHED, sender), TASK_PUBLISHED.name, fields)
 
 
 def _workflow_id(sender: str | None, headers: Mapping[str, Any], body: Any) -> str:

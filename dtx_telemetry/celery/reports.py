@@ -1,11 +1,11 @@
-"""What the worker's main process says about tasks that ended without their scope: lost, killed, revoked, refused.
+"""What the worker's main process says about tasks that ended without their scope: lost, killed, revoked, refused, interrupted.
 
-These are lines about another process's work, so each is logged in a scope of its own, from what the message carried: with
-OpenTelemetry on, in its publisher's trace.
+These are lines about another process's work, so each is logged in a scope of its own, caused by the publisher's.
 """
 
-import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,20 +13,30 @@ from celery.app.task import Context
 
 from .. import context
 from ..config import get_settings
+from ..context import Scope
 from ..errors import error_text
-from ..events import TASK_REPORT
+from ..events import CONTEXT_NOT_RESTORED_WHOLE, TASK_REJECTED, TASK_REPORT, TASK_REVOKED, TASK_UNKNOWN
 from ..guard import signal_receiver
-from ..logging import log_closing_event
-from ..tracing import TRACING
-from .closing import AnyTask, failure, log, retry_fields
-from .headers import OurHeaders, read_headers, restored_fields
+from .closing import AnyTask, end_failed, end_retried, log
+from .headers import OurHeaders, read_headers, restore
 
-__all__ = ["failed", "headers_of_lost_task", "rejected", "remember", "retried", "revoked", "unknown"]
+__all__ = [
+    "failed",
+    "headers_of_lost_task",
+    "interrupted",
+    "rejected",
+    "remember",
+    "retried",
+    "revoked",
+    "unknown",
+]
 
-# The library's only registry. A hard time limit reports a task by its id alone, after Celery has forgotten the request; so the
-# worker's request is found again here. Held weakly: an entry lives exactly as long as Celery itself holds the request.
+# Two registries, held weakly: an entry lives exactly as long as Celery itself holds the request.
+#: The worker's requests by task id. A hard time limit reports a task by its id alone, after Celery has forgotten the request.
 _received: WeakValueDictionary[str, Any] = WeakValueDictionary()
-_TOLD = "_dtx_told"
+#: The requests that had their closing event, by `id`: Celery may report a task twice.
+_told: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_INTERRUPTED = "interrupted by the worker's shutdown"
 
 
 @signal_receiver
@@ -48,26 +58,45 @@ def headers_of_lost_task(task_id: Any) -> OurHeaders:
 
 
 def failed(task: AnyTask, task_id: str | None, error: Any) -> None:
-    """Log ``task_failed`` for a task that the pool lost or killed, once although Celery may report it twice."""
+    """Log ``task_failed`` for a task that the pool lost or killed."""
     request = _request_of(task, task_id)
-    if _first(request):
-        level, fields = failure(task, error)
-        _log(level, "task_failed", task, request, task_id, fields)
+    if _is_first(request):
+        with _report(task, request, task_id) as scope:
+            end_failed(scope, task, error)
 
 
 def retried(task: AnyTask, request: Context | None, reason: Any) -> None:
-    """Log ``task_retried`` for a task that the worker itself publishes again."""
-    if _first(request):
-        _log(logging.WARNING, "task_retried", task, request, getattr(request, "id", None), retry_fields(request, reason))
+    """Log the end of a task that the worker itself publishes again, or has cancelled, which it calls a retry too.
+
+    It cancels tasks that will be delivered again, since the connection to the broker was lost, and all tasks as it shuts down.
+    """
+    if reason is None:
+        lost_connection = sys.exc_info()[1]
+        _cancelled(task, request, error_text(lost_connection) if lost_connection is not None else _INTERRUPTED)
+    elif _is_first(request):
+        with _report(task, request, getattr(request, "id", None)) as scope:
+            end_retried(scope, task, request, reason)
+
+
+@signal_receiver
+def interrupted() -> None:
+    """Log the end of the tasks that the worker's shutdown has cancelled without a word; a receiver of its two signals.
+
+    A task whose result came all the same was acknowledged meanwhile.
+    """
+    if get_settings().enabled:
+        for request in list(_received.values()):
+            if request._already_cancelled and not request.acknowledged:
+                _cancelled(request.task, request._context, _INTERRUPTED)
 
 
 @signal_receiver
 def revoked(sender: Any, request: Any, terminated: Any, expired: Any) -> None:
     """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``; a receiver of that signal."""
-    if get_settings().enabled and _first(request):
-        _log(logging.WARNING, "task_revoked", sender, request, getattr(request, "id", None), {})
-        if not terminated:  # one that was running is measured where it ran
-            _measure(getattr(sender, "name", None), "expired" if expired else "revoked")
+    if get_settings().enabled and _is_first(request):
+        with _report(sender, request, getattr(request, "id", None)) as scope:
+            # One that was running is measured where it ran.
+            scope.end(TASK_REVOKED, outcome="expired" if expired else None, never_ran=not terminated)
 
 
 @signal_receiver
@@ -75,17 +104,48 @@ def rejected(message: Any, exc: Any) -> None:
     """Log ``task_rejected`` for a message that no task can be made of; a receiver of that signal."""
     if get_settings().enabled:
         headers = _headers(message)
-        fields = {} if exc is None else {"error": error_text(exc)}
-        _log(logging.WARNING, "task_rejected", headers.get("task"), headers, headers.get("id"), fields)
-        _measure(headers.get("task"), "rejected")
+        with _report(headers.get("task"), headers, headers.get("id")) as scope:
+            scope.end(TASK_REJECTED, {} if exc is None else {"error": error_text(exc)}, never_ran=True)
 
 
 @signal_receiver
 def unknown(message: Any, name: Any, id: Any) -> None:
     """Log ``task_unknown`` for a task that the worker does not have; a receiver of that signal."""
     if get_settings().enabled:
-        _log(logging.ERROR, "task_unknown", name, _headers(message), id, {})
-        _measure(None, "unknown")  # there is no end to the names that a message may bring
+        with _report(name, _headers(message), id) as scope:
+            scope.end(TASK_UNKNOWN, never_ran=True)
+
+
+@contextmanager
+def _report(task: Any, request: Any, task_id: Any) -> Generator[Scope]:
+    """Enter the scope of one report for a block: what the task's message carried is bound.
+
+    Args:
+        task: the task, or its name as the message has it.
+        request: its request, or the headers of a message of which none was made.
+        task_id: its id.
+    """
+    name = task if isinstance(task, str) else getattr(task, "name", None)
+    about = {key: value for key, value in (("task.id", task_id), ("task.name", name)) if isinstance(value, str)}
+    fields, problems = restore(task, read_headers(request), request, task_id)
+    scope = context.enter_root(TASK_REPORT, {**fields, **about}, own=get_settings().own_keys, about=request)
+    try:
+        if problems:
+            log.warning(CONTEXT_NOT_RESTORED_WHOLE.name, fields=problems)
+        yield scope
+    finally:
+        scope.leave()
+
+
+def _cancelled(task: AnyTask, request: Context | None, reason: str) -> None:
+    """Log the end of a task that was running as the worker cancelled it: only one that is acknowledged late comes again."""
+    if not _is_first(request):
+        return
+    with _report(task, request, getattr(request, "id", None)) as scope:
+        if getattr(task, "acks_late", False):
+            end_retried(scope, task, request, reason)
+        else:
+            end_failed(scope, task, reason)
 
 
 def _request_of(task: AnyTask, task_id: str | None) -> Context | None:
@@ -102,39 +162,15 @@ def _body_id(request: Any) -> Any:
     return (chord.get("options") or {}).get("task_id") if isinstance(chord, Mapping) else None
 
 
-def _first(request: Any) -> bool:
-    """Whether *request* had no closing event yet, which it then has."""
-    state = getattr(request, "__dict__", None)
-    if state is None:
+def _is_first(request: Any) -> bool:
+    """Return True if *request* had no closing event yet, which it then has."""
+    if not isinstance(request, Context):
         return True
-    first = not state.get(_TOLD)
-    state[_TOLD] = True
+    first = _told.get(id(request)) is not request
+    _told[id(request)] = request
     return first
 
 
 def _headers(message: Any) -> Mapping[str, Any]:
     headers = getattr(message, "headers", None)
     return headers if isinstance(headers, Mapping) else {}
-
-
-def _log(level: int, event: str, task: Any, request: Any, task_id: Any, fields: dict[str, Any]) -> None:
-    settings = get_settings()
-    name = task if isinstance(task, str) else getattr(task, "name", None)
-    about = {key: value for key, value in (("task.id", task_id), ("task.name", name)) if isinstance(value, str)}
-    scope = context.enter_root(
-        TASK_REPORT, {**restored_fields(task, read_headers(request), request, task_id), **about}, own=settings.own_keys
-    )
-    if TRACING.on is not None:
-        carrier = Context(dict(request)) if isinstance(request, Mapping) else request
-        scope.span = TRACING.on.tasks.in_publishers_trace(carrier)
-    try:
-        scope.close()
-        log_closing_event(log, scope, level, event, fields)
-    finally:
-        scope.leave()
-
-
-def _measure(name: object, outcome: str) -> None:
-    """Count a task that ended before it ran."""
-    if TRACING.on is not None:
-        TRACING.on.tasks.never_ran(name if isinstance(name, str) else None, outcome)

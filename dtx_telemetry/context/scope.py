@@ -43,6 +43,7 @@ class Scope:
         base: what the process had bound before its outermost scope; it does not travel.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
         failure: the exception that ended the scope's work, if an edge learnt of it before the end.
+        kept: what its edge keeps of it, if signals are all that the edge has.
         outside: the context that an outermost scope was entered in, for what outlives the scope.
         queries: what it asked of the database, as the participant of that name keeps it.
         span: what tracing keeps of it.
@@ -52,7 +53,7 @@ class Scope:
 
     __slots__ = (
         *("__weakref__", "_ended", "_found", "_innermost", "_inside", "_started"),
-        *("base", "failure", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
+        *("base", "failure", "kept", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
     )
 
     def __init__(
@@ -63,6 +64,7 @@ class Scope:
         self.base = base
         self.own = own
         self.failure: BaseException | None = None
+        self.kept: object = None
         self.outside: Context | None = None
         self.queries: Any = None
         self.span: Any = None
@@ -162,7 +164,8 @@ class Scope:
             return
         end.level = event.level if level is None else level
         end.outcome = outcome or event.outcome or ""
-        if "duration_ms" in event.fields and "duration_ms" not in fields:
+        is_timed = self.kind is None or self.kind.is_timed
+        if is_timed and "duration_ms" in event.fields and "duration_ms" not in fields:
             fields["duration_ms"] = self.duration_ms
         if end.error is not None and "error" in event.fields:
             fields.setdefault("error", error_text(end.error))

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from .. import context
 from ..config import Settings
+from ..events import CONTEXT_NOT_CARRIED_WHOLE
 from ..guard import never_raises
 from ..logging import get_logger
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
     Result = TaskResult[Any, Any]
 
-__all__ = ["PARENT_ID", "REQUEST_ID", "TRACE", "own_id", "receive_context", "restored_fields", "send_context"]
+__all__ = ["PARENT_ID", "REQUEST_ID", "TRACE", "own_id", "receive_context", "restore", "send_context"]
 
 REQUEST_ID = "request.id"
 PARENT_ID = "task.parent_id"
 TRACE = "trace"
-_DAY = 24 * 60 * 60
+#: How long it is kept, in seconds, counted from when the task may start.
+_LIFETIME = 24 * 60 * 60
 _log = get_logger(__package__)
 
 
@@ -43,14 +45,14 @@ def send_context(settings: Settings, result: "Result", trace: dict[str, str] | N
     if trace:
         carried[TRACE] = trace
     with _apart_from_transaction(cache, router.db_for_write):
-        cache.set(_key(result), carried, _lifetime(result))
+        cache.set(_key(result), carried, _seconds_to_keep(result))
     if parcel.problems:
-        _log.warning("context_not_carried_whole", **{"task.name": result.task.module_path, "fields": parcel.problems})
+        _log.warning(CONTEXT_NOT_CARRIED_WHOLE.name, **{"task.name": result.task.module_path, "fields": parcel.problems})
 
 
 @never_raises
 def receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
-    """Return what the publisher of *result* put into the cache; ``None`` where that is nothing, or nonsense."""
+    """Return what the publisher of *result* put into the cache; ``None`` if that is nothing, or nonsense."""
     if settings.tasks_cache is None:
         return None
     cache = caches[settings.tasks_cache]
@@ -60,20 +62,17 @@ def receive_context(settings: Settings, result: "Result") -> dict[str, Any] | No
 
 
 def _apart_from_transaction(cache: Any, database_of: Callable[[Any], str]) -> AbstractContextManager[Any]:
-    """Return a savepoint where *cache* is a table and a transaction is open: PostgreSQL ends one in which a statement fails."""
+    """Return a savepoint if *cache* is a table and a transaction is open: PostgreSQL ends one in which a statement fails."""
     if not isinstance(cache, BaseDatabaseCache):
         return nullcontext()
     alias = database_of(cache.cache_model_class)
     return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
 
 
-def restored_fields(carried: dict[str, Any], result: "Result") -> dict[str, Any]:
-    """Return what a task binds of what went along, as far as it is good, and always a ``request.id``."""
+def restore(carried: dict[str, Any], result: "Result") -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a task binds of what went along, always with a ``request.id``, and what was wrong with the rest."""
     parcel = context.carry_in(carried.get(REQUEST_ID), carried.get(context.CONTEXT_KEY))
-    fields = {**parcel.fields, REQUEST_ID: parcel.request_id or own_id(result)}
-    if parcel.problems:
-        _log.warning("context_not_restored_whole", **{**fields, "fields": parcel.problems})
-    return fields
+    return {**parcel.fields, REQUEST_ID: parcel.request_id or own_id(result)}, parcel.problems
 
 
 def own_id(result: "Result") -> str:
@@ -85,10 +84,9 @@ def _key(result: "Result") -> str:
     return f"dtx_telemetry.task.{result.backend}.{result.id}"
 
 
-def _lifetime(result: "Result") -> float:
-    """Return seconds: a day, counted from when the task may start."""
+def _seconds_to_keep(result: "Result") -> float:
     run_after = result.task.run_after
     if run_after is None:
-        return _DAY
+        return _LIFETIME
     now = timezone.now() if timezone.is_aware(run_after) else timezone.make_naive(timezone.now())
-    return _DAY + max((run_after - now).total_seconds(), 0)
+    return _LIFETIME + max((run_after - now).total_seconds(), 0)

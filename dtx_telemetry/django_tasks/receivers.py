@@ -14,12 +14,17 @@ from django.dispatch import Signal
 from .. import context
 from ..config import ImproperlyConfigured, get_settings
 from ..context import Scope
-from ..errors import error_text
-from ..events import DJANGO_TASK
+from ..events import (
+    CONTEXT_NOT_RESTORED_WHOLE,
+    DJANGO_TASK,
+    TASK_COMPLETED,
+    TASK_FAILED,
+    TASK_PUBLISHED,
+    TASK_STARTED,
+)
 from ..guard import never_raises, wrap_method
-from ..logging import Subject, about_scope, get_logger, lines_of, log_closing_event
-from ..tracing import TRACING
-from .cache import PARENT_ID, REQUEST_ID, TRACE, own_id, receive_context, restored_fields, send_context
+from ..logging import Subject, about_scope, get_logger, lines_of
+from .cache import PARENT_ID, REQUEST_ID, TRACE, own_id, receive_context, restore, send_context
 from .running import is_started, leave_handed_on, note_enqueued, note_running, running, scope_of, take_running
 
 if TYPE_CHECKING:
@@ -69,10 +74,10 @@ def _starting_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., A
 
 
 def _finishing_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``asend`` likewise: the task is closed where its exception is handled, and left when all receivers were told."""
+    """Wrap ``asend`` likewise: the task ends where its exception is handled, and left when all receivers were told."""
 
     async def finish_and_send(sender: Any, **named: Any) -> Any:
-        _closed(sender, **named)
+        _ended(sender, **named)
         try:
             return await asend(signal, sender, **named)
         finally:
@@ -92,14 +97,8 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     if context.get_request_id() is None:
         fields[REQUEST_ID] = own_id(task_result)
     if not _is_immediate(sender):  # with no message, there is nobody who sends one
-        send_context(settings, task_result, _traced(task_result))
-    _log.emit(logging.INFO, "task_published", fields)
-
-
-def _traced(result: "Result") -> dict[str, str] | None:
-    if TRACING.on is None:
-        return None
-    return TRACING.on.django_tasks.enqueued(result)
+        send_context(settings, task_result, context.tell("django_task_enqueued", task_result))
+    _log.emit(TASK_PUBLISHED.level, TASK_PUBLISHED.name, fields)
 
 
 @never_raises
@@ -110,19 +109,20 @@ def _started(sender: Any, task_result: "Result", **_: Any) -> None:
         return
     own = {"task.id": task_result.id, "task.name": task_result.task.module_path}
     if _is_immediate(sender):  # its publisher is the scope around
-        parent_id = context.bound().get("task.id")
-        trace = None
-        scope = context.enter(DJANGO_TASK, own if context.get_request_id() else {REQUEST_ID: own_id(task_result), **own})
+        started = _started_fields(task_result, context.bound().get("task.id"))
+        fields = own if context.get_request_id() else {REQUEST_ID: own_id(task_result), **own}
+        context.enter(DJANGO_TASK, fields, about=(task_result, None, started.get("task.queue_ms")))
     else:
         carried = receive_context(settings, task_result) or {}
-        parent_id, trace = carried.get(PARENT_ID), carried.get(TRACE, {})
+        started = _started_fields(task_result, carried.get(PARENT_ID))
+        fields, problems = restore(carried, task_result)
         leave_handed_on(task_result)
-        scope = context.enter_root(DJANGO_TASK, {**restored_fields(carried, task_result), **own}, own=settings.own_keys)
+        about = (task_result, carried.get(TRACE, {}), started.get("task.queue_ms"))
+        scope = context.enter_root(DJANGO_TASK, {**fields, **own}, own=settings.own_keys, about=about)
         note_running(task_result, scope)
-    started = _started_fields(task_result, parent_id)
-    if TRACING.on is not None:
-        scope.span = TRACING.on.django_tasks.start(task_result, trace, waited_ms=started.get("task.queue_ms"))
-    _log.emit(logging.INFO, "task_started", started)
+        if problems:
+            _log.warning(CONTEXT_NOT_RESTORED_WHOLE.name, fields=problems)
+    _log.emit(TASK_STARTED.level, TASK_STARTED.name, started)
 
 
 def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
@@ -137,20 +137,14 @@ def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
 
 @never_raises
 def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
-    """Log the closing event and leave the scope; a receiver of ``task_finished``."""
+    """Log the closing event and leave the scope; a receiver of ``task_finished``, which may come in another thread."""
     started = take_running(task_result)
     scope = scope_of(task_result.id)
     if scope is not None:
-        try:
-            _close(scope, task_result)
-        finally:
-            scope.leave()
+        _end(scope, task_result)
+        scope.leave()
     elif started is not None:
-        outside = started.resume()
-        try:
-            _close(started, task_result)
-        finally:
-            started.pause(outside)
+        _end(started, task_result)
 
 
 def _running_at_once(enqueue: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,50 +163,31 @@ def _running_at_once(enqueue: Callable[..., Any]) -> Callable[..., Any]:
 
 @never_raises
 def _end_interrupted(around: Scope | None, error: BaseException) -> None:
-    """Close and leave the task that was started in *around* and ended by *error*, which another receiver may have raised."""
+    """End and leave the task that was started in *around* and ended by *error*, which another receiver may have raised."""
     scope = context.current_scope()
     while scope is not None and scope.outer is not around:
         scope = scope.outer
-    if scope is None or "task.id" not in scope.own:
-        return
-    try:
-        _log_end(scope, {"error": error_text(error), "exc_info": error}, error)
-    finally:
+    if scope is not None and scope.kind is DJANGO_TASK:
+        scope.end(TASK_FAILED, error=error)
         scope.leave()
 
 
 @never_raises
-def _closed(sender: Any, task_result: "Result", **_: Any) -> None:
+def _ended(sender: Any, task_result: "Result", **_: Any) -> None:
     scope = scope_of(task_result.id)
     if scope is not None:
-        _close(scope, task_result)
+        _end(scope, task_result)
 
 
-@never_raises
-def _close(scope: Scope, result: "Result") -> None:
-    if result.status != "FAILED":
-        _log_end(scope, None, None)
-        return
+def _end(scope: Scope, result: "Result") -> None:
     error = sys.exc_info()[1]  # Django: "Signal is sent inside exception handlers"
-    _log_end(scope, _failure(result, error), error)
-
-
-def _log_end(scope: Scope, failure: dict[str, Any] | None, error: BaseException | None) -> None:
-    """Log the closing event, unless there was one: ``task_failed`` with the fields of *failure*, else ``task_completed``."""
-    if not scope.close():
-        return
-    level, outcome = (logging.INFO, "completed") if failure is None else (logging.ERROR, "failed")
-    log_closing_event(_log, scope, level, f"task_{outcome}", {"duration_ms": scope.duration_ms, **(failure or {})})
-    if TRACING.on is not None:
-        name = scope.own["task.name"]
-        TRACING.on.django_tasks.finish(scope.span, name, outcome, scope.duration_ms / 1000, error=error)
-
-
-def _failure(result: "Result", error: BaseException | None) -> dict[str, Any]:
-    if error is not None:
-        return {"error": error_text(error), "exc_info": error}
-    kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
-    return {"error": kinds[-1] if kinds else "unknown"}
+    if result.status != "FAILED":
+        scope.end(TASK_COMPLETED)
+    elif error is not None:
+        scope.end(TASK_FAILED, error=error)
+    else:
+        kinds = [failure.exception_class_path.rpartition(".")[2] for failure in result.errors]
+        scope.end(TASK_FAILED, {"error": kinds[-1] if kinds else "unknown"})
 
 
 @lines_of("django.tasks")

@@ -35,7 +35,7 @@ def leave_handed_on(result: "Result") -> None:
     if scope is None or "task.id" not in scope.own:
         return
     goes_on = _running.get(scope.own["task.id"]) is scope
-    if scope.closed or (goes_on and _last_enqueued.get() != result.id):
+    if scope.ended or (goes_on and _last_enqueued.get() != result.id):
         scope.leave()
 
 
@@ -58,13 +58,13 @@ def take_running(result: "Result") -> Scope | None:
 
 
 def is_started(result: "Result") -> bool:
-    """Return True where *result* has its scope here already: under Django 6.0 a receiver may be called twice."""
+    """Return True if *result* has its scope here already: under Django 6.0 a receiver may be called twice."""
     scope = scope_of(result.id)
-    return scope is not None and not scope.closed
+    return scope is not None and not scope.ended
 
 
 def scope_of(task_id: object) -> Scope | None:
-    """Return the scope of a task that is entered here; ``None`` where it is not."""
+    """Return the scope of a task that is entered here; ``None`` if it is not."""
     scope = context.current_scope()
     while scope is not None and scope.own.get("task.id") != task_id:
         scope = scope.outer

@@ -5,6 +5,8 @@ from contextvars import Token
 from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
 from opentelemetry.trace import Span, set_span_in_context
 
+from ..context import End, Scope
+
 __all__ = ["ROOT", "Current", "is_in_scope"]
 
 _IN_SCOPE = create_key("dtx_telemetry")
@@ -62,6 +64,9 @@ class Current:
         if found is not None:
             self._inside = get_current()
             attach(found)
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """Take note of the end of the scope in which it is current. No-op: there may be no span that ends with it."""
 
     def leave_block(self) -> None:
         """Put back what was found, at the end of a block in a coroutine.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import propagate
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
     MESSAGING_DESTINATION_NAME,
     MESSAGING_MESSAGE_ID,
@@ -13,13 +13,15 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
     MESSAGING_OPERATION_TYPE,
     MESSAGING_SYSTEM,
 )
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, set_span_in_context
 
+from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT
+from .failures import Failures
 from .measures import Measures
 from .sdk.providers import Providers
-from .spans import ScopeSpan, ScopeSpans, new_trace
+from .spans import ScopeSpan, new_trace
 
 __all__ = ["DjangoTaskSpans"]
 
@@ -29,14 +31,14 @@ class DjangoTaskSpans:
 
     Args:
         providers: where spans come from.
-        spans: begins those of scopes.
+        failures: records what they fail with.
         measures: the metrics.
-        links: whether a task's span is a trace of its own, linked to its publisher's.
+        links: a task's span is a trace of its own, linked to its publisher's.
     """
 
-    def __init__(self, providers: Providers, spans: ScopeSpans, measures: Measures, *, links: bool) -> None:
+    def __init__(self, providers: Providers, failures: Failures, measures: Measures, *, links: bool) -> None:
         self._providers = providers
-        self._spans = spans
+        self._failures = failures
         self._measures = measures
         self._links = links
 
@@ -60,43 +62,53 @@ class DjangoTaskSpans:
         return carrier
 
     @never_raises
-    def start(self, result: Any, carrier: object, *, waited_ms: float | None) -> ScopeSpan | None:
+    def begin(self, scope: Scope, about: tuple[Any, object, float | None]) -> "_DjangoTaskSpan":
         """Begin the span of an execution and make it current.
 
         Args:
-            result: the task's result.
-            carrier: what came along from `enqueued`, as far as it is good; ``None`` for a task that runs where it is enqueued,
-                in its caller's span.
-            waited_ms: milliseconds between enqueueing and now, where they are known.
+            scope: the task's.
+            about: the task's result; what came along from `enqueued`, ``None`` for a task that runs where it is enqueued, in
+                its caller's span; milliseconds between enqueueing and now, if they are known.
         """
+        result, carrier, waited_ms = about
         name = result.task.module_path
         if waited_ms is not None:
             self._measures.task_queued(name, waited_ms / 1000)
-        parent, link = (None, None) if carrier is None else self._origin(carrier)
+        parent, link = (get_current(), None) if carrier is None else self._origin(carrier)
+        links = [Link(link)] if link is not None and link.is_valid else None
         attributes = _attributes(result, "run", "process")
-        return self._spans.begin(f"run/{name}", SpanKind.CONSUMER, parent=parent, attributes=attributes, link=link)
-
-    @never_raises
-    def finish(self, span: object, name: str, outcome: str, seconds: float, *, error: BaseException | None = None) -> None:
-        """End the span of an execution and measure the task.
-
-        Args:
-            span: what `start` returned.
-            name: the task's.
-            outcome: ``completed`` or ``failed``.
-            seconds: how long it took.
-            error: what it failed with, where that is known.
-        """
-        if outcome == "failed" and error is None and isinstance(span, ScopeSpan):
-            span.span.set_status(StatusCode.ERROR)
-        self._spans.end(span, error)
-        self._measures.task_done(name, seconds, outcome)
+        span = self._providers.tracer().start_span(f"run/{name}", parent, SpanKind.CONSUMER, attributes, links)
+        return _DjangoTaskSpan(span, parent, self._failures, self._measures)
 
     def _origin(self, carrier: object) -> tuple[Context, SpanContext | None]:
         found: dict[Any, Any] = dict(carrier) if isinstance(carrier, Mapping) else {}
         texts = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, str)}
         context = propagate.extract(texts, ROOT)
         return new_trace(context) if self._links else (context, None)
+
+
+class _DjangoTaskSpan(ScopeSpan):
+    """The span of one execution.
+
+    Args:
+        span: the span.
+        parent: the context that it was started in.
+        failures: records what it fails with.
+        measures: the metrics.
+    """
+
+    __slots__ = ("_measures",)
+
+    def __init__(self, span: Span, parent: Context, failures: Failures, measures: Measures) -> None:
+        super().__init__(span, parent, failures)
+        self._measures = measures
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End the span and measure the task. Django does not always tell what it failed with."""
+        if end.outcome == "failed" and end.error is None:
+            self.span.set_status(StatusCode.ERROR)
+        self.end(end.error)
+        self._measures.task_done(scope.own["task.name"], scope.duration_ms / 1000, end.outcome)
 
 
 def _attributes(result: Any, operation: str, kind: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """OpenTelemetry's part in the life of each scope: a span that begins with it, is current while it is, and ends with it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..context import End, Participant, Scope
 from ..events import Kind
@@ -11,8 +11,23 @@ __all__ = ["SpansOfScopes"]
 
 #: What a scope asked of the database; the statements are on the spans of the drivers' instrumentations.
 _TOTALS = ("db.query_count", "db.duration_ms")
+
+
+class Companion(Protocol):
+    """What goes along with a scope as ``scope.span``: mostly a span, which is current in it."""
+
+    def attach(self) -> None:
+        """Be current in a context in which nothing need be left."""
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End with the scope, and stay current until it is left."""
+
+    def leave(self) -> None:
+        """Make current what was before."""
+
+
 #: Begins the span of a scope and makes it current; ``None`` for no span. It gets the scope, and what its edge knows of it.
-Begin = Callable[[Scope, Any], ScopeSpan | None]
+Begin = Callable[[Scope, Any], Companion | None]
 
 
 class SpansOfScopes(Participant):
@@ -39,10 +54,11 @@ class SpansOfScopes(Participant):
     def ended(self, scope: Scope, end: End) -> None:
         """End the span, which stays current until the scope is left."""
         span = scope.span
-        if isinstance(span, ScopeSpan):
-            if "db.query_count" in end.fields and span.span.is_recording():
-                span.span.set_attributes({name: end.fields[name] for name in _TOTALS})
-            span.finish_scope(scope, end)
+        if span is None:
+            return
+        if "db.query_count" in end.fields and isinstance(span, ScopeSpan) and span.span.is_recording():
+            span.span.set_attributes({name: end.fields[name] for name in _TOTALS})
+        span.finish_scope(scope, end)
 
     def left(self, scope: Scope) -> None:
         """Make current again what was before."""

@@ -1,7 +1,7 @@
 """Celery's spans: those of opentelemetry-instrumentation-celery, with its faults mended.
 
-The signals are our own edge's to receive: it knows the scope of an execution, which the span has to be current in and to end
-with. So nothing of a task is kept on the task's object, and nothing has to be looked up by the task's id.
+The signals are our own edge's to receive. The span of an execution is current in its scope and ends with it, so nothing of a
+task is kept on the task's object, and nothing has to be looked up by the task's id.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -10,17 +10,13 @@ from typing import Any
 
 from opentelemetry import propagate
 from opentelemetry.context import Context, get_current
-from opentelemetry.instrumentation.celery import CeleryInstrumentor, celery_getter
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.celery.utils import set_attributes_from_context
+from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_MESSAGE_ID
-from opentelemetry.trace import (
-    Link,
-    Span,
-    SpanKind,
-    StatusCode,
-    set_span_in_context,
-)
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, set_span_in_context
 
+from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
@@ -28,17 +24,16 @@ from .measures import Measures
 from .sdk.providers import Providers
 from .spans import ScopeSpan, new_trace
 
-__all__ = ["TaskSpan", "TaskSpans"]
+__all__ = ["TaskSpans"]
 
-# The span of a message that is being published: between the two signals nobody else's code runs here but the broker's client.
+# The span of a message that is being published: between the two signals nothing runs here but the broker's client.
 _publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_publishing", default=None)
-
 
 #: The semantic conventions' word for a value from outside that is not among the known ones.
 _OTHER = "_OTHER"
 #: Options that may be objects of kombu's.
-_NAMED = frozenset({"exchange", "queue"})
-#: Celery's names of what we call an outcome; a task that the worker ended has none.
+_NAMED = ("exchange", "queue")
+#: Celery's names of what we call an outcome; a task that the worker ended has no such name.
 _STATES = {
     "completed": "SUCCESS",
     "failed": "FAILURE",
@@ -56,12 +51,12 @@ class TaskSpans:
         providers: where spans come from.
         failures: records what they fail with.
         measures: the metrics.
-        links: whether a task's span is a trace of its own, linked to its publisher's.
+        links: a task's span is a trace of its own, linked to its publisher's.
     """
 
     def __init__(self, providers: Providers, failures: Failures, measures: Measures, *, links: bool) -> None:
-        self.failures = failures
-        self.measures = measures
+        self._failures = failures
+        self._measures = measures
         self._providers = providers
         self._links = links
         # A singleton: the application, or opentelemetry-instrument, may have switched it on.
@@ -72,17 +67,21 @@ class TaskSpans:
         return bool(self._plain.is_instrumented_by_opentelemetry)
 
     @never_raises
-    def publish(self, sender: str | None, headers: MutableMapping[str, Any], body: Any, options: Mapping[str, Any]) -> None:
+    def publishing(
+        self, sender: str | None, headers: MutableMapping[str, Any], body: Any, exchange: Any, routing_key: Any, declare: Any
+    ) -> None:
         """Begin the span of a message, and let its *headers* carry it. It is never current: publishing may fail without a word.
 
         Args:
             sender: the task's name.
             headers: the message's headers.
-            body: its body, where Celery's first protocol has the id.
-            options: what else the signal tells.
+            body: its body. In Celery's first protocol it has the id.
+            exchange: an exchange or its name.
+            routing_key: its routing key.
+            declare: what is to be declared before.
         """
         if _publishing.get() is not None:
-            self.abandon()
+            _end_unpublished()
         if self._is_traced_by_another:
             return
         name = sender or "unknown"
@@ -92,7 +91,7 @@ class TaskSpans:
             task_id = headers.get("id") or (body.get("id") if isinstance(body, Mapping) else None)
             if task_id is not None:
                 attributes[MESSAGING_MESSAGE_ID] = task_id
-            attributes.add_from(options)
+            attributes.add_from({"exchange": exchange, "routing_key": routing_key, "declare": declare})
             span.set_attributes(attributes)
         propagate.inject(headers, set_span_in_context(span))
         _publishing.set((headers, span))
@@ -106,101 +105,156 @@ class TaskSpans:
             pending[1].end()
 
     @never_raises
-    def abandon(self) -> None:
-        """End the span of a message that was never published: no signal tells of it, but what comes after it does."""
-        pending = _publishing.get()
-        if pending is not None:
-            _publishing.set(None)
-            pending[1].set_status(StatusCode.ERROR, "not published")
-            pending[1].end()
-
-    @never_raises
-    def start(self, task: Any, *, waited_ms: float | None) -> "TaskSpan | None":
+    def begin(self, scope: Scope, about: tuple[Any, Any, Mapping[str, Any]]) -> "_TaskSpan | _MeasuredTask":
         """Begin the span of an execution and make it current.
 
         Args:
-            task: the task.
-            waited_ms: milliseconds between publishing and now, where they are known.
+            scope: the task's.
+            about: the task, its request, and the fields of ``task_started``.
         """
-        if waited_ms is not None:
-            self.measures.task_queued(task.name, waited_ms / 1000)
+        task, request, started = about
+        if (waited_ms := started.get("task.queue_ms")) is not None:
+            self._measures.task_queued(task.name, waited_ms / 1000)
         if self._is_traced_by_another:
-            return None
-        parent, links = self._origin(task.request)
+            return _MeasuredTask(task.name, self._measures)
+        parent, links = self._origin(request)
         span = self._providers.tracer().start_span(f"run/{task.name}", parent, SpanKind.CONSUMER, None, links)
-        return TaskSpan(span, parent, self.failures)
+        return _TaskSpan(span, parent, self._failures, task.name, request, self._measures)
 
     @never_raises
-    def finish(
-        self, span: object, task: Any, outcome: str, seconds: float, *, error: Any = None, reason: object = None
-    ) -> None:
-        """End the span of an execution and measure the task.
-
-        Args:
-            span: what `start` returned.
-            task: the task.
-            outcome: ``completed``, ``failed``, ``retried``, ``ignored``, ``rejected`` or ``killed``.
-            seconds: how long it took.
-            error: the exception that makes it a failure; ``None`` for one that the task declares.
-            reason: why it is retried.
-        """
-        if _publishing.get() is not None:
-            self.abandon()
-        if isinstance(span, TaskSpan):
-            if span.ended:
-                return
-            if span.span.is_recording():
-                span.note(task.name, task.request.__dict__, outcome, reason)
-            if outcome == "killed" and error is None:
-                span.span.set_status(StatusCode.ERROR, "the worker ended it")
-            span.end(error if isinstance(error, BaseException) else None)
-        self.measures.task_done(task.name, seconds, outcome)
-
-    @never_raises
-    def in_publishers_trace(self, request: Any) -> Current:
+    def begin_report(self, scope: Scope, request: Any) -> "_ReportedTask":
         """Make a message's trace current, for what a worker says about a task that does not run here.
 
         There is no span of its own: the semantic conventions have one for a message that is processed, and this one is not.
         The line is a part of the publisher's trace, and of its span.
 
         Args:
-            request: the task's request as the worker has it.
+            scope: the report's.
+            request: the task's request as the worker has it, or the headers of a message.
         """
-        return Current(propagate.extract(request, ROOT, celery_getter))
-
-    @never_raises
-    def never_ran(self, name: str | None, outcome: str) -> None:
-        """Measure a task that ended before it ran, which took no time.
-
-        Args:
-            name: the task's name; ``None`` where the worker has no task of that name.
-            outcome: ``revoked``, ``expired``, ``rejected`` or ``unknown``.
-        """
-        self.measures.task_done(name or _OTHER, 0.0, outcome)
+        return _ReportedTask(_extract(request), self._measures)
 
     def _origin(self, request: Any) -> tuple[Context, list[Link] | None]:
         """Return the context that a task's message brings; an eager task has its caller's."""
         if request.is_eager:
             return get_current(), None
-        context = propagate.extract(request, ROOT, celery_getter)
+        context = _extract(request)
         if not self._links:
             return context, None
         root, publisher = new_trace(context)
         return root, [Link(publisher)] if publisher.is_valid else None
 
 
-class TaskSpan(ScopeSpan):
-    """The span of one execution."""
+class _TaskSpan(ScopeSpan):
+    """The span of one execution.
 
-    __slots__ = ()
+    Args:
+        span: the span.
+        parent: the context that it was started in.
+        failures: records what it fails with.
+        name: the task's name.
+        request: the task's request.
+        measures: the metrics.
+    """
 
-    def note(self, name: str, request: Mapping[str, Any], outcome: str, reason: object) -> None:
+    __slots__ = ("_measures", "_name", "_request")
+
+    def __init__(self, span: Span, parent: Context, failures: Failures, name: str, request: Any, measures: Measures) -> None:
+        super().__init__(span, parent, failures)
+        self._name = name
+        self._request = request
+        self._measures = measures
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End the span and measure the task."""
+        if _publishing.get() is not None:
+            _end_unpublished()
+        if self.span.is_recording():
+            self._note(end)
+        self.end(end.error if end.with_traceback else None)  # an error that the task declares is none
+        self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
+
+    def _note(self, end: End) -> None:
         """Set the attributes that the instrumentation sets at the end."""
-        attributes = _Attributes({"celery.action": "run", "celery.task_name": name, "celery.state": _STATES[outcome]})
-        attributes.add_from(request)
-        if reason is not None:
-            attributes["celery.retry.reason"] = str(reason)
+        state = _STATES[end.outcome]
+        attributes = _Attributes({"celery.action": "run", "celery.task_name": self._name, "celery.state": state})
+        attributes.add_from(self._request.__dict__)
+        if end.outcome == "retried":
+            attributes["celery.retry.reason"] = end.fields["error"]
         self.span.set_attributes(attributes)
+        if end.outcome == "killed" and end.error is None:
+            self.span.set_status(StatusCode.ERROR, "the worker ended it")
+
+
+class _MeasuredTask:
+    """Measures an execution whose span is made by somebody else's instrumentation."""
+
+    __slots__ = ("_measures", "_name")
+
+    def __init__(self, name: str, measures: Measures) -> None:
+        self._name = name
+        self._measures = measures
+
+    def attach(self) -> None:
+        """No-op: nothing of ours is current."""
+
+    def leave(self) -> None:
+        """No-op likewise."""
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """Measure the task."""
+        self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
+
+
+class _ReportedTask(Current):
+    """The trace that a message brings, for a report about its task.
+
+    Args:
+        context: the trace's.
+        measures: the metrics.
+    """
+
+    __slots__ = ("_measures",)
+
+    def __init__(self, context: Context, measures: Measures) -> None:
+        super().__init__(context)
+        self._measures = measures
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """Measure a task that never ran, which took no time."""
+        if end.facts.get("never_ran"):
+            # There is no end to the names that a message for no task of this worker may bring.
+            name = _OTHER if end.outcome == "unknown" else scope.own.get("task.name", _OTHER)
+            self._measures.task_done(name, 0.0, end.outcome)
+
+
+def _end_unpublished() -> None:
+    """End the span of a message that was never published: no signal tells of it, but what comes after it does."""
+    pending = _publishing.get()
+    if pending is not None:
+        _publishing.set(None)
+        pending[1].set_status(StatusCode.ERROR, "not published")
+        pending[1].end()
+
+
+def _extract(request: Any) -> Context:
+    """Return the context that a message brings in the headers of a request, or of a message of which none was made."""
+    headers = request if isinstance(request, Mapping) else getattr(request, "__dict__", {})
+    return propagate.extract(headers, ROOT, _TEXTS)
+
+
+class _Texts(Getter[Mapping[str, Any]]):
+    """Reads headers, which may be anything that a broker can hold."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        value = carrier.get(key)
+        return [value] if isinstance(value, str) else None
+
+    def keys(self, carrier: Mapping[str, Any]) -> list[str]:
+        return list(carrier)
+
+
+_TEXTS = _Texts()
 
 
 class _Attributes(dict[str, Any]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import propagate
 
 from ..config import Settings
-from ..events import COMMAND, CONSUMER_REQUEST, OPERATION, REQUEST
+from ..events import COMMAND, CONSUMER_REQUEST, DJANGO_TASK, OPERATION, REQUEST, TASK, TASK_REPORT
 from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .current import Current
@@ -45,7 +45,6 @@ class Tracing:
         requests: spans of HTTP requests.
         sockets: spans of WebSocket connections and channel layer messages.
         work: spans of commands and operations.
-        django_tasks: spans of Django's own Tasks.
         measures: the metrics.
         scopes: spans of scopes of whatever kind.
         records: exports log lines; ``None`` where ``OTEL_LOGS_EXPORTER`` is ``none``.
@@ -66,27 +65,36 @@ class Tracing:
         )
         self.sockets = SocketSpans(providers, failures, measures, self.requests, settings.message_spans)
         self.work = ScopeSpans(providers, failures)
-        self.django_tasks = DjangoTaskSpans(providers, self.work, measures, links=self._links)
+        self._django_tasks = DjangoTaskSpans(*self._parts, links=self._links)
         self.scopes = SpansOfScopes(
             {
                 REQUEST: self.requests.begin,
                 CONSUMER_REQUEST: self.requests.begin,
                 OPERATION: self.work.begin_operation,
                 COMMAND: self.work.begin_command,
+                TASK: lambda *known: self._tasks.begin(*known),  # noqa: PLW0108 - made when Celery asks for it
+                TASK_REPORT: lambda *known: self._tasks.begin_report(*known),  # noqa: PLW0108 - likewise
+                DJANGO_TASK: self._django_tasks.begin,
             }
         )
         self.records = RecordExport(providers, failures, sanitizer) if providers.exports_logs else None
 
     @cached_property
-    def tasks(self) -> "TaskSpans":
-        """Spans of Celery's tasks. Celery's edge asks for it; nobody else needs Celery."""
+    def _tasks(self) -> "TaskSpans":
+        """Spans of Celery's tasks, which are asked for if Celery is there."""
         from .tasks import TaskSpans
 
         return TaskSpans(*self._parts, links=self._links)
 
     def moments(self) -> dict[str, Callable[..., Any]]:
         """Return what the edges tell of by `dtx_telemetry.context.tell`, with what hears it."""
-        return {"response_ready": self.requests.answer}
+        return {
+            "response_ready": self.requests.answer,
+            "task_publishing": lambda *facts: self._tasks.publishing(*facts),  # noqa: PLW0108 - made when Celery asks for it
+            "task_published": lambda headers: self._tasks.published(headers),  # noqa: PLW0108 - likewise
+            "django_task_enqueued": self._django_tasks.enqueued,
+            "child_ending": self.end_child,
+        }
 
     @never_raises
     def inject(self, carrier: MutableMapping[str, Any]) -> None:

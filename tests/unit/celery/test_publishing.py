@@ -129,12 +129,12 @@ def test_a_bound_id_that_is_none_is_replaced(publish: Any, log_output: LogOutput
 def test_what_the_process_itself_has_bound_stays_there(publish: Any, log_output: LogOutput) -> None:
     """Within a scope, what was bound before the outermost one and what belongs to a task do not travel."""
     bind_contextvars(service="web")
-    outer = context.enter_root(events.OPERATION, IDS)
+    outer = context.enter_root(events.OPERATION, {**IDS})
     inner = context.enter(events.OPERATION, {"task.id": "t-1", "task.name": "outer", "hero": "Lina"})
     headers = publish()
     inner.leave()
     outer.leave()
-    assert headers["dtx.context"] == {"user.id": 7, "hero": "Lina"}
+    assert headers["dtx.context"] == {"user.id": 7, "hero": "Lina", "scope.id": inner.own["scope.id"]}
 
 
 @pytest.mark.leaves_bound
