@@ -6,7 +6,6 @@ import signal
 import socket
 
 import httpx
-import orjson
 import psutil
 import pytest
 
@@ -15,6 +14,7 @@ from dtx_telemetry.viewer.page.live import Live
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
 from tests.support.page_lines import LogFile, click, line, request
 from tests.support.processes import run_python
+from tests.support.waiting import wait_until
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"
@@ -22,7 +22,7 @@ HOST = f"127.0.0.1:{PORT}"
 
 @pytest.fixture
 def live():
-    found = Live([], lambda _: True)
+    found = Live()
     found.take(list(Unwrapper().read(click("a-click"))))
     return found
 
@@ -68,7 +68,7 @@ async def test_everything_comes_with_a_strict_policy(client, path):
     assert headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/life?id=a-click", "/updates"])
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/life?id=a-click", "/rows"])
 @pytest.mark.parametrize(
     "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1:1", "127.0.0.1", f"127.0.0.1.evil:{PORT}", ""]
 )
@@ -95,7 +95,7 @@ async def test_loopback_by_all_its_names_is_let_in(client, host):
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/life?id=a-click", "/updates"])
+@pytest.mark.parametrize("path", ["/", "/life?id=a-click", "/rows"])
 async def test_what_other_origins_ask_for_is_refused(client, headers, path):
     """A page elsewhere reads nothing and embeds nothing."""
     answer = await client.get(path, headers=headers)
@@ -136,6 +136,40 @@ async def test_a_life_is_found_by_its_trace(client, live):
     assert shown["traces"] == ["0af7651916cd43dd8448eb211c80319c"]
 
 
+async def test_a_life_is_found_by_its_task_and_by_its_connection(client):
+    """As `trace` does."""
+    for identifier in ("task-of-a-click", "socket-of-a-click"):
+        assert (await client.get("/life", params={"id": identifier})).json()["id"] == "a-click"
+
+
+async def test_a_filter_that_is_not_understood_is_explained(client):
+    """Wherever it is asked for, with 400 and a sentence."""
+    for path in ("/rows", "/loose", "/errors", "/slow"):
+        answer = await client.get(path, params={"filter": "duration_ms>long"})
+        assert answer.status_code == 400
+        assert "'long' is no number" in answer.text
+    assert (await client.get("/life", params={"id": "a-click", "find": "=x"})).status_code == 400
+
+
+async def test_lines_without_a_request_have_a_place(client, live):
+    """The newest first, chosen by the same filters."""
+    raws = [
+        b'{"timestamp":"2026-01-15T10:23:4%d.000000Z","level":"info","logger":"app","event":"beat","turn":%d}'
+        % (second, second)
+        for second in range(5)
+    ]
+    live.take(list(Unwrapper().read(raws)))
+    shown = (await client.get("/loose", params={"filter": "turn>2"})).json()
+    assert [found["fields"] for found in shown["lines"]] == [[["turn", "4"]], [["turn", "3"]]]
+    assert (shown["matches"], shown["kept"], shown["dropped"]) == (2, 5, 0)
+    assert (await client.get("/rows")).json()["loose"] == 5
+
+
+def shown(browser, text=""):
+    """Return the ids of the rows that a browser gets."""
+    return {row[0] for row in browser.get("/rows", params={"filter": text}).json()["rows"]}
+
+
 def test_it_listens_on_loopback_only_on_a_port_that_it_prints(processes, log):
     """Ctrl-C ends it with exit code 0, also while a browser is listening."""
     log.write(request("one"))
@@ -145,11 +179,10 @@ def test_it_listens_on_loopback_only_on_a_port_that_it_prints(processes, log):
     (listening,) = [found for found in psutil.Process(page.pid).net_connections("tcp") if found.status == psutil.CONN_LISTEN]
     assert listening.laddr.ip == "127.0.0.1"
     assert address == f"http://127.0.0.1:{listening.laddr.port}/"
-    with httpx.stream("GET", f"{address}updates", trust_env=False, timeout=30) as answer:
-        parts = answer.iter_lines()
-        assert "one" in next(text for text in parts if text.startswith("data:"))
+    with httpx.Client(base_url=address, trust_env=False, timeout=30) as browser:
+        wait_until(lambda: shown(browser) == {"one"}, what="what is there")
         log.write(request("two"))
-        assert "two" in next(text for text in parts if text.startswith("data:"))
+        wait_until(lambda: shown(browser) == {"one", "two"}, what="what comes")
         assert page.stop(signal.SIGINT) == 0
     assert page.errors == []
 
@@ -172,14 +205,9 @@ def test_filters_choose_what_counts(processes, log, tmp_path):
     packed.write_bytes(gzip.compress(request("three", user_id=2)))
     page = processes.python("-m", "dtx_telemetry", "page", str(log.path), str(packed), "user.id=2")
     page.wait_for_text("http://")
-    with httpx.stream("GET", f"{page.other[0]}updates", trust_env=False, timeout=30) as answer:
-        seen = set()
-        for text in answer.iter_lines():
-            if text.startswith("data:"):
-                seen |= {row[0] for row in orjson.loads(text.removeprefix("data:"))["rows"]}
-            if len(seen) == 2:
-                break
-    assert seen == {"two", "three"}
+    with httpx.Client(base_url=page.other[0], trust_env=False, timeout=30) as browser:
+        wait_until(lambda: len(shown(browser)) == 2, what="both")
+        assert shown(browser) == {"two", "three"}
 
 
 def test_a_file_that_is_not_there_is_told(processes):

@@ -1,7 +1,7 @@
 """Lives that grow line by line, in bounded memory."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from sys import intern
 
@@ -40,10 +40,17 @@ class Entry:
         self.ids: set[str] = set()
         self._raws: deque[tuple[bytes, str]] = deque()
 
-    def lines(self) -> list[Line]:
-        """Return its lines, as they came."""
+    def lines(self, newest: int | None = None, having: Sequence[bytes] = ()) -> list[Line]:
+        """Return its lines, as they came.
+
+        Args:
+            newest: at most so many, those that came last; ``None`` for all.
+            having: only those that have one of these texts in them; none for all.
+        """
         found = []
-        for raw, service in self._raws:
+        for raw, service in self._raws if newest is None else islice(self._raws, max(len(self._raws) - newest, 0), None):
+            if having and not any(text in raw for text in having):
+                continue
             line = parse(raw)
             if line is not None:
                 line.source = service
@@ -90,7 +97,7 @@ class Store:
         evicted: how many lives were let go.
     """
 
-    def __init__(self, *, lives: int = 10_000, size: int = 128 * 1024 * 1024, lines: int = 2000) -> None:
+    def __init__(self, *, lives: int = 10_000, size: int = 128 * 1024 * 1024, lines: int = 10_000) -> None:
         self._most = lives
         self._most_bytes = size
         self._most_lines = lines
@@ -105,6 +112,11 @@ class Store:
     def __iter__(self) -> Iterator[Entry]:
         """Return the entries, the one that changed last first."""
         return reversed(self._entries.values())
+
+    @property
+    def oldest(self) -> int:
+        """The version of the life that goes next; each that is kept has at least that."""
+        return next((entry.version for entry in self._entries.values()), self.version)
 
     def get(self, request_id: str) -> Entry | None:
         """Return the entry of a whole id."""

@@ -48,6 +48,13 @@ class Strip:
         if len(self._counts) > _MOST and self._unit < len(_UNITS) - 1:
             self._coarsen()
 
+    def fail(self, time: float) -> None:
+        """Count one that was counted at *time*, in seconds since the epoch, as failed."""
+        timestamp = datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+        found = self._counts.get(timestamp[: _UNITS[self._unit][0]])
+        if found is not None:
+            found[1] += 1
+
     def bins(self, most: int) -> Bins | None:
         """Return the counts in at most so many parts, ``None`` if there are none."""
         unit = _UNITS[self._unit][1]

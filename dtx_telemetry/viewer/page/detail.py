@@ -1,30 +1,55 @@
-"""One life for the browser: the rows of its waterfall, and its lines."""
+"""One life for the browser: the rows of its waterfall, and the lines of those that are open."""
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..model.layout import ID_FIELDS, Row, lay_out
+from ..model.layout import ID_FIELDS, Row, Waterfall, lay_out
 from ..model.scope import Scope
 from ..model.store import Entry
 from ..reading.line import OWN_NAMES, Line
 from ..show.text import context, label, notes, own_fields, status_text
+from .search import Search
+from .statements import EVENT, about_queries, marks, statements
 from .values import block, short, text
 
-__all__ = ["detail"]
+__all__ = ["Asked", "detail", "line_as_json"]
 
 _BLOCKS = ("exception", "stack")
-#: Lines of one scope: what is older is counted, and not shown.
-_MOST_LINES = 500
-_MOST_ROWS = 1000
+#: Lines of one scope, and of a whole life: what is older is counted, and not shown.
+_MOST_LINES = 1000
+_MOST_ROWS = 2000
 
 
-def detail(entry: Entry) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Asked:
+    """What a browser wants to see of a life.
+
+    Attributes:
+        open: keys of the rows whose lines are shown below them.
+        queries: the key of the row whose queries are shown.
+        search: what is looked for in it.
+    """
+
+    open: Collection[str] = ()
+    queries: str = ""
+    search: Search | None = None
+
+    def hits(self, row: Row) -> bool:
+        """Return whether the row's name, or one of its lines, is what is looked for."""
+        return self.search is not None and (
+            self.search.names(label(row.scope)) or any(map(self.search.line_fits, row.scope.lines))
+        )
+
+
+def detail(entry: Entry, asked: Asked | None = None) -> dict[str, Any]:
     """Return the waterfall of *entry*; times are milliseconds after its beginning."""
+    asked = asked or Asked()
     waterfall = lay_out(entry.life())
     life, begin = waterfall.life, waterfall.begin
-    rows = waterfall.rows[:_MOST_ROWS]
-    lines = [_line(line, number, begin) for number, row in enumerate(rows) for line in row.scope.lines[-_MOST_LINES:]]
-    lines.sort(key=lambda line: float(line["at"]))
-    earlier = sum(max(len(row.scope.lines) - _MOST_LINES, 0) for row in rows)
+    rows = dict(_with_keys(waterfall.rows[:_MOST_ROWS]))
+    places = {id(row.scope): place for place, row in enumerate(rows.values())}
+    lines = [line for line in life.lines if line.own_event != EVENT]
     return {
         "id": entry.request_id,
         "version": entry.version,
@@ -32,16 +57,38 @@ def detail(entry: Entry) -> dict[str, Any]:
         "length": waterfall.length * 1000,
         "about": [short(part) for part in context(life.lines)],
         "traces": [short(trace_id) for trace_id in life.values("trace_id")[:5]],
-        "rows": [_row(row) for row in rows],
+        "rows": [_row(key, row, places, waterfall, asked) for key, row in rows.items()],
         "more": len(waterfall.rows) - len(rows),
-        "lines": lines,
-        "dropped": entry.dropped + earlier,
+        "lines": _lines(lines, waterfall, rows.values(), asked),
+        "dropped": entry.dropped + max(len(lines) - _MOST_LINES, 0),
+        "searched": asked.search is not None,
+        "statements": statements(rows[asked.queries].scope, begin) if asked.queries in rows else None,
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _with_keys(rows: Iterable[Row]) -> Iterable[tuple[str, Row]]:
+    """Return each row with a name that stays as the life grows."""
+    taken: set[str] = set()
+    for number, row in enumerate(rows):
+        key = row.scope.id or str(number)
+        if key in taken:
+            key = f"{key}-{number}"
+        taken.add(key)
+        yield key, row
+
+
+def _lines(lines: Sequence[Line], waterfall: Waterfall, rows: Iterable[Row], asked: Asked) -> list[dict[str, Any]]:
+    place_of = {id(line): place for place, row in enumerate(rows) for line in row.scope.lines}
+    shown = [line for line in lines if asked.search is None or asked.search.line_fits(line)][-_MOST_LINES:]
+    return [line_as_json(line, waterfall.begin, place_of.get(id(line), -1)) for line in shown]
+
+
+def _row(key: str, row: Row, places: dict[int, int], waterfall: Waterfall, asked: Asked) -> dict[str, Any]:
     scope = row.scope
+    own = [line for line in scope.lines if line.own_event != EVENT]
     return {
+        "key": key,
+        "parent": places.get(id(scope.parent), -1) if scope.parent is not None else -1,
         "kind": scope.kind,
         "label": short(label(scope)),
         "status": short(status_text(scope)),
@@ -54,6 +101,12 @@ def _row(row: Row) -> dict[str, Any]:
         "known": scope.closing is not None or row.duration > 0,
         "notes": [*notes(row), *_ids(scope)],
         "error": None if scope.error is None else text(scope.error),
+        "service": short(row.service),
+        "queries": about_queries(row),
+        "marks": marks(row, waterfall.length),
+        "hit": asked.hits(row),
+        "lines": [line_as_json(line, waterfall.begin) for line in own[-_MOST_LINES:]] if key in asked.open else None,
+        "hidden": max(len(own) - _MOST_LINES, 0),
     }
 
 
@@ -68,7 +121,8 @@ def _ids(scope: Scope) -> list[str]:
     return [f"{name} {short(value)}" for name, value in found if value is not None]
 
 
-def _line(line: Line, row: int, begin: float) -> dict[str, Any]:
+def line_as_json(line: Line, begin: float = 0.0, row: int = -1) -> dict[str, Any]:
+    """Return a line as the page shows it, its time in milliseconds after *begin*."""
     fields = {key: value for key, value in own_fields(line).items() if key not in OWN_NAMES and key not in _BLOCKS}
     return {
         "row": row,
@@ -76,6 +130,7 @@ def _line(line: Line, row: int, begin: float) -> dict[str, Any]:
         "level": short(line.level),
         "event": text(line.event),
         "logger": short(line.fields["logger"]),
+        "service": short(line.service),
         "fields": [[short(key), text(value)] for key, value in fields.items()],
         "blocks": [block(line.fields[name]) for name in _BLOCKS if name in line.fields],
     }

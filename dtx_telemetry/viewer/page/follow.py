@@ -1,23 +1,30 @@
 """Files that are read as they grow, as ``tail -F`` does: through rotation, truncation and being gone for a while."""
 
+import glob
 import os
+import resource
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..reading.envelope import parse
+from ..reading.envelope import parse_all
 from ..reading.line import Line
 from ..reading.unwrap import Unwrapper
 from .pieces import PIECE, LineCutter
 
 __all__ = ["Follower"]
 
-#: How much of a file that is there already is read, from its end: about what a store can hold.
-_BACKLOG = 16 * 1024 * 1024
 #: Seconds for which a file is read on after it lost its name: whoever writes into it may not have noticed yet.
 _GRACE = 5.0
+#: Seconds between two looks for new files that a pattern fits.
+_LOOK = 1.0
+#: How many files of those that the system allows are left to everything else, such as browsers.
+_SPARE_FILES = 128
+#: Bytes that may be unread without being worth a word.
+_LITTLE = 4 * 1024 * 1024
 
 _Identity = tuple[int, int]
 
@@ -28,25 +35,45 @@ class Follower:
     A file that moves from one followed name to another is read once.
 
     Args:
-        names: of the files; one that is not there is waited for.
-        backlog: how many bytes from the end of what is there already are read.
-
-    Attributes:
-        unwrappers: count what was read, one for each name.
+        names: of the files, or patterns; a file that is not there is waited for.
+        skipped: names that a pattern may fit, and that others read.
     """
 
-    def __init__(self, names: Sequence[str], backlog: int = _BACKLOG) -> None:
-        self._names: dict[str, _Identity | None] = dict.fromkeys(names)
-        self._unwrapper_of = {name: Unwrapper() for name in names}
+    def __init__(self, names: Sequence[str], skipped: Sequence[str] = ()) -> None:
+        self._given = names
+        self._skipped = frozenset(skipped)
+        self._names: dict[str, _Identity | None] = {}
+        self._bases: Counter[str] = Counter()
+        self._unwrappers: dict[str, Unwrapper] = {}
         self._tails: dict[_Identity, _Tail] = {}
-        self.unwrappers = list(self._unwrapper_of.values())
-        self._look(backlog)
+        self._looked = -_LOOK
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES - len(skipped)
+        self._look()
+
+    @property
+    def unwrappers(self) -> list[Unwrapper]:
+        """What counted the lines that were read, one for each name."""
+        return [*self._unwrappers.values()]
+
+    @property
+    def progress(self) -> float | None:
+        """How much of what is there is read, as a part of 1; ``None`` if it is nearly all."""
+        size = sum(tail.size for tail in self._tails.values())
+        read = sum(min(tail.position, tail.size) for tail in self._tails.values())
+        return read / size if size - read > _LITTLE else None
 
     def batches(self) -> Iterator[list[Line]]:
-        """Return the lines that are there by now, in batches that take a few milliseconds."""
-        self._look(None)
-        for tail in list(self._tails.values()):
-            yield from tail.batches()
+        """Return the lines that are there by now, in batches that take a few milliseconds: of all files in turn."""
+        self._look()
+        waiting = [(tail, tail.batches()) for tail in self._tails.values()]
+        while waiting:
+            still = []
+            for tail, batches in waiting:
+                lines = next(batches, None)
+                if lines is not None:
+                    yield self._named(tail, lines)
+                    still.append((tail, batches))
+            waiting = still
         self._let_go()
 
     def close(self) -> None:
@@ -55,22 +82,42 @@ class Follower:
             tail.close()
         self._tails.clear()
 
-    def _look(self, backlog: int | None) -> None:
+    def _named(self, tail: "_Tail", lines: list[Line]) -> list[Line]:
+        """Say of *lines* where they come from, if there is more than one file."""
+        if len(self._names) > 1:
+            base = Path(tail.name).name
+            source = base if self._bases[base] < 2 else tail.name
+            for line in lines:
+                line.source = source
+        return lines
+
+    def _look(self) -> None:
         """Look where each name leads, and open what is new there."""
+        now = time.monotonic()
+        if now - self._looked >= _LOOK:
+            self._looked = now
+            self._names = {name: self._names.get(name) for given in self._given for name in self._expanded(given)}
+            self._bases = Counter(Path(name).name for name in self._names)
         for name in self._names:
-            try:
-                status = Path(name).stat()
-                is_file = stat.S_ISREG(status.st_mode)
-            except OSError:
-                is_file = False
-            if not is_file:
-                self._names[name] = None
-                continue
-            identity = status.st_dev, status.st_ino
+            status = _file_at(name)
+            identity = None if status is None else (status.st_dev, status.st_ino)
             self._names[name] = identity
-            if identity not in self._tails:
+            if status is None or identity is None:
+                continue
+            tail = self._tails.get(identity)
+            if tail is None:
+                unwrapper = self._unwrappers.setdefault(name, Unwrapper())
                 with suppress(OSError):
-                    self._tails[identity] = _Tail(name, self._unwrapper_of[name], backlog)
+                    tail = self._tails[identity] = _Tail(name, identity, unwrapper, stays=len(self._tails) < self._most)
+            if tail is not None:
+                tail.size = status.st_size
+
+    def _expanded(self, given: str) -> list[str]:
+        if Path(given).exists():
+            return [given]
+        # A pattern may be absolute, which `Path.glob` refuses.
+        found = [name for name in sorted(glob.glob(given, recursive=True)) if name not in self._skipped]  # noqa: PTH207
+        return found or ([] if glob.has_magic(given) else [given])
 
     def _let_go(self) -> None:
         """Close what has had no name for a while, and is read to its end."""
@@ -83,47 +130,72 @@ class Follower:
                 del self._tails[identity]
 
 
-class _Tail:
-    """One open file, whatever it is called by now."""
+def _file_at(name: str) -> os.stat_result | None:
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
-    def __init__(self, name: str, unwrapper: Unwrapper, backlog: int | None) -> None:
-        self._file = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+
+class _Tail:
+    """One file, whatever it is called by now.
+
+    Args:
+        name: what it is called at first.
+        identity: what it is by any name.
+        unwrapper: makes lines of it.
+        stays: whether it is kept open. If not, it is read as long as it has its name: there are more files than may be open.
+
+    Attributes:
+        position: how many bytes are read.
+        size: how many there are, as far as is known.
+        heard: when something was read, or it had a name.
+    """
+
+    def __init__(self, name: str, identity: _Identity, unwrapper: Unwrapper, *, stays: bool) -> None:
+        self.name = name
+        self.position = self.size = 0
+        self.heard = time.monotonic()
+        self._identity = identity
         self._unwrapper = unwrapper
         self._cutter = LineCutter()
-        self._position = 0
-        self.heard = time.monotonic()
-        if backlog is not None:
-            self._skip(backlog)
+        self._file = os.open(name, os.O_RDONLY | os.O_NONBLOCK) if stays else None
 
     def batches(self) -> Iterator[list[Line]]:
-        before = self._position
+        before = self.position
         while piece := self._next():
-            self._position += len(piece)
+            self.position += len(piece)
             self.heard = time.monotonic()
             yield list(self._unwrapper.read(self._cutter.cut(piece)))
-        last = self._cutter.rest() if self._position != before else []
-        if last and parse(last[0]) is not None:  # it is whole, though no line feed may ever come
+        last = self._cutter.rest() if self.position != before else []
+        if last and parse_all(last[0]):  # it is whole, though no line feed may ever come
             self._cutter = LineCutter()
             yield list(self._unwrapper.read(last))
 
     def close(self) -> None:
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
     def _next(self) -> bytes:
         """Return what there is after what was read; nothing where it cannot be read at present, as of a server that is gone."""
+        if self._file is None and self.size == self.position:
+            return b""
         try:
-            size = os.fstat(self._file).st_size
-            if size < self._position:  # cut off: what comes now is new
-                self._position = 0
-                self._cutter = LineCutter()
-            return os.pread(self._file, PIECE, self._position)
+            file = os.open(self.name, os.O_RDONLY | os.O_NONBLOCK) if self._file is None else self._file
+            try:
+                return self._read(file)
+            finally:
+                if self._file is None:
+                    os.close(file)
         except OSError:
             return b""
 
-    def _skip(self, backlog: int) -> None:
-        """Begin with the first whole line of the last *backlog* bytes."""
-        size = os.fstat(self._file).st_size
-        if size > backlog:
-            self._position = size - backlog
-            piece = os.pread(self._file, PIECE, self._position - 1)
-            self._position += piece.find(b"\n")
+    def _read(self, file: int) -> bytes:
+        status = os.fstat(file)
+        if (status.st_dev, status.st_ino) != self._identity:
+            return b""
+        if status.st_size < self.position:  # cut off: what comes now is new
+            self.position = 0
+            self._cutter = LineCutter()
+        return os.pread(file, PIECE, self.position)

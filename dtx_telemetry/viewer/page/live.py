@@ -1,125 +1,118 @@
-"""What the page knows: the store, how it is filled, and what a browser is told of it."""
+"""What the page knows: the store, how it is filled, and what is left out of it."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-import orjson
-
-from ..model.store import Entry, Store
-from ..reading.line import Line
+from ..model.scope import FAILURES
+from ..model.store import Store
+from ..model.strip import Strip
+from ..reading.filters import Filters
+from ..reading.line import Line, Once
+from ..reading.unwrap import Unwrapper
 from .sources import Source
 from .values import short
 
-__all__ = ["Live"]
+__all__ = ["Counted", "Live"]
 
-#: Seconds between two updates of a browser, and between two looks at what came in.
-_UPDATE, _LOOK, _LOOK_AGAIN = 0.25, 0.1, 0.01
-#: Seconds after which a browser hears that the server is there still.
-_SILENCE = 10.0
+#: Seconds between two looks at what came in.
+_LOOK, _LOOK_AGAIN = 0.1, 0.01
+
+
+class Counted(Protocol):
+    """What lines are read by."""
+
+    @property
+    def unwrappers(self) -> Sequence[Unwrapper]:
+        """What counted them."""
 
 
 class Live:
     """Lives as they grow.
 
     Args:
-        sources: what is read.
-        match: which lines count.
-        store: what they are kept in.
+        filters: which lines count.
+        counted: what lines are read by.
         about: what is read, for people.
+        store: what they are kept in.
+
+    Attributes:
+        run: tells this process from one before it at the same address.
+        strip: how many lives began when, and how many of them have errors.
+        left_out: how many lines the filters left out.
+        progress: how much of the files that were there is read, a part of 1; ``None`` once that is all.
     """
 
     def __init__(
-        self, sources: Sequence[Source], match: Callable[[Line], bool], store: Store | None = None, about: str = ""
+        self, filters: Filters | None = None, counted: Sequence[Counted] = (), about: str = "", store: Store | None = None
     ) -> None:
+        self.run = secrets.token_hex(4)
+        self.about = short(about)
         self.store = Store() if store is None else store
-        self._sources = sources
-        self._match = match
-        self._about = short(about)
-        self._run = secrets.token_hex(4)
-        self._is_over = False
+        self.strip = Strip()
+        self.left_out = 0
+        self.progress: float | None = None
+        self._filters = filters or Filters()
+        self._counted = list(counted)
+        self._once = Once()
 
-    async def read(self) -> None:
+    def count(self, counted: Counted) -> None:
+        """Count what is read by *counted*, too."""
+        self._counted.append(counted)
+
+    async def read(self, sources: Sequence[Source]) -> None:
         """Read until the task is cancelled."""
         while True:
             found = False
-            for source in self._sources:
+            for source in sources:
                 for lines in source.batches():
                     found = True
                     self.take(lines)
+                    self.progress = source.progress
                     await asyncio.sleep(0)  # whoever waits for an answer comes first
+                self.progress = None
             await asyncio.sleep(_LOOK_AGAIN if found else _LOOK)
 
     def take(self, lines: Sequence[Line]) -> None:
-        """Put *lines* into the store."""
-        for line in filter(self._match, lines):
-            self.store.take(line)
+        """Put *lines* where they belong, each once: files may be copied before they are cut off."""
+        for line in self._once(lines):
+            if self._filters.match(line):
+                self._keep(line)
+            else:
+                self.left_out += 1
 
-    def end(self) -> None:
-        """End what `updates` returned."""
-        self._is_over = True
+    @property
+    def lines(self) -> int:
+        """How many lines were read."""
+        return sum(unwrapper.lines for unwrapper in self._unwrappers())
 
-    async def updates(self, last: str) -> AsyncIterator[bytes]:
-        """Return server-sent events: at first everything, then what changed, at most a few a second.
+    @property
+    def foreign(self) -> int:
+        """How many of them were something else."""
+        return sum(unwrapper.foreign for unwrapper in self._unwrappers())
 
-        Args:
-            last: the id of the last event that the browser got, empty if it got none.
-        """
-        run, _, number = last.partition("-")
-        version = int(number) if run == self._run and number.isdecimal() else None
-        told, silence = -1, 0.0
-        while not self._is_over:
-            read = self._count("lines")
-            if version is None or read != told or version != self.store.version:
-                told, silence = read, 0.0
-                message = self._message(version or 0, anew=version is None)
-                version = self.store.version
-                yield b"id: %b-%d\ndata: %b\n\n" % (self._run.encode(), version, message)
-            elif silence >= _SILENCE:
-                silence = 0.0
-                yield b": still here\n\n"
-            silence += _UPDATE
-            await asyncio.sleep(_UPDATE)
+    @property
+    def problem(self) -> str:
+        """Why nothing is shown although something was read; empty if that is not so."""
+        if len(self.store) or self.store.unbound is not None:
+            return ""
+        if self.left_out:
+            return f"{self.left_out:,} lines were read, and left out by {self._filters.text}."
+        if self.foreign:
+            worst = max(self._unwrappers(), key=lambda unwrapper: unwrapper.foreign)
+            return f"{self.foreign:,} lines were read, and nothing could be made of them: {worst.reason}."
+        return ""
 
-    def _message(self, version: int, *, anew: bool) -> bytes:
-        store = self.store
-        rows = [_row(entry) for entry in store.changed_since(version)]
-        rows.reverse()  # in the order in which they changed: a browser lets the first go, as the store does
-        return orjson.dumps(
-            {
-                "anew": anew,
-                "about": self._about,
-                "lives": len(store),
-                "evicted": store.evicted,
-                "lines": self._count("lines"),
-                "foreign": self._count("foreign"),
-                "rows": rows,
-            }
-        )
+    def _keep(self, line: Line) -> None:
+        entry = self.store.take(line)
+        if not entry.request_id:
+            return
+        summary = entry.summary
+        if summary.lines == 1:
+            self.strip.take(line.fields["timestamp"], failed=False)
+        if line.level in FAILURES and summary.errors == 1:
+            self.strip.fail(summary.first)
 
-    def _count(self, what: str) -> int:
-        return sum(getattr(unwrapper, what) for source in self._sources for unwrapper in source.unwrappers)
-
-
-def _row(entry: Entry) -> list[Any]:
-    """Return what a list shows of a life; the page's ``rows.js`` has the names."""
-    summary = entry.summary
-    return [
-        entry.request_id,
-        entry.version,
-        summary.kind,
-        short(summary.name),
-        short(summary.status),
-        None if summary.duration is None else summary.duration * 1000,
-        summary.failed,
-        summary.first * 1000,
-        summary.last * 1000,
-        None if summary.user is None else short(summary.user),
-        [short(label) for label in summary.labels[:20]],
-        summary.lines,
-        summary.tasks,
-        summary.messages,
-        summary.errors,
-        summary.running,
-    ]
+    def _unwrappers(self) -> list[Unwrapper]:
+        return [unwrapper for counted in self._counted for unwrapper in counted.unwrappers]

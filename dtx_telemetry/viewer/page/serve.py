@@ -4,51 +4,87 @@ import asyncio
 import socket
 import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 
 import uvicorn
 
 from ..errors import UsageError
 from .app import make_app
 from .live import Live
+from .sources import Source
 
-__all__ = ["serve"]
+__all__ = ["listen", "serve", "serving"]
 
 _LOOPBACK = "127.0.0.1"
 
 
-def serve(live: Live, *, port: int = 0, show: bool = False) -> None:
+def serve(live: Live, sources: Sequence[Source], *, port: int = 0, show: bool = False) -> None:
     """Serve *live* until Ctrl-C.
 
     Args:
         live: what to show.
+        sources: what that is filled from.
         port: where; 0 for one that is free.
         show: open the page in the browser.
 
     Raises:
         UsageError: the port cannot be had.
     """
-    with _listen(port) as listener:
-        port = listener.getsockname()[1]
-        address = f"http://{_LOOPBACK}:{port}/"
+    with listen(port) as (listener, address):
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
         if show:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):
-            asyncio.run(_serve(live, listener, port))
+            asyncio.run(_serve(live, sources, listener))
 
 
-def _listen(port: int) -> socket.socket:
+@contextmanager
+def listen(port: int) -> Iterator[tuple[socket.socket, str]]:
+    """Listen for the block, and return the socket with the page's address.
+
+    Raises:
+        UsageError: the port cannot be had.
+    """
     try:
-        return socket.create_server((_LOOPBACK, port))
+        listener = socket.create_server((_LOOPBACK, port))
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be had: {error}") from error
+    with listener:
+        yield listener, f"http://{_LOOPBACK}:{listener.getsockname()[1]}/"
 
 
-async def _serve(live: Live, listener: socket.socket, port: int) -> None:
-    config = uvicorn.Config(
-        make_app(live, port),
+async def _serve(live: Live, sources: Sequence[Source], listener: socket.socket) -> None:
+    server = uvicorn.Server(_config(live, listener))
+    reading = asyncio.create_task(live.read(sources))
+
+    def stop(_: object) -> None:
+        """Show nothing if nothing can be read any more."""
+        server.should_exit = True
+
+    reading.add_done_callback(stop)
+    await server.serve(sockets=[listener])
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+
+
+@asynccontextmanager
+async def serving(live: Live, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve *live* for the block, and leave signals to the caller."""
+    server = _Guest(_config(live, listener))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+def _config(live: Live, listener: socket.socket) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(live, listener.getsockname()[1]),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -58,26 +94,10 @@ async def _serve(live: Live, listener: socket.socket, port: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config, live)
-    reading = asyncio.create_task(live.read())
-    # Where nothing can be read any more nothing is to be shown either.
-    reading.add_done_callback(lambda _: server.stop())
-    await server.serve(sockets=[listener])
-    reading.cancel()
-    with suppress(asyncio.CancelledError):
-        await reading
 
 
-class _Server(uvicorn.Server):
-    """Ends the streams that browsers have open before it waits for them."""
+class _Guest(uvicorn.Server):
+    """A server in a process that deals with signals itself."""
 
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
-        super().__init__(config)
-        self._live = live
-
-    def stop(self) -> None:
-        self.should_exit = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._live.end()
-        await super().shutdown(sockets)
+    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
+        return nullcontext()

@@ -1,5 +1,6 @@
 """What the page reads from: files that grow, standard input, archives."""
 
+import codecs
 import os
 import select
 import sys
@@ -17,15 +18,19 @@ from .pieces import PIECE, LineCutter
 
 __all__ = ["Source", "open_sources"]
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 class Source(Protocol):
-    """Something that lines come from.
+    """Something that lines come from."""
 
-    Attributes:
-        unwrappers: count what was read.
-    """
+    @property
+    def unwrappers(self) -> Sequence[Unwrapper]:
+        """What counts the lines that are read."""
 
-    unwrappers: list[Unwrapper]
+    @property
+    def progress(self) -> float | None:
+        """How much of what is there is read, as a part of 1; ``None`` if it is all, or nobody knows."""
 
     def batches(self) -> Iterator[list[Line]]:
         """Return what is there by now, without waiting, in batches that take a few milliseconds."""
@@ -41,26 +46,30 @@ def open_sources(names: Sequence[str]) -> list[Source]:
         UsageError: one cannot be opened, or there is nothing to read.
     """
     inputs = open_inputs(names, waits=False)
-    growing, sources = [], list[Source]()
+    sources, others = list[Source](), [STDIN]
+    growing = False
     for found in inputs:
         if found.name == STDIN:
             sources.append(_Pipe(sys.stdin.fileno(), ends=True))
-        elif _is_packed(found.name):
-            sources.append(_Archive(found))
-        elif Path(found.name).is_file():
-            growing.append(found.name)
-            found.close()
-        else:
+        elif not Path(found.name).is_file():
             sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK), ends=False))
             found.close()
-    return [*sources, *([Follower(growing)] if growing else [])]
+        elif _grows_no_more(found.name):
+            sources.append(_Archive(found))
+        else:
+            growing = True
+            found.close()
+            continue
+        others.append(found.name)
+    followed = [name for name in names if name not in others]
+    return [*sources, *([Follower(followed, others)] if growing else [])]
 
 
-def _is_packed(name: str) -> bool:
-    if not Path(name).is_file():
-        return False
+def _grows_no_more(name: str) -> bool:
+    """Return whether a file is packed, or such that it cannot be read from its midst."""
     with Path(name).open("rb") as file:
-        return is_packed(file.read(8))
+        first = file.read(16)
+    return is_packed(first) or first.startswith(_UTF_16)
 
 
 class _Pipe:
@@ -70,6 +79,8 @@ class _Pipe:
         file: to read from.
         ends: whether nothing comes after an end. Into a named pipe the next one may write, who hangs if nobody reads.
     """
+
+    progress: float | None = None
 
     def __init__(self, file: int, *, ends: bool) -> None:
         self._file = file
@@ -94,7 +105,7 @@ class _Pipe:
                 return
 
     def _plain(self, piece: bytes) -> Iterator[bytes]:
-        """Return *piece*, which is empty at the end, unpacked where it is gzip."""
+        """Return *piece*, which is empty at the end, unpacked if it is packed."""
         if self._is_new and is_packed(piece):
             self._unpacker = Unpacker(piece)
         self._is_new = not piece
@@ -104,11 +115,12 @@ class _Pipe:
             yield piece
 
     def _end(self) -> Iterator[list[Line]]:
-        """Return the last line, where nothing ended it."""
+        """Return the last line, if nothing ended it."""
         self._ended = self._ends
         last, self._cutter, self._unpacker = self._cutter.rest(), LineCutter(), None
-        if last:
-            yield list(self.unwrappers[0].read(last))
+        found = [line for line in self.unwrappers[0].rest() if isinstance(line, Line)]
+        if last or found:
+            yield [*self.unwrappers[0].read(last), *found]
 
     def close(self) -> None:
         """Leave it open: standard input is not ours to close, and the process ends now."""
@@ -122,12 +134,19 @@ class _Archive:
         self._is_read = False
         self.unwrappers = [Unwrapper()]
 
+    @property
+    def progress(self) -> float | None:
+        return self._input.position / self._input.size if self._input.size and not self._is_read else None
+
     def batches(self) -> Iterator[list[Line]]:
         if self._is_read:
             return
-        self._is_read = True
         for piece in self._input.pieces():
-            yield list(self.unwrappers[0].read(piece.split(b"\n")))
+            lines = list(self.unwrappers[0].read(piece.split(b"\n")))
+            for line in lines:
+                line.source = self._input.source
+            yield lines
+        self._is_read = True
         if self._input.problem is not None:
             say(self._input.problem)
 

@@ -1,30 +1,48 @@
-// One life: its waterfall, and under that its lines.
+// One life: its waterfall, and all its lines.
 
+import {Bar} from "./bars.js";
 import {button, element, fill, setName, setText} from "./dom.js";
-import {dayText, lengthText, tickText, ticks, timeText} from "./format.js";
+import {countText, dayText, lengthText, tickText, ticks, timeText} from "./format.js";
+import {afterText, makeLine} from "./lines.js";
 import {isLive, stateOf} from "./rows.js";
+import {Zoom} from "./zoom.js";
 
-// Milliseconds between two times that a life is asked for anew.
-const PATIENCE = 400;
+// Milliseconds between two times that a life is asked for anew, and of rest before a search begins.
+const PATIENCE = 400, REST = 200;
+const HUES = 8;
 
 export class Detail {
-  #root; #id = null; #row = null; #life = null; #chosen = null; #asked = -Infinity; #timer = 0; #parts;
+  #root; #parts; #zoom; #id = null; #row = null; #life = null; #asked = -Infinity; #patience = PATIENCE; #timer = 0;
+  #bars = new Map(); #open = new Set(); #folded = new Set(); #queries = ""; #byService = false;
 
   constructor(root, onClose) {
     this.#root = root;
-    const head = element("div", "head"), title = element("h2"), status = element("span", "status");
+    const head = element("div", "head"), title = element("h2"), name = element("span", "name"), status = element("span", "status");
     const close = button("close", "Close", onClose);
     close.title = "Close (Esc)";
-    const name = element("span", "name");
     title.append(name, " ", status);
     head.append(title, close);
-    const about = element("p", "about"), ids = element("p", "ids");
-    const axis = element("div", "axis"), bars = element("div", "bars");
-    const chart = element("div", "chart"), lines = element("ol", "lines"), note = element("p", "note");
-    chart.append(axis, bars);
-    root.append(head, about, ids, chart, note, lines);
-    bars.addEventListener("click", event => this.#choose(event));
-    this.#parts = {name, status, about, ids, axis, bars, note, lines, close};
+    const about = element("p", "about"), ids = element("p", "ids"), tools = element("div", "tools");
+    const search = element("input"), found = element("span", "found");
+    Object.assign(search, {type: "search", placeholder: "Search in this trace", autocomplete: "off", spellcheck: false});
+    search.setAttribute("aria-label", "Search in this trace");
+    found.setAttribute("role", "status");
+    const fold = button("fold-all", "Fold all", () => this.#foldAll());
+    const colour = button("colour", "Colour by service", () => this.#colour());
+    colour.setAttribute("aria-pressed", "false");
+    const whole = button("whole", "Whole time", () => this.#zoom.reset());
+    tools.append(search, found, fold, colour, whole);
+    const chart = element("div", "chart"), axis = element("div", "axis"), bars = element("ol", "bars");
+    bars.setAttribute("aria-label", "What ran");
+    const drawn = element("div", "drawn");
+    chart.append(axis, bars, drawn);
+    const note = element("p", "note"), heading = element("h3", "", "All lines"), lines = element("ol", "lines all");
+    root.append(head, about, ids, tools, chart, note, heading, lines);
+    this.#parts = {name, status, about, ids, search, found, fold, colour, whole, axis, bars, note, heading, lines, close};
+    this.#zoom = new Zoom(chart, axis, drawn, () => this.#place());
+    search.addEventListener("input", () => this.#ask(REST));
+    search.addEventListener("keydown", event => this.#inSearch(event));
+    bars.addEventListener("keydown", event => this.#inBars(event));
   }
 
   get id() {
@@ -33,11 +51,17 @@ export class Detail {
 
   open(id, row) {
     if (id !== this.#id) {
-      this.#life = this.#chosen = null;
+      this.#life = null;
       this.#asked = -Infinity;
       this.#root.scrollTop = 0;
-      for (const part of ["about", "ids", "note"]) this.#parts[part].replaceChildren();
-      for (const part of ["axis", "bars", "lines"]) fill(this.#parts[part], [], String, String);
+      this.#open.clear();
+      this.#folded.clear();
+      this.#queries = this.#parts.search.value = "";
+      this.#zoom.reset();
+      this.#bars.clear();
+      for (const part of ["about", "ids", "note", "bars", "found"]) this.#parts[part].replaceChildren();
+      for (const part of ["axis", "lines"]) fill(this.#parts[part], [], String, String);
+      this.#parts.heading.hidden = true;
     }
     this.#id = id;
     this.#root.hidden = false;
@@ -57,6 +81,7 @@ export class Detail {
   update(row) {
     if (this.#id === null) return;
     this.#row = row ?? this.#row;
+    if (this.#row?.id !== this.#id) this.#row = null;
     this.#title();
     if (this.#life === null || (row && row.version > this.#life.version)) this.#ask();
   }
@@ -66,16 +91,20 @@ export class Detail {
     if (this.#life !== null) this.#place();
   }
 
-  #ask() {
-    const wait = this.#asked + PATIENCE - performance.now();
+  #ask(rest = 0) {
+    const wait = Math.max(this.#asked + this.#patience - performance.now(), rest, 0);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fetch(this.#id), Math.max(wait, 0));
+    this.#timer = setTimeout(() => this.#fetch(this.#id), wait);
   }
 
   async #fetch(id) {
     if (id === null) return;
     this.#asked = performance.now();
-    const answer = await fetch(`/life?id=${encodeURIComponent(id)}`).catch(() => null);
+    const query = new URLSearchParams({id, find: this.#parts.search.value.trim(), queries: this.#queries});
+    for (const key of this.#open) query.append("open", key);
+    const answer = await fetch(`/life?${query}`).catch(() => null);
+    this.#patience = Math.max(PATIENCE, 4 * (performance.now() - this.#asked));  // a large one takes the server longer
+    if (answer?.status === 400) return setText(this.#parts.found, await answer.text());
     const life = answer?.ok ? await answer.json() : null;
     if (id !== this.#id) return;
     if (life === null) this.#say(answer?.status === 404 ? "This one is no longer kept." : "The server does not answer.");
@@ -83,25 +112,27 @@ export class Detail {
   }
 
   #title() {
-    const row = this.#row;
-    if (row === null) return;
-    const kind = row.kind === "request" && row.name ? "" : row.kind;
-    setText(this.#parts.name, [kind, row.name.replaceAll(",", ", ")].filter(Boolean).join(" ") || "…");
-    setText(this.#parts.status, row.status || (isLive(row) ? "running" : ""));
-    this.#root.dataset.state = stateOf(row);
+    const row = this.#row, first = this.#life?.rows[0];
+    const kind = row === null || (row.kind === "request" && row.name) ? "" : row.kind;
+    const name = row === null ? first?.label ?? "" : row.name.replaceAll(",", ", ");
+    setText(this.#parts.name, [kind, name].filter(Boolean).join(" ") || "…");
+    setText(this.#parts.status, row === null ? first?.status ?? "" : row.status || (isLive(row) ? "running" : ""));
+    this.#root.dataset.state = row === null ? first?.state ?? "" : stateOf(row);
   }
 
   #show(life) {
     this.#life = life;
-    const said = [dayText(life.begin), timeText(life.begin), ...life.about];
+    this.#title();
+    const said = [dayText(life.begin), timeText(life.begin), lengthText(life.length), ...life.about];
     fill(this.#parts.about, said, String, text => element("span", "", text));
     const ids = [["request", life.id], ...life.traces.map(trace => ["trace", trace])];
     fill(this.#parts.ids, ids, String, ([what, id]) => idElement(what, id));
-    fill(this.#parts.bars, life.rows, rowKey, makeBar);
     this.#say([
-      life.more ? `${life.more} more rows are not shown.` : "",
-      life.dropped ? `${life.dropped} earlier lines are not shown.` : "",
+      life.more ? `${countText(life.more)} more rows are not shown.` : "",
+      life.dropped ? `${countText(life.dropped)} earlier lines are not shown.` : "",
     ].filter(Boolean).join(" "));
+    this.#drawBars();
+    this.#tools();
     this.#lines();
     this.#place();
   }
@@ -110,38 +141,133 @@ export class Detail {
     setText(this.#parts.note, text);
   }
 
-  #lines() {
-    const {rows, lines} = this.#life, chosen = this.#chosen;
-    const shown = chosen === null ? lines : lines.filter(line => line.row === chosen);
-    fill(this.#parts.lines, shown, line => JSON.stringify([line, rows[line.row].kind]), line => makeLine(line, rows[line.row].kind));
-    [...this.#parts.bars.children].forEach((bar, place) => bar.setAttribute("aria-pressed", String(place === chosen)));
+  #tools() {
+    const {rows, searched} = this.#life, {found, fold, colour} = this.#parts;
+    const hits = rows.filter(row => row.hit).length;
+    setText(found, searched ? `${countText(hits)} of ${countText(rows.length)}` : "");
+    fold.hidden = !rows.some(row => row.parent >= 0);
+    setText(fold, this.#folded.size ? "Unfold all" : "Fold all");
+    colour.hidden = this.#services().length < 2;
   }
 
-  #choose(event) {
-    const bar = event.target.closest(".bar");
-    if (bar === null || this.#life === null) return;
-    const place = [...this.#parts.bars.children].indexOf(bar);
-    this.#chosen = place === this.#chosen ? null : place;
-    this.#lines();
+  #services() {
+    return [...new Set(this.#life.rows.map(row => row.service).filter(Boolean))];
+  }
+
+  #lines() {
+    const {rows, lines, begin} = this.#life, {heading, lines: list} = this.#parts;
+    heading.hidden = lines.length === 0;
+    setText(heading, this.#life.searched ? "Lines found" : "All lines");
+    const kindOf = line => rows[line.row]?.kind ?? "";
+    list.dataset.begin = String(begin);
+    fill(list, lines, line => JSON.stringify([line, kindOf(line)]), line => makeLine(line, afterText(line.at), kindOf(line)));
+  }
+
+  #drawBars() {
+    const {rows, searched} = this.#life, services = this.#services();
+    const deepest = Math.max(...rows.map(row => row.depth), 1), below = rows.map(() => 0), hidden = [];
+    for (const row of rows) if (row.parent >= 0) below[row.parent] += 1;
+    const seen = new Set(rows.map(row => row.key));
+    for (const [key, bar] of this.#bars) if (!seen.has(key)) { bar.root.remove(); this.#bars.delete(key); }
+    rows.forEach((row, place) => {
+      const above = row.parent;
+      hidden.push(above >= 0 && (hidden[above] || this.#folded.has(rows[above].key)));
+      row.hue = this.#byService && row.service ? services.indexOf(row.service) % HUES : null;
+      const bar = this.#bars.get(row.key) ?? this.#make(row.key);
+      bar.show(row, {
+        searched, deepest, below: below[place], isOpen: this.#open.has(row.key), isFolded: this.#folded.has(row.key),
+        statements: this.#queries === row.key ? this.#life.statements : null,
+      });
+      bar.root.hidden = hidden[place];
+      const {bars} = this.#parts;
+      if (bars.children[place] !== bar.root) bars.insertBefore(bar.root, bars.children[place] ?? null);
+    });
+  }
+
+  #make(key) {
+    const bar = new Bar(key, {
+      open: () => this.#toggle(this.#open, key),
+      fold: () => this.#toggle(this.#folded, key),
+      queries: () => { this.#queries = this.#queries === key ? "" : key; this.#again(); },
+    });
+    this.#bars.set(key, bar);
+    return bar;
+  }
+
+  #toggle(keys, key) {
+    if (!keys.delete(key)) keys.add(key);
+    this.#again();
+  }
+
+  // Show at once what is known, and ask for what is not.
+  #again() {
+    if (this.#life === null) return;
+    this.#drawBars();
+    this.#tools();
+    this.#place();
+    this.#asked = -Infinity;
+    this.#ask();
+  }
+
+  #foldAll() {
+    const {rows} = this.#life;
+    if (this.#folded.size) this.#folded.clear();
+    else for (const row of rows) if (row.parent >= 0) this.#folded.add(rows[row.parent].key);
+    this.#again();
+  }
+
+  #colour() {
+    this.#byService = !this.#byService;
+    this.#parts.colour.setAttribute("aria-pressed", String(this.#byService));
+    if (this.#life !== null) this.#drawBars();
+  }
+
+  #inSearch(event) {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.#next();
+    } else if (event.key === "Escape" && this.#parts.search.value) {
+      event.stopPropagation();
+      event.preventDefault();
+      this.#parts.search.value = "";
+      this.#ask();
+    }
+  }
+
+  // Go to the next bar that was found.
+  #next() {
+    const hits = [...this.#parts.bars.querySelectorAll(".scope.hit:not([hidden]) > .bar")];
+    const next = hits[(hits.findIndex(hit => hit.classList.contains("here")) + 1) % Math.max(hits.length, 1)];
+    for (const hit of this.#parts.bars.querySelectorAll(".here")) hit.classList.remove("here");
+    next?.classList.add("here");
+    next?.scrollIntoView({block: "center"});
+  }
+
+  #inBars(event) {
+    const bar = [...this.#bars.values()].find(bar => bar.root.contains(event.target));
+    if (!bar || event.ctrlKey || event.metaKey || event.altKey) return;
+    const isFolded = this.#folded.has(bar.key), canFold = !bar.fold.hidden;
+    if (event.key === "ArrowLeft" && canFold && !isFolded) this.#toggle(this.#folded, bar.key);
+    else if (event.key === "ArrowRight" && isFolded) this.#toggle(this.#folded, bar.key);
+    else if (event.key === "z") this.#zoom.to(bar.row.queued, Math.max(bar.row.end, bar.row.queued + 0.01));
+    else if (event.key === "Z") this.#zoom.reset();
+    else return;
+    event.preventDefault();
   }
 
   #place() {
+    if (this.#life === null) return;
     const {rows, begin, length} = this.#life, now = Date.now();
     const ends = rows.map(row => isOpen(row, now) ? Math.max(now - begin, row.end) : row.end);
-    const whole = Math.max(length, ...ends) || 1, percent = part => `${(100 * part / whole).toFixed(3)}%`;
-    rows.forEach((row, place) => {
-      const bar = this.#parts.bars.children[place], [wait, run] = bar.querySelector(".lane").children;
-      wait.style.left = percent(row.queued);
-      wait.style.width = percent(row.start - row.queued);
-      run.style.left = percent(row.start);
-      run.style.width = percent(ends[place] - row.start);
-      setText(bar.querySelector(".took"), row.state === "running" || row.known ? lengthText(ends[place] - row.start) : "");
-    });
-    const steps = this.#parts.bars.clientWidth < 560 ? 3 : 5;
-    fill(this.#parts.axis, ticks(whole, steps), tick => `${tick}/${whole}`, tick => {
-      const made = element("span", "", tickText(tick));
-      made.style.left = percent(tick);
-      made.classList.toggle("late", tick / whole > 0.9);
+    const whole = ends.reduce((one, other) => Math.max(one, other), length) || 1;
+    const [from, to] = this.#zoom.range(whole), percent = time => 100 * (time - from) / (to - from);
+    rows.forEach((row, place) => this.#bars.get(row.key).place(percent, ends[place], row.state === "running" || row.known));
+    this.#parts.whole.hidden = !this.#zoom.isZoomed;
+    const steps = this.#parts.bars.clientWidth < 560 ? 3 : 5, first = ticks(to - from, steps);
+    fill(this.#parts.axis, first, tick => `${tick}/${from}/${to}`, tick => {
+      const made = element("span", "", tickText(tick, from, this.#zoom.isZoomed));
+      made.style.left = `${percent(from + tick).toFixed(3)}%`;
+      made.classList.toggle("late", tick / (to - from) > 0.9);
       return made;
     });
   }
@@ -151,43 +277,6 @@ function isOpen(row, now) {
   return row.state === "running" && isLive({running: true, last: row.last, kind: row.kind}, now);
 }
 
-function rowKey(row) {
-  return JSON.stringify([row.kind, row.label, row.status, row.state, row.depth, row.notes, row.error]);
-}
-
-function makeBar(row) {
-  const made = button(`bar ${row.state}`, "", () => {});
-  made.dataset.kind = row.kind;
-  made.setAttribute("aria-pressed", "false");
-  const label = element("span", "label"), lane = element("span", "lane");
-  made.style.setProperty("--depth", Math.min(row.depth, 8));
-  const name = element("span", "text");
-  setName(name, row.label);
-  label.append(name, element("span", "status", row.state === "running" ? "" : row.status));
-  label.title = row.label;
-  lane.append(element("span", "wait"), element("span", "run"));
-  made.append(label, lane, element("span", "took"));
-  if (row.error !== null) made.append(element("span", "error", row.error));
-  if (row.notes.length) made.append(element("span", "notes", row.notes.join(" · ")));
-  return made;
-}
-
-function makeLine(line, kind) {
-  const made = element("li", ["warning", "error", "critical"].includes(line.level) ? line.level : "");
-  made.dataset.kind = kind;
-  const body = element("div", "body"), said = element("div");
-  said.append(element("b", "", line.event));
-  for (const [key, value] of line.fields) {
-    const field = element("span", "field");
-    field.append(element("span", "key", `${key}=`), value);
-    said.append(" ", field);
-  }
-  body.append(said, ...line.blocks.map(block => element("pre", "", block)));
-  made.append(element("span", "at", `+${lengthText(line.at)}`), element("span", "level", line.level), body);
-  made.title = line.logger;
-  return made;
-}
-
 function idElement(what, id) {
   const made = element("span", "an-id"), code = element("code", "", id);
   const copy = button("copy", "Copy", async () => {
@@ -195,6 +284,7 @@ function idElement(what, id) {
     copy.textContent = "Copied";
     setTimeout(() => { copy.textContent = "Copy"; }, 1200);
   });
+  copy.setAttribute("aria-label", `Copy the ${what} id`);
   made.append(element("span", "key", what), " ", code, " ", copy);
   return made;
 }

@@ -23,6 +23,13 @@ export function dayText(milliseconds) {
   return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
 }
 
+// A time of day, with its day where that is not today.
+export function momentText(milliseconds, now = Date.now()) {
+  const day = dayText(milliseconds), today = dayText(now);
+  if (day === today) return timeText(milliseconds);
+  return day.slice(0, 4) === today.slice(0, 4) ? `${day.slice(5)} ${timeText(milliseconds).slice(0, 8)}` : `${day} ${timeText(milliseconds).slice(0, 5)}`;
+}
+
 export function countText(number) {
   return number.toLocaleString("en");
 }
@@ -45,8 +52,10 @@ function roundStep(length, most) {
   return [1, 2, 5, 10].map(factor => factor * power).find(step => step * most >= length * 0.999);
 }
 
-export function tickText(milliseconds) {
-  if (milliseconds === 0) return "0";
+// Of a part that begins `from` milliseconds after the whole does, ticks are told with a plus from there.
+export function tickText(milliseconds, from = 0, isPart = false) {
+  if (milliseconds === 0) return isPart ? lengthText(from) : "0";
+  if (isPart) return `+${tickText(milliseconds)}`;
   if (milliseconds >= 60000) return lengthText(milliseconds);
   const [value, unit] = milliseconds >= 1000 ? [milliseconds / 1000, "s"] : [milliseconds, "ms"];
   return `${parseFloat(value.toPrecision(4))} ${unit}`;

@@ -1,28 +1,28 @@
 // The list: of ten thousand rows only those are elements that one sees.
 
-import {element, setName, setText} from "./dom.js";
-import {lengthText, timeText} from "./format.js";
+import {element, setText, setName} from "./dom.js";
+import {countText, lengthText, momentText} from "./format.js";
 import {isLive, stateOf, tookOf} from "./rows.js";
 
-const NARROW = 640, HEIGHT = 34, NARROW_HEIGHT = 54;
+const NARROW = 760, HEIGHT = 34, NARROW_HEIGHT = 54;
 // Milliseconds for which nothing moves under a pointer that does.
 const STEADY = 1200;
-const CELLS = ["time", "what", "status", "took", "caused", "user", "labels", "id"];
+const CELLS = ["time", "what", "status", "took", "queries", "caused", "service", "user", "labels", "id"];
 
 export class List {
-  #scroller; #canvas; #onOpen; #onHeld;
-  #newest = []; #shown = []; #elements = [];
+  #scroller; #canvas; #hrefOf; #onHeld;
+  #newest = []; #shown = []; #drawn = new Map(); #spare = []; #made = 0;
   #height = HEIGHT; #paused = false; #moved = -Infinity;
   selected = null;
 
-  constructor(scroller, canvas, onOpen, onHeld) {
+  // Of a row, `hrefOf` says where it leads; `onHeld` hears how many new ones are held back, and how many are shown.
+  constructor(scroller, canvas, hrefOf, onHeld) {
     this.#scroller = scroller;
     this.#canvas = canvas;
-    this.#onOpen = onOpen;
+    this.#hrefOf = hrefOf;
     this.#onHeld = onHeld;
     scroller.addEventListener("scroll", () => { this.#settle(); this.draw(); }, {passive: true});
     scroller.addEventListener("pointermove", () => { this.#moved = performance.now(); }, {passive: true});
-    canvas.addEventListener("click", event => this.#click(event));
     new ResizeObserver(() => this.#resize()).observe(scroller);
   }
 
@@ -67,7 +67,14 @@ export class List {
     if (next === 0) this.#scroller.scrollTop = 0;
     if (top > this.#scroller.scrollTop + room) this.#scroller.scrollTop = top - room;
     this.draw();
+    this.focus();
     return this.selected;
+  }
+
+  focus() {
+    const made = this.#drawn.get(this.selected) ?? this.#drawn.get(this.#shown[0]?.id);
+    if (made) made.link.focus({preventScroll: true});
+    else this.#scroller.focus({preventScroll: true});
   }
 
   draw() {
@@ -76,11 +83,31 @@ export class List {
     const height = `${this.#shown.length * this.#height}px`;
     if (this.#canvas.style.height !== height) this.#canvas.style.height = height;
     const rows = this.#shown.slice(first, first + count), now = Date.now();
-    while (this.#elements.length < rows.length) this.#elements.push(this.#make());
-    this.#elements.forEach((made, place) => this.#fill(made, rows[place], first + place, now));
-    const active = this.#elements.find(made => !made.root.hidden && made.id === this.selected);
-    if (active) this.#scroller.setAttribute("aria-activedescendant", active.root.id);
-    else this.#scroller.removeAttribute("aria-activedescendant");
+    this.#letGo(new Set(rows.map(row => row.id)));
+    const reached = rows.some(row => row.id === this.selected) ? this.selected : rows[0]?.id;
+    rows.forEach((row, place) => {
+      const made = this.#drawn.get(row.id) ?? this.#take(row.id);
+      made.link.tabIndex = row.id === reached ? 0 : -1;
+      this.#fill(made, row, first + place, now);
+    });
+  }
+
+  // A row keeps its element as long as it is seen, and with it the focus.
+  #letGo(seen) {
+    for (const [id, made] of this.#drawn) {
+      if (seen.has(id)) continue;
+      if (document.activeElement === made.link) this.#scroller.focus({preventScroll: true});
+      made.root.hidden = true;
+      this.#drawn.delete(id);
+      this.#spare.push(made);
+    }
+  }
+
+  #take(id) {
+    const made = this.#spare.pop() ?? this.#make();
+    made.root.hidden = false;
+    this.#drawn.set(id, made);
+    return made;
   }
 
   #settle(force = false) {
@@ -93,57 +120,54 @@ export class List {
   #resize() {
     const narrow = this.#scroller.clientWidth < NARROW;
     this.#height = narrow ? NARROW_HEIGHT : HEIGHT;
-    this.#scroller.parentElement.classList.toggle("narrow", narrow);
+    this.#scroller.closest("section").classList.toggle("narrow", narrow);
     this.draw();
   }
 
   #make() {
-    const root = element("div", "row"), cells = {};
-    root.id = `row-${this.#elements.length}`;
-    root.setAttribute("role", "option");
-    for (const name of CELLS) root.append(cells[name] = element("span", name));
+    const root = element("li", "row"), link = element("a"), cells = {};
+    root.id = `row-${this.#made++}`;
+    root.append(link);
+    for (const name of CELLS) link.append(cells[name] = element("span", name));
     const kind = element("span", "kind"), name = element("span", "name");
     cells.what.append(kind, name);
     const causes = element("span"), errors = element("span", "errors");
     cells.caused.append(causes, " ", errors);
     this.#canvas.append(root);
-    return {root, cells, kind, name, causes, errors, id: null};
+    return {root, link, cells, kind, name, causes, errors};
   }
 
   #fill(made, row, place, now) {
-    const {root, cells} = made;
-    root.hidden = row === undefined;
-    made.id = row?.id ?? null;
-    if (row === undefined) return;
-    const isSelected = row.id === this.selected;
+    const {root, link, cells} = made, live = isLive(row, now);
     root.className = `row ${stateOf(row)}`;
     root.dataset.kind = row.kind;
     root.style.transform = `translateY(${place * this.#height}px)`;
-    root.setAttribute("aria-selected", String(isSelected));
-    root.setAttribute("aria-posinset", String(place + 1));
-    root.setAttribute("aria-setsize", String(this.#shown.length));
-    setText(cells.time, timeText(row.first));
+    setAttribute(root, "aria-posinset", String(place + 1));
+    setAttribute(root, "aria-setsize", String(this.#shown.length));
+    setAttribute(link, "href", this.#hrefOf(row.id));
+    setAttribute(link, "aria-current", String(row.id === this.selected));
+    setText(cells.time, momentText(row.first, now));
     setText(made.kind, row.kind);
     setName(made.name, row.name.replaceAll(",", ", ") || (row.kind ? "" : "…"));
     made.name.title = row.name;
-    setText(cells.status, row.status || (isLive(row, now) ? "running" : ""));
+    setText(cells.status, row.status || (live ? "running" : ""));
     setText(cells.took, lengthText(tookOf(row, now)));
-    setText(made.causes, causesText(row, now));
+    setText(cells.queries, row.queries === null ? "" : countText(row.queries));
+    setText(made.causes, causesText(row, live));
     setText(made.errors, row.errors && !row.failed ? `${row.errors} error${row.errors > 1 ? "s" : ""}` : "");
+    setText(cells.service, row.services.join(", "));
     setText(cells.user, row.user === null ? "" : row.user);
     setText(cells.labels, row.labels.join(", "));
     setText(cells.id, row.id.slice(0, 8));
   }
-
-  #click(event) {
-    const root = event.target.closest(".row");
-    const made = this.#elements.find(made => made.root === root);
-    if (made?.id != null) this.#onOpen(made.id);
-  }
 }
 
-function causesText(row, now) {
-  const said = row.status && isLive(row, now) ? ["running"] : [];
+function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+function causesText(row, live) {
+  const said = row.status && live ? ["running"] : [];
   if (row.tasks) said.push(`${row.tasks} task${row.tasks > 1 ? "s" : ""}`);
   if (row.messages) said.push(`${row.messages} msg`);
   return said.join(", ");

@@ -2,13 +2,23 @@
 
 const NAMES = [
   "id", "version", "kind", "name", "status", "duration", "failed", "first", "last", "user", "labels", "lines", "tasks",
-  "messages", "errors", "running",
+  "messages", "errors", "running", "queries", "services",
 ];
 const ODD = new Set(["cancelled", "rejected", "ignored", "retried", "revoked"]);
 const MINUTE = 60000;
 
+export const KINDS = {
+  "": () => true,
+  request: row => row.kind === "request",
+  task: row => row.kind === "task" || row.tasks > 0,
+  connection: row => row.kind === "connection" || row.kind === "message",
+  operation: row => row.kind === "operation" || row.kind === "command",
+  failed: hasFailed,
+};
+
 export class Rows {
   #rows = new Map();
+  services = new Set();
 
   get size() {
     return this.#rows.size;
@@ -18,26 +28,27 @@ export class Rows {
     return this.#rows.get(id);
   }
 
-  // Take a message of the server's.
-  take(message) {
-    if (message.anew) this.#rows.clear();
-    for (const values of message.rows) {
+  // Take the server's news.
+  take(news) {
+    if (news.anew) this.#rows.clear();
+    for (const values of news.rows) {
       const id = values[0], row = this.#rows.get(id) ?? {};
       NAMES.forEach((name, place) => { row[name] = values[place]; });
-      row.text = "";
-      this.#rows.delete(id);  // to the end: the order is that of the changes
       this.#rows.set(id, row);
+      for (const service of row.services) this.services.add(service);
     }
-    for (const id of this.#rows.keys()) {
-      if (this.#rows.size <= message.lives) break;
-      this.#rows.delete(id);
-    }
+    for (const id of news.gone) this.#rows.delete(id);
+    for (const [id, row] of this.#rows) if (row.version < news.oldest) this.#rows.delete(id);
   }
 
-  // Those that `fits` says, the newest first.
-  newest(fits) {
-    return [...this.#rows.values()].filter(fits).sort((one, other) => other.first - one.first);
+  // Those of a kind, the newest first.
+  newest(kind) {
+    return [...this.#rows.values()].filter(KINDS[kind] ?? KINDS[""]).sort((one, other) => other.first - one.first);
   }
+}
+
+export function hasFailed(row) {
+  return row.failed || row.errors > 0;
 }
 
 // Whether it runs, as far as can be known: an end may be missing from the lines. Only a connection may be silent for long.

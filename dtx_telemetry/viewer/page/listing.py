@@ -1,0 +1,103 @@
+"""What the list is told each time that a browser asks: the rows that changed, and how much is kept and left out.
+
+A browser asks a few times a second, and each answer is there at once. Held streams would take one of the six connections that a
+browser has for an address, so that a seventh page waited for ever.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+
+from ..model.store import Entry
+from ..model.strip import Strip
+from .live import Live
+from .search import Searches
+from .values import short
+
+__all__ = ["Listing"]
+
+#: Seconds of work after which others have their turn.
+_TURN = 0.01
+#: Into how many parts a time is cut at most.
+_PARTS = 120
+
+
+class Listing:
+    """Answers browsers about the lives of *live*."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._searches = Searches()
+
+    async def news(self, run: str, version: int, text: str) -> bytes:
+        """Return what changed after *version*, as JSON.
+
+        Args:
+            run: whose version it is; that of another process means nothing.
+            version: what the browser has.
+            text: the filter.
+
+        Raises:
+            UsageError: the filter is not understood.
+        """
+        live, search = self._live, self._searches.get(text)
+        store = live.store
+        anew = run != live.run or not 0 < version <= store.version
+        now, rows, gone = store.version, list[list[Any]](), list[str]()
+        turn = time.monotonic()
+        for entry in list(store.changed_since(0 if anew else version)):
+            if search.fits(entry):
+                rows.append(_row(entry))
+            elif search.can_lose:
+                gone.append(entry.request_id)
+            if time.monotonic() - turn > _TURN:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+        search.forget(lambda name: store.get(name) is not None, len(store))
+        told = {"run": live.run, "version": now, "anew": anew, "oldest": store.oldest, "rows": rows, "gone": gone}
+        return orjson.dumps({**told, **self._counts(), "strip": None if text else _strip(live.strip)})
+
+    def _counts(self) -> dict[str, Any]:
+        live = self._live
+        return {
+            "about": live.about,
+            "lives": len(live.store),
+            "evicted": live.store.evicted,
+            "lines": live.lines,
+            "foreign": live.foreign,
+            "loose": 0 if live.store.unbound is None else live.store.unbound.summary.lines,
+            "progress": live.progress,
+            "problem": live.problem,
+        }
+
+
+def _strip(strip: Strip) -> dict[str, Any] | None:
+    bins = strip.bins(_PARTS)
+    return None if bins is None else {"begin": bins.begin * 1000, "width": bins.width * 1000, "parts": bins.counts}
+
+
+def _row(entry: Entry) -> list[Any]:
+    """Return what a list shows of a life; the page's ``rows.js`` has the names."""
+    summary = entry.summary
+    return [
+        entry.request_id,
+        entry.version,
+        summary.kind,
+        short(summary.name),
+        short(summary.status),
+        None if summary.duration is None else summary.duration * 1000,
+        summary.failed,
+        summary.start * 1000,
+        summary.last * 1000,
+        None if summary.user is None else short(summary.user),
+        [short(label) for label in summary.labels[:20]],
+        summary.lines,
+        summary.tasks,
+        summary.messages,
+        summary.errors,
+        summary.running,
+        summary.queries,
+        [short(service) for service in summary.services],
+    ]
