@@ -5,7 +5,8 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import install_command
@@ -104,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     page = _add(commands, "page", _page, "show what comes in on a live page, on this machine alone")
     page.add_argument("--port", type=int, default=0, help="where to listen; by default a port that is free")
     page.add_argument("--open", action="store_true", help="open the page in the browser")
+    running = _add(commands, "run", _run, "run commands, show their lines as `pretty` does, and serve the live page of them")
+    running.usage = "%(prog)s [options] [FILTER ...] -- COMMAND... [-- COMMAND...]"
+    running.add_argument("--port", type=int, default=0, help="where the page listens; by default a port that is free")
+    running.add_argument("--open", action="store_true", help="open the page in the browser")
+    running.add_argument("--stay", action="store_true", help="keep the page when the commands have ended, until Ctrl-C")
     _add_dashboards(commands)
     return parser
 
@@ -217,14 +223,30 @@ def _errors(options: argparse.Namespace) -> int:
 
 
 def _page(options: argparse.Namespace) -> int:
-    try:
+    with _needs_server("page"):
         from .commands import page
+    return page.run(_query(options), port=options.port, show=options.open)
+
+
+def _run(options: argparse.Namespace) -> int:
+    with _needs_server("run"):
+        from .commands import run
+    query = _query(options)
+    if query.files:
+        raise UsageError(f"{query.files[0]!r}: write -- before the command")
+    return run.run(query, run.split_commands(options.commands), port=options.port, show=options.open, stay=options.stay)
+
+
+@contextmanager
+def _needs_server(command: str) -> Iterator[None]:
+    """Say what to install if the block cannot import the server."""
+    try:
+        yield
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("starlette", "uvicorn"):
             raise
-        raise UsageError(f"page needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
-    return page.run(_query(options), port=options.port, show=options.open)
+        raise UsageError(f"{command} needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
 
 
 def _dashboards(options: argparse.Namespace) -> int:

@@ -1,1 +1,0 @@
-"""``manage.py telemetry``: what telemetry found in this project, and whether it works."""

@@ -1,1 +1,0 @@
-"""The commands, each in a module that bears its name."""
