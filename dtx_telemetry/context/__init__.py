@@ -19,8 +19,8 @@ from .scope import (
     enter_root,
     get_request_id,
     milliseconds,
+    no_scope,
     outside_context,
-    outside_scopes,
 )
 from .users import user_id
 
@@ -50,9 +50,9 @@ __all__ = [
     "listen",
     "milliseconds",
     "new_request_id",
+    "no_scope",
     "outgoing_fields",
     "outside_context",
-    "outside_scopes",
     "run_in",
     "take_part",
     "tell",

@@ -46,6 +46,8 @@ def run_in(context: Context, coroutine: Coroutine[Any, Any, _R]) -> Generator[An
             waits_for = context.run(step, value)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
+        finally:
+            value = None  # the traceback of an exception would hold this frame, which holds the exception
         try:
             value = yield waits_for
             step = coroutine.send

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import error_text
 from ..events import Event, Kind
@@ -30,8 +30,11 @@ __all__ = [
     "enter_root",
     "get_request_id",
     "milliseconds",
+    "no_scope",
     "outside_context",
 ]
+
+_R = TypeVar("_R")
 
 
 class Scope:
@@ -153,7 +156,7 @@ class Scope:
         if current.get() is self or _leave_inner_scopes(self):
             self._finish(end)
         else:  # a server, another thread or the garbage collector ends it elsewhere
-            copy_context().run(self._finish_elsewhere, end)
+            self.run(self._finish, end)
         return True
 
     def _complete(self, end: End, level: int | None, outcome: str | None) -> None:
@@ -178,12 +181,19 @@ class Scope:
                 report(ended.__qualname__, failure)
         self.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
 
-    def _finish_elsewhere(self, end: End) -> None:
+    def run(self, function: Callable[..., _R], *args: object) -> _R:
+        """Return what *function* does, called inside the scope itself, whichever scope is current.
+
+        It runs in a copy of the current context, so that nothing changes here.
+        """
+        return copy_context().run(self._run, function, *args)
+
+    def _run(self, function: Callable[..., _R], *args: object) -> _R:
         replace(self.inside)
         current.set(self)
         for resumed in PARTICIPANTS.resumed:
             resumed(self)
-        self._finish(end)
+        return function(*args)
 
     def leave(self) -> None:
         """Leave the scope: what was bound when it was entered is bound again, and nothing else.
@@ -373,24 +383,21 @@ def outside_context(own: AbstractSet[str] = OWN_KEYS) -> Context:
     return context
 
 
-@contextmanager
-def outside_scopes(*, keep_fields: bool = False, own: AbstractSet[str] = OWN_KEYS) -> Generator[None]:
-    """Be in no scope for a block."""
-    scope, found = current.get(), {} if keep_fields else binding.bound()
-    if not keep_fields:
-        base = scope.base if scope is not None else found
-        switch(found, {key: value for key, value in base.items() if key not in own})
-    token = current.set(None)
-    try:
-        yield
-    finally:
+class no_scope:  # noqa: N801 - a block, as contextlib.suppress is
+    """Be in no scope for a block, while what is bound stays bound: a connection that a pool opens in it holds no scope."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        """Be in no scope."""
+        self._token = current.set(None)
+
+    def __exit__(self, *error: object) -> None:
+        """Be in the scope again."""
         try:
-            current.reset(token)
+            current.reset(self._token)
         except ValueError:  # the garbage collector ends this in another context, which has nothing to be put back
             pass
-        else:
-            if not keep_fields:
-                replace(found)
 
 
 def milliseconds(seconds: float) -> float:

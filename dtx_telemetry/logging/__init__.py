@@ -19,7 +19,7 @@ from .said_once import (
     about_scope,
     lines_of,
     log_closing_event,
-    note_connection,
+    note_failed_handshake,
     note_request,
     release,
 )
@@ -44,7 +44,7 @@ __all__ = [
     "is_printed_at_once",
     "lines_of",
     "log_closing_event",
-    "note_connection",
+    "note_failed_handshake",
     "note_request",
     "prints_own_events",
     "release",

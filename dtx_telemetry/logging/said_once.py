@@ -7,6 +7,7 @@ filter dropped it, its path is excluded, or telemetry failed. So a failure's tra
 Other handlers get every line. `FRAMEWORK_LINES` prints them all, with the ids of what they are about.
 """
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 from ..context import Scope, current_scope
+from ..events import CONNECTION
 from .records import exception_of
 from .tracebacks import note_closing, reported_ids
 
@@ -27,7 +30,7 @@ __all__ = [
     "about_scope",
     "lines_of",
     "log_closing_event",
-    "note_connection",
+    "note_failed_handshake",
     "note_request",
     "print_unless_said",
     "release",
@@ -149,13 +152,22 @@ def note_request(scope: Scope, path: str) -> None:
     _latest_request.set((path, scope.own))
 
 
-# uvicorn tells of a handshake in the connection's task: while the consumer accepts or refuses, or after it has failed.
-_latest_connection: ContextVar[Mapping[str, Any] | None] = ContextVar("dtx_telemetry_latest_connection", default=None)
+# uvicorn tells of a handshake that failed in the connection's task, after the consumer's call, when its scope has been left.
+# The registry is as long as there are such tasks.
+_failed_handshakes: WeakKeyDictionary[asyncio.Task[Any], Mapping[str, Any]] = WeakKeyDictionary()
 
 
-def note_connection(scope: Scope) -> None:
-    """Note the connection that is served here, whose server may log lines about its handshake."""
-    _latest_connection.set(scope.own)
+def note_failed_handshake(scope: Scope) -> None:
+    """Note that the connection of *scope* failed before it was accepted; its server may log a line about that later."""
+    if (task := _current_task()) is not None:
+        _failed_handshakes[task] = scope.own
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
 
 
 def _access_line(path: str) -> Subject:
@@ -204,7 +216,18 @@ _HANDSHAKE = {"connection open", "connection rejected (%d %s)", "HTTP response s
 
 @lines_of("uvicorn.error")
 def _uvicorns_own(record: logging.LogRecord) -> Subject | None:
-    connection, text = _latest_connection.get(), str(record.msg)
-    if connection is not None and (text in _HANDSHAKE or text.startswith('%s - "WebSocket ')):
+    text = str(record.msg)
+    if (text in _HANDSHAKE or text.startswith('%s - "WebSocket ')) and (connection := _connection()) is not None:
         return Subject(True, connection)
     return _exception(record)
+
+
+def _connection() -> Mapping[str, Any] | None:
+    """Return the ids of the connection whose handshake is being accepted or refused, or failed in this task."""
+    scope = current_scope()
+    while scope is not None and scope.kind is not CONNECTION:
+        scope = scope.outer
+    if scope is not None:
+        return scope.own
+    task = _current_task()
+    return None if task is None else _failed_handshakes.get(task)

@@ -80,10 +80,6 @@ class Current:
         except ValueError:  # another context
             pass
 
-    def outside(self) -> "Current":
-        """Make current what was found, until `leave_block` of what this returns."""
-        return Current(self._found)
-
     @staticmethod
     def around(span: Span, parent: Context) -> Context:
         """Return the context in which *span* is current, with the baggage of *parent*."""

@@ -3,15 +3,17 @@
 An idle connection holds no span: the handshake, each message and the disconnect have one each, linked to the handshake's.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context, attach
 from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE
 from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL_NAME
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
-from opentelemetry.trace import Link, SpanContext, SpanKind
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind
 
+from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
@@ -28,6 +30,28 @@ _PROCESS = {
     "messaging.operation.type": "process",
     "messaging.operation.name": "process",
 }
+#: The client's messages that have a span of their own.
+_EVENTS = {
+    "websocket.receive": ("receive", SpanKind.SERVER),
+    "websocket.disconnect": ("disconnect", SpanKind.INTERNAL),
+}
+
+
+class Handshake(Protocol):
+    """The request that opens a connection.
+
+    Attributes:
+        scope: ASGI's.
+        consumer: the name of the consumer's class.
+        meta: its headers, named as in Django's ``META``.
+    """
+
+    @property
+    def scope(self) -> Mapping[str, Any]: ...
+    @property
+    def consumer(self) -> str: ...
+    @property
+    def meta(self) -> Mapping[str, Any]: ...
 
 
 class SocketSpans:
@@ -56,39 +80,51 @@ class SocketSpans:
         self._requests = requests
         self._message_spans = message_spans
 
+    def moments(self) -> dict[str, Callable[..., Any]]:
+        """Return what the edge tells of connections by `dtx_telemetry.context.tell`, with what hears it."""
+        return {
+            "ws_accepted": _telling(ConnectionSpans.accepted),
+            "ws_received": _telling(ConnectionSpans.received),
+            "ws_sent": _telling(ConnectionSpans.sent),
+            "ws_handling": _telling(ConnectionSpans.begin_event),
+            "ws_handled": _telling(ConnectionSpans.end_event),
+            "ws_failing": _telling(ConnectionSpans.show_failed),
+        }
+
     @never_raises
-    def connect(
-        self, meta: Mapping[str, Any], scheme: str, path: str, matched: Mapping[str, Any] | None, consumer: str
-    ) -> "ConnectionSpans":
+    def connect(self, scope: Scope, about: Handshake | None) -> "ConnectionSpans | None":
         """Begin the span of a handshake. It is current in the handler of the connect event alone.
 
         Args:
-            meta: the handshake's headers, named as in Django's ``META``.
-            scheme: ``ws`` or ``wss``.
-            path: its path.
-            matched: what Channels' router tells of the path, ``None`` without one.
-            consumer: the name of the consumer.
+            scope: the connection's.
+            about: the handshake; ``None`` if its path is excluded.
         """
-        context, links = self._requests.origin(meta, ROOT)
+        if about is None:
+            return None
+        path = str(about.scope.get("path", ""))
+        context, links = self._requests.origin(about.meta, ROOT)
+        scheme = str(about.scope.get("scheme", "ws"))
         attributes = {**_WEBSOCKET, URL_SCHEME: scheme, URL_PATH: path, HTTP_REQUEST_METHOD: "GET"}
         name = "GET"
-        if (route := route_of(path, matched)) is not None:
+        if (route := route_of(path, about.scope.get("url_route"))) is not None:
             attributes[HTTP_ROUTE] = route
             name = f"GET {route}"
         span = self._providers.tracer().start_span(name, context, SpanKind.SERVER, attributes, links)
         handshake = ScopeSpan(span, context, self.failures)
         handshake.leave()
-        return ConnectionSpans(self, handshake, consumer)
+        return ConnectionSpans(self, handshake, about.consumer)
 
     @never_raises
-    def process(self, kind: str, carrier: Mapping[str, str], connection: "ConnectionSpans | None") -> Current:
+    def process(self, scope: Scope, about: tuple[str, Mapping[str, str], Scope | None]) -> Current:
         """Begin the span of a channel layer message and make it current.
 
         Args:
-            kind: the message's type.
-            carrier: what the sender put into the message by `inject`.
-            connection: the receiver's, whose handshake is linked to; ``None`` for a channel that a worker listens on.
+            scope: the message's.
+            about: the message's type, what the sender put into it by `inject`, and the scope of the connection that gets it,
+                which is ``None`` for a channel that a worker listens on.
         """
+        kind, carrier, receiver = about
+        connection = receiver.span if receiver is not None and isinstance(receiver.span, ConnectionSpans) else None
         sender = propagate.extract(carrier, ROOT)
         if self._message_spans == "off":
             return Current(sender)
@@ -98,7 +134,16 @@ class SocketSpans:
             links = [Link(context), *links] if context.is_valid else links
             sender = ROOT
         span = self._providers.tracer().start_span(f"process {kind}", sender, SpanKind.CONSUMER, _PROCESS, links)
-        return ScopeSpan(span, sender, self.failures)
+        return _MessageSpan(span, sender, self.failures, connection)
+
+
+def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what calls *method* of the spans of a connection, if it has some."""
+
+    def told(scope: Scope, *facts: Any) -> Any:
+        return method(scope.span, *facts) if scope.span is not None else None
+
+    return told
 
 
 def route_of(path: str, matched: Mapping[str, Any] | None) -> str | None:
@@ -118,8 +163,8 @@ def route_of(path: str, matched: Mapping[str, Any] | None) -> str | None:
     return "/".join(segments)
 
 
-class ConnectionSpans:
-    """The spans of one connection.
+class ConnectionSpans(Current):
+    """The spans of one connection. Between its events nothing is current, so that an idle connection holds no span.
 
     Args:
         sockets: begins them.
@@ -127,13 +172,16 @@ class ConnectionSpans:
         consumer: the name of the consumer.
     """
 
-    __slots__ = ("_accepted", "_consumer", "_handshake", "_sockets")
+    __slots__ = ("_accepted", "_consumer", "_failed", "_handshake", "_sockets")
 
     def __init__(self, sockets: SocketSpans, handshake: ScopeSpan, consumer: str) -> None:
+        super().__init__()
         self._sockets = sockets
         self._handshake = handshake
         self._consumer = consumer
         self._accepted = False
+        #: The span of the last event that failed.
+        self._failed: SpanContext | None = None
 
     @property
     def handshake(self) -> SpanContext:
@@ -141,28 +189,38 @@ class ConnectionSpans:
         return self._handshake.span.get_span_context()
 
     @never_raises
-    def begin(self, message_type: object) -> Current | None:
+    def begin_event(self, message_type: str) -> ScopeSpan | None:
         """Make current what a message of the client is handled in: the handshake, or a span of the message's own."""
         if message_type == "websocket.connect":
             self._handshake.enter()
             return self._handshake
-        name, kind = {
-            "websocket.receive": ("receive", SpanKind.SERVER),
-            "websocket.disconnect": ("disconnect", SpanKind.INTERNAL),
-        }.get(str(message_type), (None, SpanKind.INTERNAL))
-        if name is None:
+        if message_type not in _EVENTS:
             return None
+        name, kind = _EVENTS[message_type]
         return self._sockets.spans.begin(
             f"{name} {self._consumer}", kind, parent=ROOT, attributes=_WEBSOCKET, link=self.handshake
         )
 
     @never_raises
-    def end(self, event: Current | None, error: BaseException | None) -> None:
-        """End what `begin` returned; the handshake goes on until it is accepted or refused."""
-        if event is not None:
-            if isinstance(event, ScopeSpan) and event is not self._handshake:
-                event.end(error)
-            event.leave_block()
+    def end_event(self, event: ScopeSpan | None, error: BaseException | None) -> None:
+        """End what `begin_event` returned; the handshake goes on until it is accepted or refused."""
+        if event is None:
+            return
+        if error is not None:
+            self.note_failed(event)
+        if event is not self._handshake:
+            event.end(error)
+        event.leave_block()
+
+    def note_failed(self, event: ScopeSpan) -> None:
+        """Note that *event* failed, which may end the connection."""
+        self._failed = event.span.get_span_context()
+
+    @never_raises
+    def show_failed(self) -> None:
+        """Make the span of the last event that failed current, for the closing event of the connection."""
+        if self._failed is not None:
+            attach(self.around(NonRecordingSpan(self._failed), ROOT))
 
     @never_raises
     def accepted(self) -> None:
@@ -174,24 +232,44 @@ class ConnectionSpans:
 
     @never_raises
     def received(self) -> None:
+        """Count a message from the client."""
         self._sockets.measures.message(self._consumer, "received")
 
     @never_raises
     def sent(self) -> None:
+        """Count a message to the client."""
         self._sockets.measures.message(self._consumer, "sent")
 
     @never_raises
-    def ended(self, error: BaseException | None, status: int | None = None) -> None:
-        """End what is still open, where the connection was refused or failed, and count it no more.
-
-        Args:
-            error: what it failed with.
-            status: of the response that refused it; ``None`` where the consumer just closed, which is 403.
-        """
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End what is still open because the connection was refused or failed, and count it no more."""
         if self._accepted:
             self._accepted = False
             self._sockets.measures.connection(self._consumer, -1)
         elif not self._handshake.ended:
-            if error is None:
-                self._handshake.span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status or 403)
-            self._handshake.end(error)
+            if end.error is None:  # a consumer that just closes is a 403
+                self._handshake.span.set_attribute(HTTP_RESPONSE_STATUS_CODE, end.facts.get("status") or 403)
+            self._handshake.end(end.error)
+
+
+class _MessageSpan(ScopeSpan):
+    """The span of one message of a channel layer.
+
+    Args:
+        span: the span.
+        parent: the context that it was started in.
+        failures: records what it fails with.
+        connection: that of the receiver, which may fail with the message.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, span: Span, parent: Context, failures: Failures, connection: ConnectionSpans | None) -> None:
+        super().__init__(span, parent, failures)
+        self._connection = connection
+
+    def finish_scope(self, scope: Scope, end: End) -> None:
+        """End the span as *scope* ends."""
+        if end.error is not None and self._connection is not None:
+            self._connection.note_failed(self)
+        super().finish_scope(scope, end)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import propagate
 
 from ..config import Settings
-from ..events import COMMAND, CONSUMER_REQUEST, DJANGO_TASK, OPERATION, REQUEST, TASK, TASK_REPORT
+from ..events import COMMAND, CONNECTION, CONSUMER_REQUEST, DJANGO_TASK, MESSAGE, OPERATION, REQUEST, TASK, TASK_REPORT
 from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
-from .current import Current
 from .django_tasks import DjangoTaskSpans
 from .failures import Failures
 from .fields import ScopeFields
@@ -70,6 +69,8 @@ class Tracing:
             {
                 REQUEST: self.requests.begin,
                 CONSUMER_REQUEST: self.requests.begin,
+                CONNECTION: self.sockets.connect,
+                MESSAGE: self.sockets.process,
                 OPERATION: self.work.begin_operation,
                 COMMAND: self.work.begin_command,
                 TASK: lambda *known: self._tasks.begin(*known),  # noqa: PLW0108 - made when Celery asks for it
@@ -94,16 +95,13 @@ class Tracing:
             "task_published": lambda headers: self._tasks.published(headers),  # noqa: PLW0108 - likewise
             "django_task_enqueued": self._django_tasks.enqueued,
             "child_ending": self.end_child,
+            **self.sockets.moments(),
         }
 
     @never_raises
     def inject(self, carrier: MutableMapping[str, Any]) -> None:
         """Let *carrier* carry the current span (``traceparent``) and what else the propagators know."""
         propagate.inject(carrier)
-
-    def nobodys(self) -> Current:
-        """Make nothing current, for what outlives the scope that starts it."""
-        return Current()
 
     def end_child(self) -> None:
         """Export what is left before a pool's child ends, for which neither ``atexit`` nor a finalizer is called."""

@@ -1,7 +1,7 @@
 """Reads an ASGI scope, any part of which may be missing."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.utils.functional import LazyObject, empty
@@ -10,7 +10,7 @@ from .. import context
 from ..config import Settings
 from ..guard import never_raises
 
-__all__ = ["client_address", "fields_of", "known_user", "meta_of", "path_of", "tells_reasons", "user_id_of"]
+__all__ = ["Handshake", "client_address", "fields_of", "known_user", "meta_of", "path_of", "tells_reasons", "user_id_of"]
 
 # The versions of ASGI's HTTP and WebSocket specification before the client's close came with its reason; the first is the
 # default. uvicorn states 2.4 and gives reasons; granian states 2.3 and gives none.
@@ -25,15 +25,15 @@ def fields_of(scope: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def path_of(scope: Mapping[str, Any]) -> str:
-    """Return the path, ``""`` where the scope has none."""
+    """Return the path, ``""`` if the scope has none."""
     path = scope.get("path")
     return path if isinstance(path, str) else ""
 
 
 def known_user(scope: Mapping[str, Any], settings: Settings) -> Any:
-    """Return ``scope["user"]``; ``None`` where there is none, or a lazy one that the application has not looked up yet.
+    """Return ``scope["user"]``, or ``None`` without one and for a lazy one that the application has not looked up yet.
 
-    To look up in its place would be a query that nobody asked for, and in an event loop not even allowed.
+    A look-up of ours would be a query that the application did not ask for, and in an event loop not even allowed.
     """
     user = None if settings.user_id_field is None else scope.get("user")
     if issubclass(type(user), LazyObject) and object.__getattribute__(user, "__dict__").get("_wrapped") is empty:
@@ -43,7 +43,7 @@ def known_user(scope: Mapping[str, Any], settings: Settings) -> Any:
 
 @never_raises
 def user_id_of(user: Any, settings: Settings) -> int | str | None:
-    """Return the id of *user* where it is authenticated."""
+    """Return the id of *user* if it is authenticated."""
     try:
         return None if settings.user_id_field is None else context.user_id(user, settings.user_id_field)
     except SynchronousOnlyOperation:  # an attribute that asks the database
@@ -58,8 +58,25 @@ def client_address(scope: Mapping[str, Any]) -> str | None:
 
 
 def tells_reasons(scope: Mapping[str, Any]) -> bool:
-    """Whether the server tells the reason of a client's close with its code, an empty one included."""
+    """Return True if the server tells the reason of a client's close with its code, an empty one included."""
     return (scope.get("asgi") or {}).get("spec_version", "2.0") not in _WITHOUT_REASONS
+
+
+class Handshake(NamedTuple):
+    """The request that opens a connection, as tracing asks for it.
+
+    Attributes:
+        scope: ASGI's.
+        consumer: the name of the consumer's class.
+    """
+
+    scope: Mapping[str, Any]
+    consumer: str
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The headers and the server's address as Django's ``META`` names them."""
+        return meta_of(self.scope)
 
 
 def meta_of(scope: Mapping[str, Any]) -> dict[str, Any]:

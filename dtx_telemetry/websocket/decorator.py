@@ -1,24 +1,26 @@
 """``@telemetry_consumer``: a scope for each connection of a consumer class, and for each message that others send it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from channels.consumer import AsyncConsumer
 
 from ..config import get_settings
 from ..guard import never_raises, wrap_method
-from ..tracing import TRACING
+from . import messages
+from .call import ChannelCall, ConsumerCall, Receive, Send
 from .connection import Connection
-from .consumer_call import ChannelCall, ConsumerCall, Receive, Send
-from .dispatch import dispatching
 from .http_request import ConsumerRequest
+from .running import RunningCalls
 
 __all__ = ["telemetry_consumer"]
 
 _C = TypeVar("_C", bound=type[AsyncConsumer])
-_CALL = "_dtx_call"
+_Call = ConsumerCall | ChannelCall
 _LOG_MESSAGES = "_dtx_log_messages"
 _MISSING: Any = object()
+_running: RunningCalls[_Call] = RunningCalls()
 
 
 @overload
@@ -65,19 +67,14 @@ def _hint(given: Any) -> str:
 
 def _calling(call: Any) -> Any:
     async def call_in_scope(self: Any, scope: Any, receive: Receive, send: Send) -> Any:
-        consumer_call = None if _CALL in self.__dict__ else _begin(type(self), scope)
+        consumer_call = None if _running.get(id(self)) is not None else _begin(type(self), scope)
         if consumer_call is None:
             return await call(self, scope, receive, send)
-        self.__dict__[_CALL] = consumer_call
+        _running.add(self, consumer_call)
         try:
-            with consumer_call.first_delivery.entered():
-                return await call(self, scope, consumer_call.receiving(receive), consumer_call.sending(send))
-        except BaseException as error:
-            consumer_call.fail(error)
-            raise
+            return await consumer_call.serve(partial(call, self, scope), receive, send)
         finally:
-            del self.__dict__[_CALL]
-            consumer_call.close()
+            _running.remove(self)
 
     return call_in_scope
 
@@ -85,37 +82,29 @@ def _calling(call: Any) -> Any:
 def _dispatching(dispatch: Any) -> Any:
     async def dispatch_in_scope(self: Any, message: Any) -> Any:
         handle = dispatch.__get__(self, type(self))
-        consumer_call: ConsumerCall | None = self.__dict__.get(_CALL)
+        consumer_call = _running.get(id(self))
         if consumer_call is None:
             return await handle(message)
         # A consumer that overrides __call__ may have no scope.
         consumer_call.update_user(getattr(self, "scope", None))
-        with dispatching(consumer_call, message) as clean:
-            return await handle(clean)
+        return await messages.dispatch(consumer_call, handle, message)
 
     return dispatch_in_scope
 
 
 @never_raises
-def _begin(consumer: type, scope: Any) -> ConsumerCall | None:
-    """Enter the scope of what *scope* describes; ``None`` where telemetry is off or the kind is unknown."""
+def _begin(consumer: type, scope: Any) -> _Call | None:
+    """Enter the scope of what *scope* describes; ``None`` if telemetry is off or the kind is unknown."""
     make = _CALLS.get(scope.get("type"))
     if make is None or not get_settings().enabled:
         return None
     # A subclass that is not decorated may have overridden it: the outermost is the one that meets each message first.
     wrap_method(consumer, "dispatch", _dispatching)
-    call = make(scope, getattr(consumer, _LOG_MESSAGES, False))
-    if TRACING.on is not None:
-        call.trace(consumer.__name__)
-    return call
+    return make(scope, consumer.__name__, getattr(consumer, _LOG_MESSAGES, False))
 
 
-def _channel_call(scope: Any, log_messages: bool) -> ConsumerCall:
-    return ChannelCall(log_messages)
-
-
-_CALLS: Mapping[str, Callable[[Any, bool], ConsumerCall]] = {
+_CALLS: Mapping[str, Callable[[Any, str, bool], _Call]] = {
     "websocket": Connection,
     "http": ConsumerRequest,
-    "channel": _channel_call,
+    "channel": ChannelCall,
 }

@@ -1,71 +1,69 @@
 """One HTTP request that a consumer serves: the same scope, header and events as a view's."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from contextvars import Context
+from typing import Any, NamedTuple
 
+from .. import context
 from ..events import CONSUMER_REQUEST
 from ..guard import never_raises
-from ..http import events
+from ..http.events import ServedRequest
 from .asgi_scope import meta_of, path_of
-from .consumer_call import Receive, Send
-from .deliveries import outside
-from .scoped_call import ScopedCall
+from .call import ConsumerCall, Receive, Send
 
 __all__ = ["ConsumerRequest"]
 
 
-class _Request:
-    """An ASGI scope with the names of a Django request."""
+class _Request(NamedTuple):
+    """An ASGI scope with the names of a Django request, as its span wants to see it."""
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
-        self.scope = dict(scope)
-        self.META = meta_of(scope)
-        self.method: str | None = str(scope.get("method", ""))
-        self.path = path_of(scope)
-        self.scheme = str(scope.get("scheme", "http"))
+    scope: dict[str, Any]
+    META: dict[str, Any]
+    method: str | None
+    path: str
+    scheme: str
 
 
-class ConsumerRequest(ScopedCall):
+class ConsumerRequest(ConsumerCall):
     """An HTTP request and its response."""
 
     kind = CONSUMER_REQUEST
 
-    def __init__(self, scope: Mapping[str, Any], log_messages: bool) -> None:
-        super().__init__(scope, log_messages)
+    def __init__(self, scope: Mapping[str, Any], consumer: str, log_messages: bool) -> None:
         self._status: int | None = None
         self._whole = False
+        super().__init__(scope, consumer, log_messages)
 
-    def about(self, scope: Mapping[str, Any]) -> "_Request":
-        """Return the request as its span wants to see it."""
-        return _Request(scope)
+    def _about(self) -> _Request:
+        scope = self._asgi
+        method, scheme = str(scope.get("method", "")), str(scope.get("scheme", "http"))
+        return _Request(dict(scope), meta_of(scope), method, path_of(scope), scheme)
 
-    def receiving(self, receive: Receive) -> Receive:
-        """Return *receive*, watched and called outside the request."""
-        return super().receiving(self._called_outside(receive))
-
-    def sending(self, send: Send) -> Send:
-        """Return *send*, watched and called outside the request."""
-        return super().sending(self._called_outside(send))
-
-    def _called_outside(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Return *call*, a server's, made outside the request, as around a view.
+    def _receiving(self, receive: Receive) -> Receive:
+        """Return *receive*, watched and called outside the request, as around a view.
 
         uvicorn reads on in the context of such a call, and serves the connection's next requests there.
         """
 
-        async def called(*args: Any) -> Any:
-            span = None if self._scope.span is None else self._scope.span.outside()
-            with outside(self._settings.own_keys, span):
-                return await call(*args)
+        async def called() -> Any:
+            return await receive()
 
-        return called
+        return super()._receiving(lambda: context.run_in(self._outside(), called()))
 
-    def trace(self, consumer: str) -> None:
-        """The span begins with the scope."""
+    def _sending(self, send: Send) -> Send:
+        """Return *send*, watched and called outside the request. The start of the response gets the request's id."""
 
-    def _outgoing(self, message: Any) -> Any:
-        with_id = self._with_id(message)
-        return message if with_id is None else with_id
+        async def called(message: Any) -> None:
+            await send(message)
+
+        async def send_with_id(message: Any) -> None:
+            outgoing = self._with_id(message)
+            await context.run_in(self._outside(), called(message if outgoing is None else outgoing))
+
+        return super()._sending(send_with_id)
+
+    def _outside(self) -> Context:
+        return context.outside_context(self._settings.own_keys)
 
     @never_raises
     def _with_id(self, message: Any) -> Any:
@@ -90,15 +88,12 @@ class ConsumerRequest(ScopedCall):
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             self._whole = True
 
-    def _note_failure(self, error: BaseException) -> None:
-        events.note_failure(self._scope, error)
-
     def _end(self) -> None:
         method, path = str(self._asgi.get("method", "")), path_of(self._asgi)
-        events.ServedRequest(self._settings, self._scope, method, path).end(self._final_status())
+        ServedRequest(self._settings, self._scope, method, path).end(self._final_status())
 
     def _final_status(self) -> int | None:
-        """Return the status that the client got, ``None`` where the response was cut."""
+        """Return the status that the client got, ``None`` if the response was cut."""
         if self._whole or self._scope.failure is not None:
             return self._status
         # A consumer that ends without a word has the server answer for it.

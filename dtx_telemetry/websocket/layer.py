@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
@@ -13,18 +12,17 @@ from django.utils.module_loading import import_string
 from .. import context
 from ..config import get_settings
 from ..context import CONTEXT_KEY
+from ..events import CONTEXT_NOT_CARRIED_WHOLE
 from ..guard import never_raises, wrap_method
 from ..logging import get_logger
-from ..tracing import TRACING
-from .deliveries import note_received, outside, split_message
+from .messages import take_apart, without_context
 
 __all__ = ["TelemetryChannelLayer", "install"]
 
-#: The rest is the wrapped layer's; so what it holds is only found by a name that no layer has.
-_OWN = frozenset({"_dtx_layer", "send", "group_send", "receive"})
 #: What may start something that serves every connection of the process: a task that receives, a pooled connection.
 _STARTING = frozenset({"new_channel", "group_add", "group_discard", "flush"})
-_REPLACEABLE = _OWN | _STARTING
+#: What is set on the wrapper itself. All else that the wrapped layer holds is found by the names that it has there.
+_OWN = frozenset({"_dtx_layer", "send", "group_send", "receive", "_receive"}) | _STARTING
 _log = get_logger("dtx_telemetry.layers")
 
 
@@ -33,6 +31,8 @@ class TelemetryChannelLayer(BaseChannelLayer):
 
     ``CHANNEL_LAYERS = {"default": {"BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer",
     "CONFIG": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [...]}}}}``
+
+    It is an instance of the wrapped layer's class to whoever asks.
 
     Args:
         BACKEND: the dotted path of the wrapped layer's class.
@@ -52,52 +52,70 @@ class TelemetryChannelLayer(BaseChannelLayer):
             raise InvalidChannelLayerError(f"Cannot import BACKEND {BACKEND!r} for TelemetryChannelLayer") from error
         self._dtx_layer = backend(**(CONFIG or {}))
 
-    # What BaseChannelLayer defines must come from the wrapped layer too, which may override any of it; hence not __getattr__.
-    def __getattribute__(self, name: str) -> Any:
-        if name in _OWN or (name.startswith("__") and name != "__class__"):
-            return object.__getattribute__(self, name)
-        if name not in _STARTING:
-            return getattr(object.__getattribute__(self, "_dtx_layer"), name)
-        replaced = object.__getattribute__(self, "__dict__").get(name)
-        return replaced or _in_nobodys_context(getattr(object.__getattribute__(self, "_dtx_layer"), name))
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._dtx_layer)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_dtx_layer":  # in a copy that is not filled yet
+            raise AttributeError(name)
+        found = getattr(self._dtx_layer, name)
+        return _outside(found) if name in _STARTING else found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _REPLACEABLE:
+        if name in _OWN:
             object.__setattr__(self, name, value)
         else:
             setattr(self._dtx_layer, name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in _REPLACEABLE:
+        if name in _OWN:
             object.__delattr__(self, name)
         else:
             delattr(self._dtx_layer, name)
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
-        """Send *message*, with the context of here, to *channel*."""
+        """Send *message*, with the current context, to *channel*."""
         message = _with_context(message)
-        with _outside(keep_fields=True):
+        with context.no_scope():
             await self._dtx_layer.send(channel, message)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
-        """Send *message*, with the context of here, to every channel of *group*."""
+        """Send *message*, with the current context, to every channel of *group*."""
         message = _with_context(message)
-        with _outside(keep_fields=True):
+        with context.no_scope():
             await self._dtx_layer.group_send(group, message)
 
     async def receive(self, channel: str) -> Any:
-        """Return the next message of *channel*, without our key; a decorated consumer finds the context that it carried."""
-        with _outside():
-            message, carried = split_message(await self._dtx_layer.receive(channel))
-        if _own_keys() is not None:
-            note_received(message, carried)
-        return message
+        """Return the next message of *channel*, equal to what was sent; a decorated consumer finds in it what it carried."""
+        own = _own_keys()
+        if own is None:
+            return without_context(await self._dtx_layer.receive(channel))
+        return take_apart(await context.run_in(context.outside_context(own), self._receive(channel)))
+
+    async def _receive(self, channel: str) -> Any:
+        return await self._dtx_layer.receive(channel)
+
+
+class _WrappedName:
+    """A name of Channels' base class, which the wrapped layer may override: found there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, layer: TelemetryChannelLayer | None, owner: type) -> Any:
+        return getattr(BaseChannelLayer, self._name) if layer is None else layer.__getattr__(self._name)
+
+
+for _name in vars(BaseChannelLayer).keys() - vars(TelemetryChannelLayer).keys():
+    if not _name.startswith("__"):
+        setattr(TelemetryChannelLayer, _name, _WrappedName(_name))
 
 
 def install() -> None:
-    """Wrap every layer that Channels makes from ``CHANNEL_LAYERS``, which so may stay as it is; a second call does nothing."""
+    """Wrap every layer that Channels makes, so that ``CHANNEL_LAYERS`` needs no change. A second call does nothing."""
     wrap_method(ChannelLayerManager, "make_backend", _making_wrapped)
-    # Those that were made before; whoever keeps such a one in a global sends without the context.
+    # Those that were made before. An application that keeps one of them in a global sends without the context.
     channel_layers.backends.update({name: _around(layer) for name, layer in channel_layers.backends.items()})
 
 
@@ -116,50 +134,42 @@ def _around(layer: Any) -> Any:
     return wrapper
 
 
+def _outside(method: Any) -> Any:
+    """Return *method*; if it is asynchronous, outside the scope of its caller: what the layer starts and keeps holds none."""
+    if not inspect.iscoroutinefunction(method):
+        return method
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        own = _own_keys()
+        if own is None:
+            return await method(*args, **kwargs)
+        return await context.run_in(context.outside_context(own), method(*args, **kwargs))
+
+    return functools.update_wrapper(call, method) if hasattr(method, "__name__") else call
+
+
+@never_raises
+def _own_keys() -> frozenset[str] | None:
+    """Return the keys of scopes, ``None`` if telemetry is off."""
+    settings = get_settings()
+    return settings.own_keys if settings.enabled else None
+
+
 def _with_context(message: dict[str, Any]) -> dict[str, Any]:
     """Return *message* with the context under its one key; the sender's own dict is not changed."""
     outgoing = _outgoing_context() if isinstance(message, dict) else None
     return {**message, CONTEXT_KEY: outgoing} if outgoing else message
 
 
-def _in_nobodys_context(method: Any) -> Any:
-    """Return *method*; where it is asynchronous, outside the scope of whoever calls it."""
-    if not inspect.iscoroutinefunction(method):
-        return method
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        with _outside():
-            return await method(*args, **kwargs)
-
-    return functools.update_wrapper(call, method) if hasattr(method, "__name__") else call
-
-
-def _outside(*, keep_fields: bool = False) -> AbstractContextManager[None]:
-    """Be outside any scope and delivery for the block: what the layer starts in it and keeps holds neither."""
-    own = _own_keys()
-    if own is None:
-        return nullcontext()
-    span = TRACING.on.nobodys() if TRACING.on is not None and not keep_fields else None
-    return outside(own, span, keep_fields=keep_fields)
-
-
-@never_raises
-def _own_keys() -> frozenset[str] | None:
-    """Return the keys of scopes, ``None`` where telemetry is off."""
-    settings = get_settings()
-    return settings.own_keys if settings.enabled else None
-
-
 @never_raises
 def _outgoing_context() -> dict[str, Any] | None:
-    """Return the context that goes along, ``None`` where none is to."""
+    """Return the context that goes along, ``None`` without one."""
     settings = get_settings()
     if not settings.enabled or not settings.carry_messages:
         return None
     parcel = context.carry_out(context.outgoing_fields(settings.propagate))
     if parcel.problems:
-        _log.warning("context_not_carried_whole", fields=parcel.problems)
+        _log.warning(CONTEXT_NOT_CARRIED_WHOLE.name, fields=parcel.problems)
     outgoing = parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}
-    if TRACING.on is not None:
-        TRACING.on.inject(outgoing)
+    context.inject(outgoing)
     return outgoing

@@ -5,14 +5,15 @@ import asyncio
 import pytest
 
 from dtx_telemetry import context, events, get_request_id
-from dtx_telemetry.websocket.deliveries import current_delivery
 from dtx_telemetry.websocket.layer import TelemetryChannelLayer
+from tests.support.scopes import without_ids
 from tests.unit.websocket.test_layers import (  # noqa: F401 - these run again, with the fixture of this module
     SENDER,
     TestBeingTheWrappedLayer,
     TestCarrying,
     TestWhatCannotBeCarried,
     close,
+    memory,
 )
 
 CORE = "channels_redis.core.RedisChannelLayer"
@@ -41,7 +42,7 @@ class TestWhatALayerStarts:
         of_one_shard = len(bound)
         for group in ("draft", "tournament"):  # one on each host, wherever the channel is
             await layer.group_add(group, channel)
-        assert context.bound() == {"request.id": "first"}
+        assert without_ids(context.bound()) == {"request.id": "first"}
         scope.leave()
 
         assert 0 < of_one_shard < len(bound)
@@ -90,14 +91,14 @@ class TestWhatALayerStarts:
         pool_of = layer._dtx_layer.create_pool
 
         def create_pool(index):
-            seen.append((context.current_scope(), current_delivery(), get_request_id()))
+            seen.append((context.current_scope(), get_request_id()))
             return pool_of(index)
 
         layer._dtx_layer.create_pool = create_pool
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await layer.send("a", {"type": "told"})
         assert context.current_scope() is scope
         scope.leave()
 
-        assert seen == [(None, None, "sender")]
+        assert seen == [(None, "sender")]
         await close(layer)

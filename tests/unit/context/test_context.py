@@ -594,35 +594,46 @@ def test_a_variable_that_lost_its_place_is_not_what_is_bound() -> None:
     assert Context().run(lose) == {}
 
 
-@pytest.mark.parametrize("keep_fields", [True, False])
 @pytest.mark.leaves_bound
-def test_work_can_be_started_outside_any_scope(keep_fields: bool) -> None:
-    """What outlives the scope does not hold it; it has what the process bound alone, or its fields as well."""
-    bind_contextvars(service="dtx")
+def test_work_can_be_started_in_no_scope() -> None:
+    """What outlives the scope does not hold it, while its fields stay bound."""
     scope = context.enter_root(events.OPERATION, {"request.id": "r1"})
-    bind_contextvars(hero="Invoker")
+    before = context.bound()
 
-    with context.outside_scopes(keep_fields=keep_fields):
+    with context.no_scope():
         assert context.current_scope() is None
-        fields = {"service": "dtx", "request.id": "r1", "hero": "Invoker"}
-        assert context.bound() == (fields if keep_fields else {"service": "dtx"})
+        assert context.bound() == before
 
     assert context.current_scope() is scope
-    assert context.bound() == fields
     scope.leave()
 
 
-def test_a_block_outside_any_scope_that_the_garbage_collector_ends_changes_nothing() -> None:
+def test_a_block_in_no_scope_that_the_garbage_collector_ends_changes_nothing() -> None:
     """It ends in another context, where nothing of it is to be put back."""
-    block = Context().run(context.outside_scopes)
+    block = context.no_scope()
     Context().run(block.__enter__)
     scope = context.enter(events.OPERATION, {"request.id": "another"})
 
     block.__exit__(None, None, None)
 
     assert context.current_scope() is scope
-    assert context.bound() == {"request.id": "another"}
     scope.leave()
+
+
+def test_a_function_runs_in_a_scope_whichever_is_current() -> None:
+    """In the scope itself, not in one nested in it; here nothing changes."""
+    outer = context.enter_root(events.OPERATION, {"request.id": "r1"})
+    bind_contextvars(hero="Invoker")
+    inside = context.bound()
+    inner = context.enter(events.OPERATION, {"request.id": "r2"})
+    before = context.bound()
+
+    assert outer.run(lambda: (context.current_scope(), context.bound())) == (outer, inside)
+    assert (context.current_scope(), context.bound()) == (inner, before)
+    inner.leave()
+    outer.leave()
+    assert outer.run(lambda: (context.current_scope(), context.bound())) == (outer, inside)
+    assert (context.current_scope(), context.bound()) == (None, {})
 
 
 def test_a_message_can_be_handled_inside_anothers() -> None:

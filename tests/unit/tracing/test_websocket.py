@@ -1,6 +1,7 @@
 """Connections and channel layer messages as spans and metrics."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -123,6 +124,69 @@ async def test_a_message_that_fails(traced: Traced, log_output: LogOutput) -> No
     receive = by_name(traced)["receive Told"]
     assert (receive.status, receive.description) == ("ERROR", "RuntimeError: no mana")
     assert len(receive.events) == 1
+
+
+FAILING = {"receive": "receive Told", "message": "process told", "disconnect": "disconnect Told", "connect": HANDSHAKE}
+
+
+@pytest.mark.parametrize("where", FAILING)
+async def test_the_line_of_a_failure_has_the_ids_of_the_span_that_failed(
+    traced: Traced, log_output: LogOutput, where: str
+) -> None:
+    """Whatever it was that failed: the only line with the traceback can be joined to the span."""
+
+    class Failing(Told):
+        async def connect(self) -> None:
+            if where == "connect":
+                raise RuntimeError("no mana")
+            await super().connect()
+
+        async def disconnect(self, code: int) -> None:
+            if where == "disconnect":
+                raise RuntimeError("no mana")
+
+    Failing.__name__ = "Told"
+    async with calling(routed(Failing), scope_of()) as socket:
+        await socket.give("websocket.connect")
+        if where != "connect":
+            await socket.next("websocket.accept")
+            channel = await socket.text()
+        if where == "receive":
+            await socket.say("fail")
+        elif where == "message":
+            await get_channel_layer().send(channel, {"type": "told", "fail": True})
+        elif where == "disconnect":
+            await socket.give("websocket.disconnect", code=1000, reason="")
+        with pytest.raises(RuntimeError):
+            await socket.end()
+
+    failed, span = log_output.one("ws_failed"), by_name(traced)[FAILING[where]]
+    assert (failed["trace_id"], failed["span_id"]) == (span.trace_id, span.span_id)
+    assert span.status == "ERROR"
+    assert not trace.get_current_span().is_recording()
+
+
+async def test_a_failure_that_the_consumer_dealt_with_lends_no_later_one_its_span(
+    traced: Traced, log_output: LogOutput
+) -> None:
+    """The line has the ids of what it is about, or none."""
+
+    @telemetry_consumer
+    class Careful(Told):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            self.scope, self.base_send, self.channel_name = scope, send, "none"
+            await self.dispatch(await receive())
+            with suppress(RuntimeError):
+                await self.dispatch(await receive())
+            raise RuntimeError("later")
+
+    async with connected(routed(Careful)) as socket:
+        await socket.say("fail")
+        with pytest.raises(RuntimeError, match="later"):
+            await socket.end()
+
+    assert by_name(traced)["receive Careful"].status == "ERROR"
+    assert "span_id" not in log_output.one("ws_failed", error="RuntimeError: later")
 
 
 async def test_stopping_is_no_failure(traced: Traced) -> None:

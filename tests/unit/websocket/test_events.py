@@ -77,6 +77,34 @@ async def test_a_connection_has_a_first_and_a_last_line(log_output, echo):
     assert (lines[-1]["ws.messages_received"], lines[-1]["ws.messages_sent"]) == (3, 3)
 
 
+@pytest.mark.parametrize("how", ["accepted", "closed", "fails", "vanishes", "denied"])
+async def test_events_say_which_socket(log_output, how):
+    """The path and the consumer's name, as it was decorated and not as its base is called."""
+
+    class Named(AsyncEcho):
+        async def connect(self):
+            if how == "closed":
+                await self.close()
+            elif how == "fails":
+                raise RuntimeError("no mana")
+            elif how == "denied":
+                await self.base_send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+            elif how == "accepted":
+                await self.accept()
+
+    async with calling(Named.as_asgi(), scope_of("/ws/draft/5/", root_path="")) as socket:
+        await socket.give("websocket.connect")
+        if how == "fails":
+            with pytest.raises(RuntimeError):
+                await socket.end()
+        else:
+            await socket.leave()
+
+    events = [line for line in log_output.lines if line["event"].startswith("ws_")]
+    assert len(events) == (2 if how == "accepted" else 1)
+    assert {(line["http.route"], line["ws.consumer"]) for line in events} == {("/ws/draft/5/", "Named")}
+
+
 async def test_each_connection_has_an_id_of_its_own(log_output):
     """Two connections with the same request id differ in ``ws.conn_id``."""
     for _ in range(2):
@@ -246,6 +274,9 @@ class TestRejected:
             "logger",
             "event",
             "close_code",
+            "http.route",
+            "ws.consumer",
+            "scope.id",
             "request.id",
             "ws.conn_id",
             "labels",

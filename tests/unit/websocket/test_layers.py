@@ -5,6 +5,8 @@ import copy
 import json
 import pickle
 
+import msgpack
+import orjson
 import pytest
 from channels.exceptions import ChannelFull, InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, ChannelLayerManager, InMemoryChannelLayer, channel_layers
@@ -12,8 +14,8 @@ from structlog.contextvars import bind_contextvars
 
 from dtx_telemetry import config, context, events
 from dtx_telemetry.context import MAX_SIZE
-from dtx_telemetry.websocket.deliveries import current_delivery
 from dtx_telemetry.websocket.layer import TelemetryChannelLayer, install
+from tests.support.scopes import without_ids
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 KEY = "dtx.context"
@@ -49,7 +51,7 @@ async def received(layer, channel):
 async def received_with_context(layer, channel):
     """Return the next message, and the context that a decorated consumer would find for it."""
     message = await received(layer, channel)
-    return message, current_delivery().next(message, None).carried
+    return message, message.carried
 
 
 class TestCarrying:
@@ -57,13 +59,13 @@ class TestCarrying:
         """By ``send`` and by ``group_send``; the sender's dict is not changed."""
         channel = await layer.new_channel()
         await layer.group_add("draft", channel)
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         message = {"type": "told", "nested": {"a": [1, None, True, 1.5, "ä"]}}
         before = copy.deepcopy(message)
 
         for send, to in ((layer.send, channel), (layer.group_send, "draft")):
             await send(to, message)
-            assert await raw(layer, channel) == {**before, KEY: SENDER}
+            assert await raw(layer, channel) == {**before, KEY: {**SENDER, "scope.id": scope.own["scope.id"]}}
         scope.leave()
 
         assert message == before
@@ -72,39 +74,45 @@ class TestCarrying:
     async def test_it_is_taken_out_again(self, layer):
         """What ``receive`` gives equals what was sent, and a consumer finds the context."""
         channel = await layer.new_channel()
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await layer.send(channel, {"type": "told", "text": "hi"})
         scope.leave()
 
         message, carried = await received_with_context(layer, channel)
 
         assert message == {"type": "told", "text": "hi"}
-        assert carried == SENDER
+        assert carried == {**SENDER, "scope.id": scope.own["scope.id"]}
         await close(layer)
 
-    async def test_a_received_message_is_a_plain_dict(self, memory):
-        """To copy, to pickle, to serialise, to send on, to be asked for its type."""
-        scope = context.enter_root(events.OPERATION, SENDER)
+    async def test_a_received_message_is_as_good_as_a_plain_dict(self, memory):
+        """To copy, to pickle, to serialise, to print, to send on: what comes of it is a plain dict without our key."""
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await memory.send("a", {"type": "told", "text": "hi"})
         scope.leave()
         message = await received(memory, "a")
 
-        assert type(message) is dict
+        assert isinstance(message, dict)
+        assert (repr(message), str(message)) == (repr(dict(message)), str(dict(message)))
+        assert vars(type(message)).keys() & {"__dict__", "__weakref__"} == set()
         for same in (
             copy.copy(message),
             copy.deepcopy(message),
             pickle.loads(pickle.dumps(message)),
             message.copy(),
             {**message},
+            message | {},
         ):
             assert same == message
+            assert type(same) is dict
         assert json.loads(json.dumps(message)) == message
+        assert orjson.loads(orjson.dumps(message)) == message
+        assert msgpack.unpackb(msgpack.packb(message)) == message
         await memory.send("b", message)
         assert await raw(memory, "b") == message
 
     async def test_a_message_sent_on_has_the_context_of_who_sends_it_on(self, memory):
         """Not the first sender's."""
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await memory.send("a", {"type": "told"})
         scope.leave()
         message = await received(memory, "a")
@@ -112,7 +120,7 @@ class TestCarrying:
         await memory.send("b", message)
         scope.leave()
 
-        assert (await raw(memory, "b"))[KEY] == {"request.id": "second"}
+        assert (await raw(memory, "b"))[KEY] == {"request.id": "second", "scope.id": scope.own["scope.id"]}
 
     async def test_no_context_no_key(self, memory):
         """Nothing bound: the message is what was given, the very object."""
@@ -130,22 +138,23 @@ class TestCarrying:
         await memory.send("a", {"type": "told"})
         scope.leave()
 
-        assert (await raw(memory, "a"))[KEY] == bound
+        assert without_ids((await raw(memory, "a"))[KEY]) == bound
 
     async def test_only_what_is_allowed_travels(self, memory, settings):
-        """``PROPAGATE`` lists the keys; the id always goes."""
+        """``PROPAGATE`` lists the keys; the ids of the request and the scope always go."""
         settings.DTX_TELEMETRY = {"PROPAGATE": ["tenant"]}
         scope = context.enter_root(events.OPERATION, {**SENDER, "tenant": "x"})
         await memory.send("a", {"type": "told"})
         scope.leave()
 
-        assert (await raw(memory, "a"))[KEY] == {"request.id": "sender", "tenant": "x"}
+        carried = (await raw(memory, "a"))[KEY]
+        assert carried == {"request.id": "sender", "tenant": "x", "scope.id": scope.own["scope.id"]}
 
     async def test_nothing_is_carried_when_switched_off(self, memory, monkeypatch):
         """The message goes as it is; what another process put into one is still taken out."""
         monkeypatch.setenv("TELEMETRY_ENABLED", "false")
         config.reset()
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await memory.send("a", {"type": "told"})
         scope.leave()
         assert await raw(memory, "a") == {"type": "told"}
@@ -301,7 +310,7 @@ class TestRollOut:
     async def test_false_puts_no_context_in(self, memory, settings):
         """The message goes as it was given."""
         settings.DTX_TELEMETRY = {"CARRY_MESSAGES": False}
-        scope = context.enter_root(events.OPERATION, SENDER)
+        scope = context.enter_root(events.OPERATION, dict(SENDER))
         await memory.send("a", {"type": "told"})
         channel = await memory.new_channel()
         await memory.group_add("draft", channel)

@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from dtx_telemetry import context, events, get_logger, telemetry_consumer
 from tests.support.asgi import calling, connected, scope_of, until
+from tests.support.scopes import without_ids
 
 log = get_logger("app")
 
@@ -102,11 +103,13 @@ def fields(line, *also_left_out):
         "kind",
         "ws.conn_id",
         "client.address",
+        "http.route",
+        "ws.consumer",
         "close_code",
         "duration_ms",
     }
     own |= {"ws.messages_received", "ws.messages_sent", *also_left_out}
-    return {key: value for key, value in line.items() if key not in own}
+    return {key: value for key, value in without_ids(line).items() if key not in own}
 
 
 async def tell(channel, sender, **message):
@@ -114,7 +117,7 @@ async def tell(channel, sender, **message):
     if sender is None:
         await get_channel_layer().send(channel, {"type": "told", **message})
         return
-    scope = context.enter_root(events.OPERATION, sender)
+    scope = context.enter_root(events.OPERATION, dict(sender))
     try:
         await get_channel_layer().send(channel, {"type": "told", **message})
     finally:

@@ -6,7 +6,7 @@ import logging
 import re
 import types
 import weakref
-from contextvars import Context
+from contextvars import Context, ContextVar, copy_context
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -103,7 +103,8 @@ class TestBareScopes:
         await ids_of({"type": "websocket"}, log_output, echo)
 
         assert not log_output.events("telemetry_failed")
-        assert set(log_output.one("received")) == {"timestamp", "level", "logger", "event", "request.id", "ws.conn_id", "text"}
+        ids = {"request.id", "scope.id", "ws.conn_id"}
+        assert set(log_output.one("received")) == {"timestamp", "level", "logger", "event", "text", *ids}
         assert "client.address" not in log_output.one("ws_connected")
 
     @pytest.mark.parametrize(
@@ -465,6 +466,55 @@ class TestWhatIsLeft:
         assert {line["service"] for line in log_output.lines} == {"drafts"}
         assert "stale" not in log_output.text
         assert not any({"user.id", "task.id", "tournament.id"} & set(line) for line in log_output.lines)
+
+    @BOTH
+    @pytest.mark.parametrize("ending", ["websocket.disconnect", "nonsense", "cancelled", "refused"])
+    async def test_not_one_context_variable_of_the_server_is_other(self, log_output, echo, ending):
+        """Neither ours nor structlog's nor the consumer's own: a connection has a context of its own."""
+
+        class Changes(echo):
+            async def dispatch(self, message):
+                own.set("consumer's")
+                bind_contextvars(hero="Invoker")
+                await super().dispatch(message)
+
+        async def receive():
+            if len(messages) == 1 and ending == "cancelled":
+                raise asyncio.CancelledError
+            return messages.pop(0)
+
+        async def send(message):
+            if ending == "refused":
+                raise OSError
+
+        own = ContextVar("own")
+        messages = [{"type": "websocket.connect"}, {"type": ending, "code": 1000}]
+        before = dict(copy_context())
+        try:
+            await Changes.as_asgi()(scope_of(user=User(7)), receive, send)
+        except (ValueError, OSError, asyncio.CancelledError):
+            assert ending != "websocket.disconnect"
+
+        assert dict(copy_context()) == before
+        assert log_output.lines[-1]["event"] in {"ws_disconnected", "ws_failed", "ws_rejected"}
+
+    @BOTH
+    async def test_the_consumer_is_not_written_to(self, log_output, echo):
+        """Nothing of ours is in what it prints, copies or pickles of itself, also in the middle of its call."""
+        seen = []
+
+        class Looks(echo):
+            async def dispatch(self, message):
+                seen.append((set(vars(self)), {name for name in vars(type(self)) if "dtx" in name}))
+                await super().dispatch(message)
+
+        async with connected(Looks.as_asgi()) as socket:
+            await socket.leave()
+
+        assert seen
+        for attributes, names in seen:
+            assert not {name for name in attributes if "dtx" in name}
+            assert names == set()
 
     async def test_consumers_are_gone_after_their_connections(self, log_output):
         """A thousand connections, some of which failed: not one consumer is alive."""

@@ -164,21 +164,17 @@ class TestThePlainDict:
         assert "handler" not in log_output.one("ws_disconnected")
 
 
-COPY = pytest.mark.parametrize("hand_on", [lambda message: message, dict], ids=["itself", "copy"])
-
-
 class TestTakenOffTheLayer:
     """A consumer that takes further messages off its channel by itself, and dispatches them."""
 
-    @COPY
-    async def test_in_a_handler(self, log_output, hand_on):
+    async def test_in_a_handler(self, log_output):
         """Each bears its own sender's ids, and the rest of the handler its own again."""
 
         @telemetry_consumer
         class Drains(Hears):
             async def drain(self, message):
                 for _ in range(3):
-                    await self.dispatch(hand_on(await self.channel_layer.receive(self.channel_name)))
+                    await self.dispatch(await self.channel_layer.receive(self.channel_name))
                 log.info("drained", n=message["n"])
                 await self.send("drained")
 
@@ -234,7 +230,7 @@ class TestTakenOffTheLayer:
             async def dispatch(self, message):
                 await super().dispatch(dict(message))
                 if message["type"] == "told":
-                    await super().dispatch(dict(await self.channel_layer.receive(self.channel_name)))
+                    await super().dispatch(await self.channel_layer.receive(self.channel_name))
 
         async with connection(Batches) as socket:
             channel = await socket.text()
@@ -245,9 +241,8 @@ class TestTakenOffTheLayer:
 
         assert senders(log_output) == own(1, 2, 3, 4)
 
-    @COPY
     @pytest.mark.parametrize("starter", ["receive", "start"])
-    async def test_in_a_listener_task(self, log_output, hand_on, starter):
+    async def test_in_a_listener_task(self, log_output, starter):
         """It lives longer than the handler that started it, a client's message's or another sender's."""
 
         @telemetry_consumer
@@ -264,7 +259,7 @@ class TestTakenOffTheLayer:
                 channel = await self.channel_layer.new_channel()
                 log.info("channel", name=channel)
                 while True:
-                    await self.dispatch(hand_on(await self.channel_layer.receive(channel)))
+                    await self.dispatch(await self.channel_layer.receive(channel))
 
         async with connection(Listens) as socket:
             channel = await socket.text()
@@ -282,6 +277,22 @@ class TestTakenOffTheLayer:
         told = log_output.events("told")
         assert all(line["labels"] == ["tournament", "draft"] and line["draft.id"] == 5 for line in told)
         assert len({line["ws.conn_id"] for line in log_output.lines}) == 1
+
+    async def test_a_copy_of_one_is_part_of_what_is_handled(self, log_output):
+        """Nothing in a plain dict says that it came off the layer: to know its sender, dispatch what ``receive`` returned."""
+
+        @telemetry_consumer
+        class Copies(Hears):
+            async def drain(self, message):
+                await self.dispatch(dict(await self.channel_layer.receive(self.channel_name)))
+
+        async with connection(Copies) as socket:
+            channel = await socket.text()
+            await send(channel, 1, type="drain", n=1)
+            await send(channel, 2, n=2)
+            await socket.text()
+
+        assert senders(log_output) == [(2, "s-1", 1)]
 
     async def test_one_from_nobody_taken_in_a_handler_is_part_of_it(self, log_output):
         """It carries nothing that would say otherwise."""
