@@ -5,20 +5,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["SDK_MODULE", "line_ids"]
+__all__ = ["API_MODULE", "line_ids"]
 
-#: Until this module is loaded there is no span to ask for, so nobody asks. The API alone says nothing: redis-py imports it.
-SDK_MODULE = "opentelemetry.sdk.trace"
+#: There is no span until this module is loaded, so it is not asked for one. Whose spans they are does not matter: a vendor's
+#: come without OpenTelemetry's SDK.
+API_MODULE = "opentelemetry.trace"
 _NONE: Mapping[str, Any] = {}
 
 
 def line_ids() -> Mapping[str, Any]:
-    """Return ``trace_id`` and ``span_id`` of the current span, whoever made it; nothing where there is none."""
-    api = sys.modules["opentelemetry.trace"]
+    """Return ``trace_id`` and ``span_id`` of the current span, whoever made it, or nothing outside any."""
     try:
-        context = api.get_current_span().get_span_context()
-        return _as_text(context.trace_id, context.span_id) if context.is_valid else _NONE
-    except AttributeError:  # it is being imported by another thread
+        current = sys.modules["opentelemetry.context"].get_current()
+        if not current:  # as it mostly is if a library has loaded the API and nothing traces
+            return _NONE
+        span = sys.modules[API_MODULE].get_current_span(current).get_span_context()
+        return _as_text(span.trace_id, span.span_id) if span.is_valid else _NONE
+    except (AttributeError, KeyError):  # it is being imported by another thread
         return _NONE
 
 

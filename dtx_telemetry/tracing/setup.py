@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from .. import context, logging
 from ..config import Settings
 from ..errors import needs_extra
-from .line_ids import SDK_MODULE, line_ids
+from .line_ids import API_MODULE, line_ids
 from .state import TRACING
 
 __all__ = ["configure"]
@@ -28,7 +28,7 @@ def configure(settings: Settings) -> None:
     _switch_off()
     context.take_part("tracing", None)
     context.listen({})
-    logging.set_span_source(line_ids if settings.enabled else None, SDK_MODULE)
+    logging.set_span_source(line_ids if settings.enabled else None, API_MODULE)
     if settings.enabled and settings.otel_enabled and not _is_disabled():
         _switch_on(settings)
     else:

@@ -1,5 +1,6 @@
 """OpenTelemetry set up by its own variables in a process, sending to a receiver over HTTP and gRPC."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,31 @@ class TestInstrumentations:
         spans = {span.name: span for span in traced.flushed().spans}
         assert spans.keys() == {"work", "GET"}
         assert spans["GET"].parent_id == spans["work"].span_id
+
+
+def test_a_span_of_any_makers_gives_its_lines_its_ids() -> None:
+    """Without OpenTelemetry's SDK, as vendors' are, and one that came from another process and records nothing."""
+    said = run_python(
+        """
+        import logging, sys
+        from opentelemetry import context, propagate, trace
+        from dtx_telemetry import get_logger, init_telemetry
+        init_telemetry()
+        log = get_logger("app")
+        log.info("outside")
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+        token = context.attach(propagate.extract({"traceparent": parent}))
+        log.info("inside")
+        logging.getLogger("third.party").warning("spoke")
+        context.detach(token)
+        log.info("after")
+        assert "opentelemetry.sdk" not in sys.modules
+        """,
+        LOG_FORMAT="json",
+    )
+
+    lines = {line["event"]: line for line in map(json.loads, said.splitlines())}
+    for event in ("inside", "spoke"):
+        found = (lines[event]["trace_id"], lines[event]["span_id"])
+        assert found == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    assert all("trace_id" not in lines[event] for event in ("outside", "after"))
