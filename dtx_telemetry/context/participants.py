@@ -58,6 +58,9 @@ class Participant:
     def resumed(self, scope: "Scope") -> None:
         """Take note that *scope* is current once more, in a context that was made for its end."""
 
+    def ending(self, scope: "Scope") -> None:
+        """Make current again what belongs to *scope*: the application may have left something else so."""
+
     def ended(self, scope: "Scope", end: End) -> None:
         """Take part in the end of *scope*, which is current and comes but once."""
 
@@ -68,7 +71,7 @@ class Participant:
 class _Participants:
     """What to call, in order. Each attribute is replaced as a whole, at start-up alone."""
 
-    __slots__ = ("by_name", "ended", "entered", "injector", "left", "moments", "resumed")
+    __slots__ = ("by_name", "ended", "ending", "entered", "injector", "left", "moments", "resumed")
 
     def __init__(self) -> None:
         self.by_name: dict[str, Participant] = {}
@@ -80,6 +83,7 @@ class _Participants:
         present = [self.by_name[name] for name in _ORDER if name in self.by_name]
         self.entered = _overridden(present, "entered")
         self.resumed = _overridden(present, "resumed")
+        self.ending = _overridden(present, "ending")
         self.ended = _overridden(present, "ended")
         self.left = _overridden(present, "left")
 

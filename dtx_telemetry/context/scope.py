@@ -174,6 +174,8 @@ class Scope:
             fields.setdefault("error", error_text(end.error))
 
     def _finish(self, end: End) -> None:
+        for ending in PARTICIPANTS.ending:
+            ending(self)
         for ended in PARTICIPANTS.ended:
             try:
                 ended(self, end)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from opentelemetry.trace import get_current_span
+
 from ..context import End, Participant, Scope
 from ..events import Kind
 from .spans import ScopeSpan
@@ -50,6 +52,12 @@ class SpansOfScopes(Participant):
         """Make the span current once more."""
         if scope.span is not None:
             scope.span.attach()
+
+    def ending(self, scope: Scope) -> None:
+        """Make the scope's span the current one, also if the application attached another and never detached it."""
+        span = scope.span
+        if isinstance(span, ScopeSpan) and get_current_span() is not span.span:
+            span.attach()
 
     def ended(self, scope: Scope, end: End) -> None:
         """End the span, which stays current until the scope is left."""

@@ -14,7 +14,7 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, override_settings
 from django.urls import include, path
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.propagators import TraceResponsePropagator, set_global_response_propagator
 
 from dtx_telemetry import operation, outgoing_headers, telemetry_consumer
@@ -89,6 +89,17 @@ def test_lines_of_a_request_have_the_ids_of_its_span(traced: Traced, log_output:
     lines = [line for line in log_output.lines if "request.id" in line]
     assert {line["event"] for line in lines} >= {"seen", "request_completed"}
     assert {(line["trace_id"], line["span_id"]) for line in lines} == {(span.trace_id, span.span_id)}
+
+
+def test_the_closing_event_has_the_ids_of_its_scopes_span_whatever_is_left_current(
+    traced: Traced, log_output: LogOutput
+) -> None:
+    """An application may forget to detach a span that it attached; what comes after the request has none of its ids."""
+    serve("/leaking/")
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+    (span,) = [span for span in traced.flushed().spans if span.kind == "SERVER"]
+    assert log_output.one("request_completed")["span_id"] == span.span_id
 
 
 def test_the_scopes_fields_are_attributes_of_every_span_in_it(traced: Traced) -> None:
@@ -445,6 +456,11 @@ def recording(request: HttpRequest) -> HttpResponse:
     raise error
 
 
+def leaking(request: HttpRequest) -> HttpResponse:
+    context.attach(trace.set_span_in_context(trace.get_tracer("application").start_span("left")))
+    return HttpResponse("ok")
+
+
 def telling(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("cannot reach https://user:hunter2@example.org/")
 
@@ -454,6 +470,7 @@ urlpatterns = [
     path("api/tournaments/<int:number>/traced/", inner_span),
     path("api/tournaments/<int:number>/atraced/", ainner_span),
     path("telling/", telling),
+    path("leaking/", leaking),
     path("recording/", recording),
     path("outgoing/", lambda request: JsonResponse(outgoing_headers())),
     path("baggage/", lambda request: JsonResponse(dict(baggage.get_all()))),
