@@ -58,12 +58,12 @@ def test_every_query_is_answered(
 ) -> None:
     """A view, its task and its socket, some of them failing, and the drivers' statements. What happened fires, and no more."""
     need_prometheus()
-    pytest.importorskip("opentelemetry.instrumentation.sqlite3")
+    pytest.importorskip("opentelemetry.instrumentation.dbapi")
     with otlp_collector(protocols="http") as collector, passed_on_by(collector) as port:
         processes.environ |= {**valkey.environ, **database.environ, **collector.environ()}
         processes.environ |= {"OTEL_METRIC_EXPORT_INTERVAL": "300", "OTEL_SEMCONV_STABILITY_OPT_IN": "database"}
         processes.environ["DTX_TEST_CHANNEL_LAYER"] = valkey_url
-        server, worker = processes.uvicorn(app="tests.project.asgi:application"), processes.worker(pool="threads")
+        server, worker = processes.uvicorn(app="tests.project.measured_asgi:application"), processes.worker(pool="threads")
         address = f"127.0.0.1:{server.wait_for_port()}"
         with (
             running_prometheus(tmp_path, [port], rules=RULES) as prometheus,
