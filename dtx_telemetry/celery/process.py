@@ -78,7 +78,9 @@ def _tell_application(loglevel: Any, logfile: Any, format: Any = None, colorize:
 
 @signal_receiver
 def prepare_worker(instance: Any) -> None:
-    """Make log lines of what tasks print, as Celery does where it sets up logging; a receiver of ``celeryd_after_setup``."""
+    """Make log lines of what tasks print, as Celery does if it sets up logging. A receiver of ``celeryd_after_setup``."""
+    from . import inspection  # noqa: F401 - it loads much of Celery's worker, which no other process needs
+
     conf = instance.app.conf
     imports = maybe_list(conf.imports) or ()  # Celery takes a single name too
     if _OURSELVES not in imports:

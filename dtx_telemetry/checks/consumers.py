@@ -16,19 +16,19 @@ from ..config import get_settings
 from ..guard import is_wrapped
 from ..logging import restore
 
-__all__ = ["check_consumers"]
+__all__ = ["check_consumers", "find_consumers"]
 
 #: Where routers, middlewares of Channels and of others keep what they hand a connection on to.
 _WAYS_IN = ("application_mapping", "routes", "callback", "inner", "application", "app", "__wrapped__")
 #: Commands that may import the ASGI application; for any other it is somebody else's business.
-_COMMANDS = frozenset({"check", "runserver"})
+_COMMANDS = frozenset({"check", "runserver", "telemetry"})
 
 
 def check_consumers() -> Iterator[checks.CheckMessage]:
     """Yield W005, for each consumer class that is found and is not decorated."""
     if not get_settings().enabled:
         return
-    for consumer in _consumers(_asgi_application()):
+    for consumer in find_consumers():
         if not is_wrapped(consumer, "__call__"):
             name = f"{consumer.__module__}.{consumer.__qualname__}"
             yield checks.Warning(
@@ -38,8 +38,13 @@ def check_consumers() -> Iterator[checks.CheckMessage]:
             )
 
 
+def find_consumers() -> list[type]:
+    """Return the consumer classes that the project's ASGI application leads to, in the order in which they are found."""
+    return _consumers(_asgi_application())
+
+
 def _asgi_application() -> Any:
-    """Return the application that ``ASGI_APPLICATION`` names; ``None`` where there is none, or its import fails."""
+    """Return the application that ``ASGI_APPLICATION`` names, ``None`` without one, or if its import fails."""
     module_name, _, name = (getattr(settings, "ASGI_APPLICATION", None) or "").rpartition(".")
     if not module_name or "channels" not in sys.modules:
         return None
@@ -59,7 +64,6 @@ def _imported(module_name: str) -> Any:
 
 
 def _consumers(application: Any) -> list[type]:
-    """Return the consumer classes that *application* leads to, in the order in which they are found."""
     found: dict[type, None] = {}
     parts, seen = [application], set()
     for part in parts:  # which grows

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from ..config import get_settings
 
-__all__ = ["check_middleware"]
+__all__ = ["check_middleware", "place_of_ours"]
 
 _ID = "dtx_telemetry"
 _OURS = "dtx_telemetry.middleware.TelemetryMiddleware"
@@ -55,6 +55,11 @@ def check_middleware() -> Iterator[checks.CheckMessage]:
             )
 
 
+def place_of_ours() -> int | None:
+    """Return the index of our middleware in ``MIDDLEWARE``, ``None`` without it."""
+    return next((index for index, path in enumerate(settings.MIDDLEWARE) if _is_ours(path)), None)
+
+
 def _is_ours(path: str) -> bool:
     """Return True for our middleware, also by another name, and for a subclass."""
     if path == _OURS:
@@ -66,7 +71,7 @@ def _is_ours(path: str) -> bool:
 
 
 def _imported(path: str) -> Any:
-    """Return what *path* names, ``None`` where it cannot be imported: Django says so itself."""
+    """Return what *path* names, ``None`` if it cannot be imported: Django says so itself."""
     try:
         return import_string(path)
     except Exception:
@@ -93,7 +98,7 @@ def _functions_of(middleware: Any) -> Iterator[_Function]:
 
 
 def _written_in(function: Any) -> list[_Function]:
-    """Return *function* and those inside it, as they are written; nothing where there is no source."""
+    """Return *function* and those inside it, as they are written, nothing without their source."""
     if not inspect.isfunction(function):
         return []
     try:
@@ -119,7 +124,7 @@ def _names_of_rest(middleware: Any) -> set[str]:
 
 
 def _makes_response_first(function: _Function, rest: set[str]) -> bool:
-    """Return True where a response of its own is returned before the request is handed on."""
+    """Return True if a response of its own is returned before the request is handed on."""
     nodes = list(ast.walk(function))
     handed_on = [node.lineno for node in nodes if isinstance(node, ast.expr) and _named(node) in rest]
     own = {

@@ -4,6 +4,7 @@ Everything is validated when it is read, so that a wrong value stops the start a
 """
 
 import difflib
+import logging
 import os
 import re
 import sys
@@ -111,6 +112,23 @@ class Settings:
     def excludes(self, path: str) -> bool:
         """Return True if *path* is not worth a closing event."""
         return any(pattern.fullmatch(path) for pattern in self.exclude_paths)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the settings by key, in types that JSON has: for reports, and for processes that compare theirs."""
+        data = {name.upper(): _plain(getattr(self, name)) for name, spec in self.__dataclass_fields__.items() if spec.metadata}
+        data["LOG_LEVEL"] = None if self.log_level is None else logging.getLevelName(self.log_level)
+        data["LOG_LEVELS"] = {logger: logging.getLevelName(number) for logger, number in self.log_levels.items()}
+        return data
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.pattern if isinstance(value, re.Pattern) else value
 
 
 class Given(NamedTuple):

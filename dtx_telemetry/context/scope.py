@@ -55,7 +55,7 @@ class Scope:
     """
 
     __slots__ = (
-        *("__weakref__", "_ended", "_found", "_innermost", "_inside", "_started"),
+        *("__weakref__", "_ended", "_found", "_inside", "_started"),
         *("base", "failure", "kept", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
     )
 
@@ -75,7 +75,6 @@ class Scope:
         self.waiting: tuple[tuple[bool, Callable[[], None]], ...] = ()
         self._ended = False
         self._found: dict[str, Any] = {}
-        self._innermost: Scope | None = None
         self._inside = inside
         self._started = time.perf_counter()
 
@@ -205,7 +204,6 @@ class Scope:
         if current.get() is not self and not _leave_inner_scopes(self):
             return
         self._inside = inside = binding.bound()
-        self._innermost = None
         switch(inside, self._found)
         current.set(self.outer)
         if self.kind is not None:
@@ -213,48 +211,6 @@ class Scope:
                 left(self)
         # A server that starts each request of a connection in the context of the one before would chain them all.
         self.outer = None
-
-    # -- until every edge ends its scopes by `end` --
-    def close(self) -> bool:
-        """Return True at the first call, and leave what is still open inside."""
-        if self._ended:
-            return False
-        self._ended = True
-        if current.get() is not self:
-            _leave_inner_scopes(self)
-        return True
-
-    @property
-    def closed(self) -> bool:
-        """As `ended`."""
-        return self._ended
-
-    def remember(self) -> None:
-        """Keep what is bound in this scope now, for `resume` in another thread or task."""
-        self._inside = self._inside_now()
-
-    def resume(self) -> Any:
-        """Enter the scope again until `pause`."""
-        outside = replace(self._inside_now()), current.get(), self.span and self.span.resume()
-        current.set(self._innermost or self)
-        return outside
-
-    def pause(self, outside: Any) -> None:
-        """Leave the scope again."""
-        innermost = current.get()
-        self._innermost = None if innermost is self or _inner_scopes(self) is None else innermost
-        self._inside = replace(outside[0])
-        current.set(outside[1])
-        if self.span is not None:
-            self.span.pause(outside[2])
-        if inner := _inner_scopes(self):
-            inner[-1]._found = self._inside
-
-    def _inside_now(self) -> dict[str, Any]:
-        inner = _inner_scopes(self)
-        if inner is None:
-            return self._inside
-        return dict(inner[-1]._found) if inner else binding.bound()
 
 
 #: The innermost scope that was entered in this context.

@@ -84,7 +84,7 @@ def lines_of(logger: str) -> Callable[[Rule], Rule]:
 def about_scope(scope: Scope) -> Subject:
     """Return the subject of a line that says what the closing event of *scope* says."""
     ids = {} if scope is current_scope() else scope.inside
-    return Subject(scope.told, ids, None if scope.closed else scope)
+    return Subject(scope.told, ids, None if scope.ended else scope)
 
 
 def about_exception(error: object) -> Subject | None:

@@ -46,17 +46,6 @@ class Current:
         """Make it current in a context in which it need not be left."""
         attach(self._inside)
 
-    def resume(self) -> object:
-        """Be inside again; return what `pause` needs."""
-        outside = get_current()
-        attach(self._inside)
-        return outside
-
-    def pause(self, outside: object) -> None:
-        """Be outside again."""
-        self._inside = get_current()
-        attach(outside if isinstance(outside, Context) else Context())
-
     def leave(self) -> None:
         """Put back what was found."""
         found, self._found = self._found, None  # a context holds spans, which hold much

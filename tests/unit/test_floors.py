@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "checks": ({*_GROUND, "config", "logging"}, {"django"}),
     "pytest_plugin": ({*_MIDDLE, "logging"}, set()),
     "apps": ({"errors", "guard", "config", "startup", *_EDGES, "checks"} - {"http", "operations"}, {"django"}),
-    "management": ({*_EDGE, *_EDGES, "startup", "checks"}, {"django", "celery", "channels", "opentelemetry"}),
+    "management": ({*_EDGE, *_EDGES, "startup", "checks"}, {"django", "asgiref", "celery", "channels"}),
     "viewer": ({"errors", "events", "rendering"}, set()),
     "__main__": ({"viewer"}, set()),
     "": ({"config", "context", "http", "logging", "operations", "startup", "websocket"}, set()),

@@ -1,0 +1,1 @@
+"""``manage.py telemetry``: what telemetry found in this project, and whether it works."""

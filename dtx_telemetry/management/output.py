@@ -1,0 +1,105 @@
+"""Where everything goes: loggers and their handlers, databases that count, collectors of OpenTelemetry."""
+
+import logging
+from collections.abc import Iterator
+
+from django.db import connections
+
+from ..checks.console import check_celery_logging, check_console_handlers
+from ..checks.database import check_prepared_statements
+from ..checks.opentelemetry import check_idle_variables
+from ..config import get_settings
+from ..errors import error_text
+from ..logging import is_configured
+from .report import Finding, noted, told_by, works, wrong
+
+__all__ = ["look_at_databases", "look_at_logging", "look_at_opentelemetry"]
+
+
+def look_at_logging() -> Iterator[Finding]:
+    """List the loggers that have handlers, and see that ours is among them and hears our events."""
+    yield from told_by(check_console_handlers)
+    yield from told_by(check_celery_logging)
+    root = logging.getLogger()
+    named = {name: logger for name, logger in root.manager.loggerDict.items() if isinstance(logger, logging.Logger)}
+    for name, logger in [("root", root), *sorted(named.items())]:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            yield _about(name, logger)
+    if not is_configured():
+        yield wrong("the log pipeline is not set up: lines are in nobody's format.", "Put 'dtx_telemetry' into INSTALLED_APPS.")
+    ours = logging.getLogger("dtx_telemetry")
+    if ours.disabled or not ours.isEnabledFor(logging.INFO):
+        yield noted(
+            "closing events are not logged: the logger 'dtx_telemetry' does not let INFO pass",
+            "Set LOG_LEVELS=dtx_telemetry=INFO for them.",
+        )
+
+
+def _about(name: str, logger: logging.Logger) -> Finding:
+    handlers = [_description(handler) for handler in logger.handlers]
+    level = logging.getLevelName(logger.level) if logger.level else "no level of its own"
+    rest = "" if logger.propagate else ", no propagate"
+    state = ", disabled" if logger.disabled else ""
+    return noted(f"{name}: {level}{rest}{state}, {'; '.join(handlers)}", logger=name, level=level, handlers=handlers)
+
+
+def _description(handler: logging.Handler) -> str:
+    kind = type(handler)
+    name = "ours" if kind.__module__.startswith("dtx_telemetry.") else f"{kind.__module__}.{kind.__qualname__}"
+    where = getattr(handler, "baseFilename", None) or getattr(getattr(handler, "stream", None), "name", None)
+    level = f" from {logging.getLevelName(handler.level)}" if handler.level else ""
+    return f"{name}{level}{f' to {where}' if isinstance(where, str) else ''}"
+
+
+def look_at_databases() -> Iterator[Finding]:
+    """Connect to each database, and see that its queries are counted."""
+    yield from told_by(check_prepared_statements)
+    wanted = get_settings().db_queries
+    for alias in connections:
+        connection = connections[alias]
+        if not connection.settings_dict.get("NAME") or connection.vendor == "unknown":
+            continue
+        try:
+            connection.ensure_connection()
+        except Exception as error:
+            yield wrong(f"{alias} ({connection.vendor}): no connection: {error_text(error)}", "Is it up?", database=alias)
+            continue
+        facts = {"database": alias, "vendor": connection.vendor}
+        if any(_is_ours(wrapper) for wrapper in connection.execute_wrappers):
+            yield works(f"{alias} ({connection.vendor}): its queries are counted, DB_QUERIES={wanted}", **facts)
+        elif wanted == "off":
+            yield noted(f"{alias} ({connection.vendor}): its queries are not counted, as DB_QUERIES=off says", **facts)
+        else:
+            yield wrong(f"{alias} ({connection.vendor}): its queries are not counted, though DB_QUERIES={wanted}", **facts)
+
+
+def _is_ours(wrapper: object) -> bool:
+    return str(getattr(wrapper, "__module__", "")).startswith("dtx_telemetry.")
+
+
+def look_at_opentelemetry(seconds: float) -> Iterator[Finding]:
+    """Send one record of each kind to where the environment says, and see what is answered.
+
+    Args:
+        seconds: how long one exporter may take.
+    """
+    yield from told_by(check_idle_variables)
+    if not get_settings().otel_enabled:
+        yield noted("off: OTEL_ENABLED is false")
+        return
+    from ..tracing import TRACING
+
+    if TRACING.on is None:
+        yield noted("off: OTEL_SDK_DISABLED is true")
+        return
+    from ..tracing.sdk.trial import try_exporters
+
+    for answer in try_exporters(seconds):
+        facts = {"signal": answer.signal, "address": answer.address, "answer": answer.said}
+        if answer.accepted is None:
+            yield noted(f"{answer.signal}: {answer.address}, which sends to no collector", **facts)
+        elif answer.accepted:
+            yield works(f"{answer.signal}: {answer.address} took a trial record", **facts)
+        else:
+            said = f"{answer.signal}: {answer.address} refused a trial record: {answer.said}"
+            yield wrong(said, answer.hint or "Is the collector up?", **facts)

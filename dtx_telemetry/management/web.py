@@ -1,0 +1,224 @@
+"""What serves requests and sockets: middlewares, tried with requests; consumers; channel layers, tried with a message."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
+from django.core.handlers.base import BaseHandler
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.test import RequestFactory
+from django.urls import URLPattern, get_resolver
+from django.utils.module_loading import import_string
+
+from .. import context
+from ..checks.consumers import check_consumers, find_consumers
+from ..checks.middleware import check_middleware, place_of_ours
+from ..config import get_settings
+from ..errors import error_text
+from ..guard import is_wrapped
+from ..logging import beside, fields_of
+from .report import Finding, noted, told_by, works, wrong
+
+__all__ = ["look_at_consumers", "look_at_layers", "look_at_middleware"]
+
+_TRIAL = "/dtx-telemetry-trial/"
+#: Where load balancers and browsers knock, and middlewares like to answer.
+_KNOCKED_AT = (
+    *("/", _TRIAL, "/health/", "/health", "/healthz", "/ping/", "/ping", "/ready", "/status/"),
+    *("/robots.txt", "/favicon.ico"),
+)
+_MAX_ROUTES = 100
+_LAYER_SECONDS = 3.0
+_Chain = Callable[[HttpRequest], HttpResponseBase]
+
+
+def look_at_middleware() -> Iterator[Finding]:
+    """Try the project's own middlewares with requests."""
+    told = list(told_by(check_middleware))
+    yield from told
+    place = place_of_ours()
+    if place is None:
+        return
+    yield works(f"TelemetryMiddleware is number {place + 1} of {len(settings.MIDDLEWARE)}", place=place + 1)
+    for path, request in _answers_before_ours(place).items():
+        if not any(repr(path) in each.text for each in told):
+            yield wrong(
+                f"{path!r} answers {request} before TelemetryMiddleware is asked: that has no id and no line.",
+                'Put "dtx_telemetry.middleware.TelemetryMiddleware" first in MIDDLEWARE.',
+                middleware=path,
+                request=request,
+            )
+    if settings.ALLOWED_HOSTS or settings.DEBUG:
+        yield _try_whole_chain()
+    else:
+        yield noted("no request was tried: ALLOWED_HOSTS is empty, so that every one would be refused")
+
+
+def _answers_before_ours(place: int) -> dict[str, str]:
+    """Return the middlewares in front of ours that answer a request themselves, each with the first such request."""
+    entered: list[str] = []
+    reached = HttpResponse()
+    chain = _chain_of(settings.MIDDLEWARE[:place], reached, entered)
+    found: dict[str, str] = {}
+    for request in _requests() if place else ():
+        entered.clear()
+        try:
+            response: object = chain(request)
+        except Exception:
+            response = None
+        if response is not reached and entered:
+            found.setdefault(entered[-1], f"{request.method} {request.path}")
+    return found
+
+
+def _chain_of(paths: list[str], reached: HttpResponse, entered: list[str]) -> _Chain:
+    """Return the middlewares *paths*, which end in *reached* and note in *entered* whom a request comes by."""
+
+    def noting(path: str, middleware: Any) -> _Chain:
+        def call(request: HttpRequest) -> HttpResponseBase:
+            entered.append(path)
+            response: HttpResponseBase = middleware(request)
+            return response
+
+        return call
+
+    chain: _Chain = lambda _: reached  # noqa: E731
+    for path in reversed(paths):
+        middleware = import_string(path)
+        if getattr(middleware, "sync_capable", True):
+            with suppress(MiddlewareNotUsed):
+                chain = noting(path, middleware(chain))
+    return chain
+
+
+def _requests() -> Iterator[HttpRequest]:
+    make, secure = _factory(), _is_secure()
+    routes = [str(route.pattern) for route in get_resolver().url_patterns if isinstance(route, URLPattern)]
+    plain = [f"/{route}" for route in routes if not set(route) & set("<^$\\(")]
+    for path in dict.fromkeys([*_KNOCKED_AT, *plain[:_MAX_ROUTES]]):
+        yield make.get(path, secure=secure)
+    preflight: dict[str, Any] = {"HTTP_ORIGIN": "https://example.org", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}
+    yield make.options(_TRIAL, secure=secure, **preflight)
+    yield make.post(_TRIAL, secure=secure)
+
+
+def _factory(**headers: Any) -> RequestFactory:
+    """Return what makes requests to a host that the project allows."""
+    allowed = [host.removeprefix(".") for host in settings.ALLOWED_HOSTS if "*" not in host]
+    forwarded: dict[str, Any] = dict([settings.SECURE_PROXY_SSL_HEADER] if settings.SECURE_PROXY_SSL_HEADER else [])
+    return RequestFactory(SERVER_NAME=allowed[0] if allowed else "localhost", **forwarded, **headers)
+
+
+def _is_secure() -> bool:
+    return bool(settings.SECURE_SSL_REDIRECT)
+
+
+def _try_whole_chain() -> Finding:
+    """Send one request through the project's own chain, to a path that is not there."""
+    found = get_settings()
+    request_id = context.new_request_id()
+    request = _factory(**{found.request_id_meta: request_id}).get(_TRIAL, secure=_is_secure())
+    handler = BaseHandler()
+    handler.load_middleware()
+    with beside(listener := _Listener(request_id)):
+        response = handler.get_response(request)
+        response.close()
+    said = f"GET {_TRIAL} is answered with {response.status_code}"
+    facts: dict[str, Any] = {"status": response.status_code, "event": listener.event}
+    if response.get(found.request_id_header) != request_id:
+        return wrong(f"{said}, without {found.request_id_header}: the request did not come by TelemetryMiddleware.", **facts)
+    if response.status_code >= 500:
+        return wrong(f"{said}: {listener.error or 'see the lines above'}", "The project's own chain fails.", **facts)
+    if not listener.event and not found.excludes(_TRIAL):
+        return wrong(f"{said}, but its closing event was not logged.", "See the part on logging.", **facts)
+    return works(f"{said}, {found.request_id_header} and {listener.event or 'no line, as EXCLUDE_PATHS says'}", **facts)
+
+
+class _Listener(logging.Handler):
+    """Keeps the closing event of one request."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__()
+        self._request_id = request_id
+        self.event = ""
+        self.error = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep *record* if it is what we wait for."""
+        if str(record.msg).startswith("request_") and context.get_request_id() == self._request_id:
+            self.event = str(record.msg)
+            self.error = str(fields_of(record).get("error", ""))
+
+
+def look_at_consumers() -> Iterator[Finding]:
+    """List the consumers that the ASGI application leads to."""
+    if find_spec("channels") is None:
+        yield noted("Channels is not installed")
+        return
+    yield from told_by(check_consumers)
+    consumers = find_consumers()
+    for consumer in consumers:
+        if is_wrapped(consumer, "__call__"):
+            yield works(f"{consumer.__module__}.{consumer.__qualname__} is decorated")
+    if not consumers:
+        yield noted("no consumer is found in ASGI_APPLICATION")
+
+
+def look_at_layers() -> Iterator[Finding]:
+    """Send a message through each channel layer, to ourselves."""
+    if find_spec("channels") is None:
+        yield noted("Channels is not installed")
+        return
+    configured = getattr(settings, "CHANNEL_LAYERS", {})
+    for name in configured:
+        yield async_to_sync(_try_layer)(name)
+    for consumer in find_consumers():
+        alias = getattr(consumer, "channel_layer_alias", "default")
+        if alias not in configured and _uses_layer(consumer):
+            yield wrong(
+                f"{consumer.__module__}.{consumer.__qualname__} uses the channel layer {alias!r}, which is not configured.",
+                f"Add {alias!r} to CHANNEL_LAYERS.",
+                layer=alias,
+            )
+    if not configured:
+        yield noted("no channel layer is configured")
+
+
+def _uses_layer(consumer: type) -> bool:
+    """Return True if *consumer* joins groups, or names the layer in what its own class says."""
+    try:
+        return bool(getattr(consumer, "groups", None)) or "channel_layer" in inspect.getsource(consumer)
+    except (OSError, TypeError):  # no source
+        return False
+
+
+async def _try_layer(name: str) -> Finding:
+    from channels.layers import channel_layers
+
+    from ..websocket.layer import TelemetryChannelLayer
+
+    try:
+        layer = channel_layers[name]
+        backend = f"{name}: {settings.CHANNEL_LAYERS[name]['BACKEND']}"
+        async with asyncio.timeout(_LAYER_SECONDS):
+            channel = await layer.new_channel()
+            await layer.send(channel, {"type": "dtx_telemetry.trial"})
+            received = await layer.receive(channel)
+    except Exception as error:
+        said = "no answer" if isinstance(error, TimeoutError) else error_text(error)
+        return wrong(f"{name}: a message could not be sent through this layer: {said}", "Is its server up?", layer=name)
+    if not isinstance(layer, TelemetryChannelLayer):
+        return wrong(f"{backend}: it does not carry the context", "Put 'dtx_telemetry' into INSTALLED_APPS.", layer=name)
+    if received.get("type") != "dtx_telemetry.trial":
+        return wrong(f"{backend}: another message came than was sent", layer=name)
+    if "InMemoryChannelLayer" in repr(settings.CHANNEL_LAYERS[name]):
+        return noted(f"{backend}: a message came through; it is for this process alone", layer=name)
+    return works(f"{backend}: a message came through", layer=name)

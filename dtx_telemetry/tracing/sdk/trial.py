@@ -1,0 +1,127 @@
+"""A trial of the exporters: one span, one measurement and one log record to each address, and what it answers."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from ...errors import error_text
+from .endpoints import mistake_in
+from .environment import make_resource, read_blueprint
+
+__all__ = ["Answer", "try_exporters"]
+
+_NAME = "dtx_telemetry trial"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one exporter's trial.
+
+    Attributes:
+        signal: ``traces``, ``metrics`` or ``logs``.
+        address: where it sends to, else the name of an exporter that sends to no address.
+        accepted: whether the record was taken; ``None`` if it was not sent, since no collector would get it.
+        said: what the exporter said about it.
+        hint: what is probably wrong with the address.
+    """
+
+    signal: str
+    address: str
+    accepted: bool | None
+    said: str = ""
+    hint: str = ""
+
+
+def try_exporters(seconds: float) -> Iterator[Answer]:
+    """Yield an answer for each exporter that the environment names.
+
+    Args:
+        seconds: how long one may take.
+    """
+    resource = make_resource()
+    for signal, makers in read_blueprint().exporters.items():
+        for make in makers:
+            yield _try(signal, make, resource, seconds)
+
+
+def _try(signal: str, make: Callable[..., Any], resource: Resource, seconds: float) -> Answer:
+    said = _Said()
+    logger = logging.getLogger("opentelemetry")
+    logger.addHandler(said)
+    try:
+        exporter = make()
+        if ".otlp." not in type(exporter).__module__:
+            return Answer(signal, type(exporter).__name__, None)
+        exporter.shutdown()
+        exporter = make(timeout=seconds)
+        address = str(exporter._endpoint)
+        hint = mistake_in(address, signal, is_grpc=".grpc." in type(exporter).__module__) or ""
+        result = exporter.export(_RECORDS[signal](resource))
+        exporter.shutdown()
+        return Answer(signal, address, result.name == "SUCCESS", said.text, hint)
+    except Exception as error:
+        return Answer(signal, "", False, error_text(error))
+    finally:
+        logger.removeHandler(said)
+
+
+def _span(resource: Resource) -> list[ReadableSpan]:
+    kept: list[ReadableSpan] = []
+
+    class Keeping(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            kept.append(span)
+
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(Keeping())
+    provider.get_tracer(_NAME).start_span(_NAME).end()
+    return kept
+
+
+def _measurement(resource: Resource) -> Any:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+    provider.get_meter(_NAME).create_counter("dtx.trial").add(1)
+    return reader.get_metrics_data()
+
+
+def _record(resource: Resource) -> list[Any]:
+    kept: list[Any] = []
+
+    class Keeping(LogRecordProcessor):
+        def on_emit(self, log_record: Any) -> None:
+            kept.append(log_record)
+
+        def shutdown(self) -> None:
+            pass
+
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return True
+
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_log_record_processor(Keeping())
+    provider.get_logger(_NAME).emit(LogRecord(body=_NAME, severity_number=SeverityNumber.INFO, severity_text="INFO"))
+    return kept
+
+
+_RECORDS: dict[str, Callable[[Resource], Any]] = {"traces": _span, "metrics": _measurement, "logs": _record}
+
+
+class _Said(logging.Handler):
+    """Keeps the last thing that an exporter logs."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(Exception):
+            self.text = record.getMessage()

@@ -1,0 +1,379 @@
+"""``manage.py telemetry``: each mistake, made in a project of its own, is told in words that cure it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.support.otlp import otlp_collector
+from tests.support.ports import reserved_port
+from tests.support.processes import Processes
+from tests.support.small_project import CELERY_FILES, CHANNELS_FILES, CHANNELS_SETTINGS, SmallProject, write_project
+
+BARE = """
+    INSTALLED_APPS = ["dtx_telemetry", "django.contrib.contenttypes"]
+    MIDDLEWARE = ["dtx_telemetry.middleware.TelemetryMiddleware", "django.middleware.common.CommonMiddleware"]
+    TEMPLATES = []
+    ALLOWED_HOSTS = ["dota.example", "*"]
+"""
+URLS = "urlpatterns = []"
+CHANNELS = CHANNELS_SETTINGS.split("CHANNEL_LAYERS")[0]
+LAYER = 'CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}'
+MIDDLEWARES = """
+    from django.http import HttpResponse
+
+    ANSWERS = {"/ping/": lambda request: HttpResponse("pong"), "/team/": lambda request: HttpResponse("radiant")}
+
+    def nothing(request):
+        raise LookupError
+
+    class Answering:
+        def __init__(self, get_response):
+            self.get_response = get_response
+        def __call__(self, request):
+            return ANSWERS.get(request.path, self.get_response)(request)
+
+    class Raising(Answering):
+        def __call__(self, request):
+            return (self.get_response if request.method == "GET" else nothing)(request)
+
+    class Harmless(Answering):
+        def __call__(self, request):
+            response = self.get_response(request)
+            return response
+
+    class Swallowing(Answering):
+        def __call__(self, request):
+            ANSWERS["never"] = self.get_response(request)
+            return HttpResponse("no header of anybody's")
+"""
+FRONT = 'MIDDLEWARE.insert(0, "dota.middlewares.{}")'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., SmallProject]:
+    """Write a small project."""
+
+    def write(settings: str = "", files: Mapping[str, str] | None = None, **environ: str) -> SmallProject:
+        texts = {"urls.py": URLS, "middlewares.py": MIDDLEWARES, **(files or {})}
+        return write_project(
+            tmp_path, dedent(BARE) + dedent(settings), texts, {"LOG_FORMAT": "json", "DB_QUERIES": "off", **environ}
+        )
+
+    return write
+
+
+def report(project: SmallProject, *, mistakes: bool) -> dict[str, list[dict[str, Any]]]:
+    """Return what the command found, by part; *mistakes* is what its exit code says of it."""
+    done = project.manage("telemetry", "--json", "--timeout", "3")
+    assert "Traceback" not in done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    told = [each["text"] for findings in found["parts"].values() for each in findings if each["state"] == "wrong"]
+    assert (done.returncode, found["mistakes"], bool(told)) == (int(mistakes), len(told), mistakes), told
+    parts: dict[str, list[dict[str, Any]]] = found["parts"]
+    return parts
+
+
+def the_mistake(project: SmallProject, part: str) -> dict[str, Any]:
+    """Return the only thing that is wrong; it has a hint."""
+    parts = report(project, mistakes=True)
+    found = [(name, each) for name, findings in parts.items() for each in findings if each["state"] == "wrong"]
+    assert [name for name, _ in found] == [part], found
+    assert found[0][1]["hint"]
+    return found[0][1]
+
+
+def test_a_project_without_mistakes(project: Callable[..., SmallProject]) -> None:
+    """Each part says what was found and tried, each setting where it comes from, and the exit code is 0."""
+    settings = f"DTX_TELEMETRY = {{'TASK_SPANS': 'link'}}\n{LAYER}\n{dedent(CHANNELS)}"
+    made = project(settings, CHANNELS_FILES)
+    parts = report(made, mistakes=False)
+    given = {each["setting"]: (each["value"], each["source"]) for each in parts["Settings"]}
+    assert given["LOG_FORMAT"] == ("json", "LOG_FORMAT")
+    assert given["TASK_SPANS"] == ("link", "DTX_TELEMETRY")
+    assert given["REQUEST_ID_HEADER"] == ("X-Request-ID", "default")
+    assert [each["state"] for each in parts["Middleware"]] == ["works", "works"]
+    assert parts["Middleware"][1]["event"] == "request_completed"
+    assert "dota.consumers.DraftConsumer is decorated" in parts["Consumers"][0]["text"]
+    assert "a message came through" in parts["Channel layers"][0]["text"]
+    assert len(parts["Databases"]) == 1
+    text = made.manage("telemetry")
+    assert text.returncode == 0
+    assert "nothing is wrong" in text.stdout
+    assert "LOG_FORMAT = 'json' (LOG_FORMAT)" in text.stdout
+
+
+def test_switched_off_it_says_no_more_than_that(project: Callable[..., SmallProject]) -> None:
+    """Nothing is tried, and nothing is wrong."""
+    parts = report(project("MIDDLEWARE.pop(0)", TELEMETRY_ENABLED="false"), mistakes=False)
+    assert list(parts) == ["Settings"]
+    assert parts["Settings"][0]["text"] == "ENABLED = False (TELEMETRY_ENABLED)"
+
+
+#: By name: settings, files, environment, the part that tells it, and what it says.
+MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
+    "no middleware": ("MIDDLEWARE.pop(0)", {}, {}, "Middleware", "TelemetryMiddleware is not in MIDDLEWARE"),
+    "the middleware twice": ("MIDDLEWARE.append(MIDDLEWARE[0])", {}, {}, "Middleware", "is in MIDDLEWARE 2 times"),
+    "behind one that may answer": (
+        'MIDDLEWARE.insert(0, "django.middleware.cache.FetchFromCacheMiddleware")',
+        {},
+        {},
+        "Middleware",
+        "stands behind 'django.middleware.cache.FetchFromCacheMiddleware'",
+    ),
+    "behind one that answers by an expression": (
+        FRONT.format("Answering"),
+        {},
+        {},
+        "Middleware",
+        "'dota.middlewares.Answering' answers GET /ping/ before",
+    ),
+    "behind one that raises": (
+        FRONT.format("Raising"),
+        {},
+        {},
+        "Middleware",
+        "'dota.middlewares.Raising' answers OPTIONS /dtx-telemetry-trial/ before",
+    ),
+    "a variable with a letter too few": ("", {}, {"LOG_LEVE": "DEBUG"}, "Settings", "environment variable LOG_LEVE."),
+    "a variable with letters swapped": ("", {}, {"LOG_QUEEU": "true"}, "Settings", "environment variable LOG_QUEEU."),
+    "a variable with our prefix": ("", {}, {"DTX_LOG_LEVEL": "DEBUG"}, "Settings", "environment variable DTX_LOG_LEVEL."),
+    "a key in the environment": (
+        "",
+        {},
+        {"TELEMETRY_USER_ID_FIELD": "uuid"},
+        "Settings",
+        "environment variable TELEMETRY_USER_ID_FIELD.",
+    ),
+    "the setting misspelt": ("DTX_TELEMTRY = {}", {}, {}, "Settings", "the setting DTX_TELEMTRY."),
+    "a key as a setting": ("DTX_TELEMETRY_LOG_LEVEL = 'DEBUG'", {}, {}, "Settings", "the setting DTX_TELEMETRY_LOG_LEVEL."),
+    "Celery told to leave logging": (
+        "CELERY_WORKER_HIJACK_ROOT_LOGGER = False",
+        {},
+        {},
+        "Logging",
+        "CELERY_WORKER_HIJACK_ROOT_LOGGER = False has no effect",
+    ),
+    "a handler that prints beside ours": (
+        """
+        LOGGING = {
+            "version": 1, "disable_existing_loggers": False,
+            "handlers": {"out": {"class": "logging.FileHandler", "filename": "/dev/fd/2"}},
+            "root": {"handlers": ["out"], "level": "WARNING"},
+        }
+        """,
+        {},
+        {},
+        "Logging",
+        "its lines come twice",
+    ),
+    "OpenTelemetry's variables while it is off": (
+        "",
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
+        "OpenTelemetry",
+        "have no effect: OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
+    "comments beside prepared statements": (
+        'DATABASES["default"]["OPTIONS"] = {"prepare_threshold": 5}\nDATABASES["default"]["NAME"] = ""',
+        {},
+        {"SQL_COMMENTS": "append", "DB_QUERIES": "count"},
+        "Databases",
+        "each would be prepared anew",
+    ),
+    "a Celery app that is not loaded": (
+        "",
+        {"celery.py": CELERY_FILES["celery.py"]},
+        {},
+        "Celery",
+        "dota.celery is there and is not loaded",
+    ),
+    "a broker that is down": (
+        'CELERY_BROKER_URL = "redis://:hunter2@127.0.0.1:1/0"',
+        CELERY_FILES,
+        {},
+        "Celery",
+        "does not answer",
+    ),
+    "a consumer without the decorator": (
+        CHANNELS,
+        {**CHANNELS_FILES, "consumers.py": CHANNELS_FILES["consumers.py"].replace("@telemetry_consumer", "")},
+        {},
+        "Consumers",
+        "dota.consumers.DraftConsumer is not decorated",
+    ),
+    "a layer that is missing": (
+        CHANNELS,
+        {**CHANNELS_FILES, "consumers.py": CHANNELS_FILES["consumers.py"].replace("pass", 'groups = ["drafts"]')},
+        {},
+        "Channel layers",
+        "uses the channel layer 'default', which is not configured",
+    ),
+    "a layer whose server is down": (
+        CHANNELS_SETTINGS.replace("redis://r", "redis://127.0.0.1:1"),
+        {},
+        {},
+        "Channel layers",
+        "could not be sent through this layer",
+    ),
+    "a database that is not there": (
+        'DATABASES["default"]["NAME"] = "/nowhere/at/all.sqlite3"',
+        {},
+        {},
+        "Databases",
+        "no connection: OperationalError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told(project: Callable[..., SmallProject], name: str) -> None:
+    """By the part that it belongs to, with a hint, and nothing else is found wrong."""
+    settings, files, environ, part, said = MISTAKES[name]
+    mistake = the_mistake(project(settings, files, **environ), part)
+    assert said in mistake["text"]
+    assert "hunter2" not in str(mistake)
+
+
+#: What stops every start, with the words that it stops with.
+STOPPING: dict[str, tuple[str, dict[str, str], str]] = {
+    "an unknown key": ("DTX_TELEMETRY = {'LOG_FORMT': 'json'}", {}, "Did you mean 'LOG_FORMAT'?"),
+    "a wrong value": (
+        "DTX_TELEMETRY = {'TASK_SPANS': 'both'}",
+        {},
+        "DTX_TELEMETRY['TASK_SPANS'] is 'both'; accepted: child, link.",
+    ),
+    "a wrong variable": ("", {"LOG_LEVEL": "LOUD"}, "the environment variable LOG_LEVEL is 'LOUD'; accepted: CRITICAL"),
+    "a wrong type": ("DTX_TELEMETRY = ['LOG_LEVEL']", {}, "DTX_TELEMETRY is ['LOG_LEVEL']; accepted is a dict."),
+    "a limit too low": ("", {"LOG_MAX_VALUE_LENGTH": "20"}, "accepted: a whole number, at least 256."),
+    "an unknown exporter": ("", {"OTEL_ENABLED": "true", "OTEL_TRACES_EXPORTER": "zipkim"}, "OTEL_TRACES_EXPORTER is 'zipkim'"),
+}
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_what_stops_the_start_is_told_by_every_command(project: Callable[..., SmallProject], name: str) -> None:
+    """In one line at the end of the traceback."""
+    settings, environ, said = STOPPING[name]
+    done = project(settings, **environ).manage("telemetry")
+    assert done.returncode == 1
+    assert said in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_chain_that_loses_our_header_is_told(project: Callable[..., SmallProject]) -> None:
+    """A request of the whole chain shows it, whatever the code looks like."""
+    mistakes = [
+        each for each in report(project(FRONT.format("Swallowing")), mistakes=True)["Middleware"] if each["state"] == "wrong"
+    ]
+    assert any("without X-Request-ID" in each["text"] for each in mistakes)
+
+
+def test_a_harmless_middleware_in_front_is_none(project: Callable[..., SmallProject]) -> None:
+    """It hands every request on."""
+    report(project(FRONT.format("Harmless")), mistakes=False)
+
+
+OTEL = {"OTEL_ENABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+
+
+def test_a_collector_that_takes_everything(project: Callable[..., SmallProject]) -> None:
+    """A trial span, measurement and record arrive, and the address of each is named."""
+    with otlp_collector() as collector:
+        address = f"http://{collector.host}:{collector.http_port}"
+        parts = report(project(OTEL_ENABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=address), mistakes=False)
+        assert [(each["signal"], each["address"]) for each in parts["OpenTelemetry"]] == [
+            (signal, f"{address}/v1/{signal}") for signal in ("traces", "metrics", "logs")
+        ]
+        assert "dtx_telemetry trial" in {span.name for span in collector.spans}
+
+
+@pytest.mark.parametrize(
+    ("variable", "path", "hint"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "/v1/traces", "write it without /v1/traces"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "write it with its path, /v1/traces"),
+    ],
+)
+def test_a_wrong_path_is_told(project: Callable[..., SmallProject], variable: str, path: str, hint: str) -> None:
+    """With the address that was asked, what it answered, and how the variable should be written."""
+    with otlp_collector() as collector:
+        address = f"http://{collector.host}:{collector.http_port}"
+        mistake = the_mistake(project(**OTEL, **{variable: f"{address}{path}"}), "OpenTelemetry")
+    assert address in mistake["address"]
+    assert "404" in mistake["answer"]
+    assert hint in mistake["hint"]
+
+
+def test_a_collector_that_refuses_is_told(project: Callable[..., SmallProject]) -> None:
+    """Nobody listens there."""
+    mistake = the_mistake(project(**OTEL, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{reserved_port()}"), "OpenTelemetry")
+    assert "/v1/traces refused a trial record" in mistake["text"]
+
+
+@pytest.fixture
+def with_broker(tmp_path: Path) -> Iterator[str]:
+    """Settings for a broker that is a folder."""
+    folder = tmp_path / "broker"
+    for name in ("messages", "control"):
+        (folder / name).mkdir(parents=True)
+    return f"""
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {{
+        "data_folder_in": "{folder}/messages", "data_folder_out": "{folder}/messages", "control_folder": "{folder}/control",
+        "polling_interval": 0.1,
+    }}
+    """
+
+
+def start_worker(processes: Processes, project: SmallProject, app: str = "dota", **environ: str) -> None:
+    """Start a worker of *project*, and return once it answers."""
+    processes.worker("--loglevel=INFO", pool="solo", app=app, env={**project.environ, **environ}, cwd=project.folder)
+
+
+def test_a_worker_with_the_same_settings(project: Callable[..., SmallProject], processes: Processes, with_broker: str) -> None:
+    """It is named, and right."""
+    made = project(with_broker, CELERY_FILES)
+    start_worker(processes, made)
+    (answered,) = [each for each in report(made, mistakes=False)["Celery"] if "worker" in each]
+    assert answered["state"] == "works"
+    assert answered["text"].endswith("has the same version and settings")
+
+
+def test_a_worker_with_other_settings_is_told(
+    project: Callable[..., SmallProject], processes: Processes, with_broker: str
+) -> None:
+    """Each difference that keeps lines from being joined; a level of its own is only noted."""
+    settings = """
+    import os
+    DTX_TELEMETRY = {"RESOURCES": {"drafts": "draft"}}
+    if "TEAMS" in os.environ:
+        DTX_TELEMETRY["RESOURCES"]["teams"] = "team"
+    """
+    made = project(with_broker + settings, CELERY_FILES)
+    start_worker(processes, made, TEAMS="1", LOG_LEVEL="DEBUG")
+    about = {each["setting"]: each["state"] for each in report(made, mistakes=True)["Celery"] if "setting" in each}
+    assert about == {"RESOURCES": "wrong", "LOG_LEVEL": "noted"}
+
+
+def test_a_worker_without_the_library_is_told(
+    project: Callable[..., SmallProject], processes: Processes, with_broker: str
+) -> None:
+    """An app of its own that has no Django forgot to import it."""
+    bare = """
+        from celery import Celery
+        from pathlib import Path
+        app = Celery("bare", broker="filesystem://")
+        folder = Path(__file__).parent / "broker"
+        app.conf.broker_transport_options = {
+            "data_folder_in": f"{folder}/messages", "data_folder_out": f"{folder}/messages",
+            "control_folder": f"{folder}/control", "polling_interval": 0.1,
+        }
+    """
+    made = project(with_broker, CELERY_FILES)
+    (made.folder / "bare.py").write_text("\n".join(line[8:] for line in bare.splitlines()))
+    start_worker(processes, made, "bare", DJANGO_SETTINGS_MODULE="")
+    mistake = the_mistake(made, "Celery")
+    assert "does not know dtx_telemetry" in mistake["text"]
+    assert "import dtx_telemetry.celery" in mistake["hint"]
