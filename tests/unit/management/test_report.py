@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dtx_telemetry.management.report import Finding, Part, Report, noted, works, wrong
-from dtx_telemetry.management.work import _compared
 
 from dtx_telemetry.config import Settings
+from dtx_telemetry.management.report import Finding, Part, Report, noted, works, wrong
+from dtx_telemetry.management.work import _compared
 
 PLAIN: dict[Any, Any] = dict.fromkeys(("works", "noted", "wrong"), str)
 
