@@ -5,6 +5,7 @@ A scope is one request, one connection, one handled message, one execution of a 
 done by the participants.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
@@ -55,7 +56,7 @@ class Scope:
     """
 
     __slots__ = (
-        *("__weakref__", "_ended", "_found", "_inside", "_started"),
+        *("__weakref__", "_ended", "_found", "_inside", "_process", "_started"),
         *("base", "failure", "kept", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
     )
 
@@ -76,6 +77,7 @@ class Scope:
         self._ended = False
         self._found: dict[str, Any] = {}
         self._inside = inside
+        self._process = os.getpid()
         self._started = time.perf_counter()
 
     @property
@@ -147,6 +149,8 @@ class Scope:
         if self._ended:
             return False
         self._ended = True
+        if self._process != os.getpid() and _is_running(self._process):
+            return True  # of a process that was forked in the scope: the one that opened it ends it
         end = End(event, dict(fields or ()), error, with_traceback, is_printed, facts)
         try:
             self._complete(end, level, outcome)
@@ -400,6 +404,17 @@ def _leave_inner_scopes(scope: Scope) -> bool:
         for each in inner:
             for left in PARTICIPANTS.left:
                 left(each)
+    return True
+
+
+def _is_running(process: int) -> bool:
+    """Return False if there is no such process any more: one that daemonized itself left its scopes to its child."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's now
+        return True
     return True
 
 

@@ -130,3 +130,46 @@ def test_reading_what_is_bound_survives_new_keys_of_other_threads():
         while any(thread.is_alive() for thread in writers):
             without_ids(context.bound())
     """)
+
+
+def test_a_process_that_is_forked_in_a_scope_does_not_end_it():
+    """It unwinds through the scope as it exits; the event is that of the process that opened it."""
+    lines = run_python("""
+        import os, sys
+        from dtx_telemetry import init_telemetry, operation
+        init_telemetry()
+        with operation("forks"):
+            child = os.fork()
+            if not child:
+                sys.exit(0)
+            os.waitpid(child, 0)
+    """).splitlines()
+    assert len([line for line in lines if "operation_completed" in line]) == 1
+
+
+def test_a_process_that_daemonizes_itself_in_a_scope_ends_it():
+    """The one that opened the scope is gone then."""
+    lines = run_python("""
+        import os, time
+        from dtx_telemetry import init_telemetry, operation
+        init_telemetry()
+        done, told = os.pipe()
+        if os.fork():  # stays, so that what the daemon prints is read to its end
+            os.close(told)
+            os.wait()
+            os.read(done, 1)
+            os._exit(0)
+        with operation("daemon"):
+            opened = os.getpid()
+            if os.fork():
+                os._exit(0)
+            while True:  # until init, or who stands for it, has taken it over and the other is no zombie any more
+                try:
+                    os.kill(opened, 0)
+                    time.sleep(0.01)
+                except ProcessLookupError:
+                    break
+        os.close(told)
+        os._exit(0)
+    """).splitlines()
+    assert len([line for line in lines if "operation_completed" in line]) == 1
