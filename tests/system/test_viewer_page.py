@@ -381,7 +381,7 @@ def test_lines_without_a_request_errors_and_slow_ones_have_pages(page, log):
     """Each is an address; ids in them lead to lives."""
     beat = {"timestamp": "2026-01-15T10:23:45Z", "level": "info", "logger": "app", "event": "beat_without_id"}
     log.write(json.dumps(beat).encode() + b"\n")
-    page.wait_for("return document.querySelector('#empty').textContent === '1 lines, and none of a request: see Other lines.'")
+    page.wait_for("return document.querySelector('#empty').textContent === '1 line, and none of a request: see Other lines.'")
     failed = {"error": "ValueError: no", "level": "error", "http.route": "/api/teams/9/", "http.method": "GET"}
     log.write(*click("click-one"), line("request_failed", "failing", duration_ms=900, **failed))
     page.wait_for_ids("click-on", "failing")
@@ -455,6 +455,19 @@ def test_a_trace_is_searched(page, log):
     assert page.run("return document.querySelector('.scope.hit > .bar').classList.contains('here')")
     page.type("duration_ms>x", ".tools input")
     page.wait_for("return document.querySelector('.found').textContent.includes('no number')")
+
+
+def test_an_open_trace_grows_though_the_filter_hides_its_row(page, log):
+    """What is open is followed by its own id; one whose id is too short says so."""
+    log.write(*click("click-one"), *click("click-two"))
+    page.open("/draft/12/")
+    page.driver.get(f"{page.address}?q=nowhere#click-one")
+    page.wait_for("return document.querySelectorAll('#detail .lines.all li').length === 7")
+    assert page.texts("#detail h2 .name") == ["POST /api/tournaments/5/draft/12/"]
+    log.write(line("later", "click-one", **{"scope.id": "aaaaaaaa"}))
+    page.wait_for("return document.querySelectorAll('#detail .lines.all li').length === 8")
+    page.driver.get(f"{page.address}?q=nowhere#click-")
+    page.wait_for_text("#detail .note", "Several begin so: the id has to be longer.")
 
 
 def test_dragging_across_the_bars_zooms(page, log):

@@ -69,7 +69,8 @@ class _Answers:
         query = request.query_params
         version = query.get("version", "")
         number = int(version) if version.isdecimal() else 0
-        return _json(await self._listing.news(query.get("run", ""), number, query.get("filter", "")))
+        news = await self._listing.news(query.get("run", ""), number, query.get("filter", ""), query.get("id", ""))
+        return _json(news)
 
     async def life(self, request: Request) -> Response:
         """Answer with the life that has an id that begins as asked for, if there is one such."""

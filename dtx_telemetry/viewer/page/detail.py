@@ -8,7 +8,7 @@ from ..model.layout import ID_FIELDS, Row, Waterfall, lay_out
 from ..model.scope import Scope
 from ..model.store import Entry
 from ..reading.line import OWN_NAMES, Line
-from ..show.text import context, label, notes, own_fields, status_text
+from ..show.text import context, database_text, label, notes, own_fields, status_text
 from .search import Search
 from .statements import EVENT, about_queries, marks, statements
 from .values import block, short, text
@@ -99,7 +99,7 @@ def _row(key: str, row: Row, places: dict[int, int], waterfall: Waterfall, asked
         "end": row.end * 1000,
         "last": max((line.time for line in scope.lines), default=scope.end) * 1000,
         "known": scope.closing is not None or row.duration > 0,
-        "notes": [*notes(row), *_ids(scope)],
+        "notes": [*(note for note in notes(row) if note != database_text(scope)), *_ids(scope)],
         "error": None if scope.error is None else text(scope.error),
         "service": short(row.service),
         "queries": about_queries(row),

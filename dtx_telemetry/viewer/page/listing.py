@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from ..model.store import Entry
-from ..model.strip import Strip
 from .live import Live
 from .search import Searches
 from .values import short
@@ -22,6 +21,8 @@ __all__ = ["Listing"]
 _TURN = 0.01
 #: Into how many parts a time is cut at most.
 _PARTS = 120
+#: Seconds for which the rate over time is not reckoned anew.
+_STRIP_REST = 0.5
 
 
 class Listing:
@@ -30,14 +31,17 @@ class Listing:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._searches = Searches()
+        self._strip: dict[str, Any] | None = None
+        self._strip_is_good_until = 0.0
 
-    async def news(self, run: str, version: int, text: str) -> bytes:
+    async def news(self, run: str, version: int, text: str, opened: str = "") -> bytes:
         """Return what changed after *version*, as JSON.
 
         Args:
             run: whose version it is; that of another process means nothing.
             version: what the browser has.
             text: the filter.
+            opened: the id of the life that the browser shows, whether it fits the filter or not.
 
         Raises:
             UsageError: the filter is not understood.
@@ -56,8 +60,22 @@ class Listing:
                 await asyncio.sleep(0)
                 turn = time.monotonic()
         search.forget(lambda name: store.get(name) is not None, len(store))
-        told = {"run": live.run, "version": now, "anew": anew, "oldest": store.oldest, "rows": rows, "gone": gone}
-        return orjson.dumps({**told, **self._counts(), "strip": None if text else _strip(live.strip)})
+        shown = store.get(opened)
+        told: dict[str, Any] = {"opened": None if shown is None else shown.version}
+        told |= {"run": live.run, "version": now, "anew": anew, "oldest": store.oldest, "rows": rows, "gone": gone}
+        return orjson.dumps({**told, **self._counts(), "strip": None if text else self._rate()})
+
+    def _rate(self) -> dict[str, Any] | None:
+        """Return how many began over time; that takes the longer, the longer the time is."""
+        begin = time.monotonic()
+        if begin > self._strip_is_good_until:
+            bins = self._live.strip.bins(_PARTS)
+            self._strip = (
+                None if bins is None else {"begin": bins.begin * 1000, "width": bins.width * 1000, "parts": bins.counts}
+            )
+            end = time.monotonic()
+            self._strip_is_good_until = end + max(_STRIP_REST, 20 * (end - begin))
+        return self._strip
 
     def _counts(self) -> dict[str, Any]:
         live = self._live
@@ -71,11 +89,6 @@ class Listing:
             "progress": live.progress,
             "problem": live.problem,
         }
-
-
-def _strip(strip: Strip) -> dict[str, Any] | None:
-    bins = strip.bins(_PARTS)
-    return None if bins is None else {"begin": bins.begin * 1000, "width": bins.width * 1000, "parts": bins.counts}
 
 
 def _row(entry: Entry) -> list[Any]:

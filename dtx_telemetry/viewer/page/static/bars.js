@@ -4,8 +4,13 @@ import {button, element, fill, setName, setText} from "./dom.js";
 import {lengthText} from "./format.js";
 import {afterText, makeLine, makeStatements, queriesText} from "./lines.js";
 
-// Pixels by which a bar is moved in, at most; and how far the deepest may be.
-const STEP = 15, DEEPEST = 64;
+// Pixels by which a bar is moved in; of deeper trees, the first ones more than those that follow.
+const STEP = 15, STEPS = 8;
+
+function inset(depth, deepest) {
+  if (deepest <= STEPS) return depth * STEP;
+  return STEP * STEPS * (0.8 * (1 - 2 ** (-depth / 4)) + 0.2 * depth / deepest);
+}
 
 export class Bar {
   // `on` has what is to be done: open(key), fold(key), queries(key).
@@ -38,10 +43,10 @@ export class Bar {
     root.classList.toggle("hit", state.searched && row.hit);
     root.classList.toggle("miss", state.searched && !row.hit);
     root.dataset.kind = row.kind;
-    root.style.setProperty("--in", `${row.depth * Math.min(STEP, DEEPEST / Math.max(state.deepest, 1))}px`);
+    root.style.setProperty("--in", `${inset(row.depth, state.deepest).toFixed(2)}px`);
     if (row.hue === null) root.style.removeProperty("--service");
     else root.style.setProperty("--service", `var(--hue-${row.hue})`);
-    setText(parts.depth, row.depth > 8 ? String(row.depth) : "");
+    setText(parts.depth, row.depth > STEPS ? String(row.depth) : "");
     setName(parts.name, row.label);
     parts.label.title = row.label;
     setText(parts.status, row.state === "running" ? "" : row.status);

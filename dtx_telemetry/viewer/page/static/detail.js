@@ -10,9 +10,10 @@ import {Zoom} from "./zoom.js";
 // Milliseconds between two times that a life is asked for anew, and of rest before a search begins.
 const PATIENCE = 400, REST = 200;
 const HUES = 8;
+const FAILURES = {404: "This one is no longer kept.", 409: "Several begin so: the id has to be longer."};
 
 export class Detail {
-  #root; #parts; #zoom; #id = null; #row = null; #life = null; #asked = -Infinity; #patience = PATIENCE; #timer = 0;
+  #root; #parts; #zoom; #id = null; #row = null; #life = null; #asked = -Infinity; #patience = PATIENCE; #isAsking = false; #timer = 0;
   #bars = new Map(); #open = new Set(); #folded = new Set(); #queries = ""; #byService = false;
 
   constructor(root, onClose) {
@@ -77,13 +78,13 @@ export class Detail {
     this.#parts.close.focus();
   }
 
-  // The list knows of `row` now; ask for the life if that has news.
-  update(row) {
+  // The list knows of `row` now, and the server of `version`; ask for the life if there are news.
+  update(row, version = row?.version ?? 0) {
     if (this.#id === null) return;
     this.#row = row ?? this.#row;
     if (this.#row?.id !== this.#id) this.#row = null;
     this.#title();
-    if (this.#life === null || (row && row.version > this.#life.version)) this.#ask();
+    if (this.#life === null ? !this.#isAsking : version > this.#life.version) this.#ask();
   }
 
   // Let what runs grow.
@@ -92,6 +93,7 @@ export class Detail {
   }
 
   #ask(rest = 0) {
+    this.#isAsking = true;
     const wait = Math.max(this.#asked + this.#patience - performance.now(), rest, 0);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#fetch(this.#id), wait);
@@ -104,10 +106,14 @@ export class Detail {
     for (const key of this.#open) query.append("open", key);
     const answer = await fetch(`/life?${query}`).catch(() => null);
     this.#patience = Math.max(PATIENCE, 4 * (performance.now() - this.#asked));  // a large one takes the server longer
-    if (answer?.status === 400) return setText(this.#parts.found, await answer.text());
+    if (answer?.status === 400) {
+      this.#isAsking = false;
+      return setText(this.#parts.found, await answer.text());
+    }
     const life = answer?.ok ? await answer.json() : null;
     if (id !== this.#id) return;
-    if (life === null) this.#say(answer?.status === 404 ? "This one is no longer kept." : "The server does not answer.");
+    this.#isAsking = false;
+    if (life === null) this.#say(FAILURES[answer?.status] ?? "The server does not answer.");
     else this.#show(life);
   }
 

@@ -5,6 +5,8 @@ const REST = 250, REST_AFTER_FAILURE = 1000;
 
 export class Feed {
   #onNews; #onWrong; #onConnected;
+  // The id of the life that is shown.
+  opened = "";
   #filter = ""; #run = ""; #version = 0; #round = 0; #wake = () => {};
 
   constructor({onNews, onWrong, onConnected}) {
@@ -32,7 +34,7 @@ export class Feed {
   // Ask once, and return for how long to rest.
   async #ask() {
     const round = this.#round;
-    const query = new URLSearchParams({run: this.#run, version: this.#version, filter: this.#filter});
+    const query = new URLSearchParams({run: this.#run, version: this.#version, filter: this.#filter, id: this.opened});
     const answer = await fetch(`/rows?${query}`).catch(() => null);
     if (answer?.status === 400) {
       const said = await answer.text();

@@ -30,6 +30,10 @@ export function momentText(milliseconds, now = Date.now()) {
   return day.slice(0, 4) === today.slice(0, 4) ? `${day.slice(5)} ${timeText(milliseconds).slice(0, 8)}` : `${day} ${timeText(milliseconds).slice(0, 5)}`;
 }
 
+export function plural(number, word) {
+  return `${countText(number)} ${word}${number === 1 ? "" : "s"}`;
+}
+
 export function countText(number) {
   return number.toLocaleString("en");
 }

@@ -3,6 +3,8 @@
 import {element} from "./dom.js";
 import {countText, lengthText} from "./format.js";
 
+// From so many times on, the same statement is worth a word.
+const OFTEN = 10;
 const LOUD = new Set(["warning", "error", "critical"]);
 
 // `at` says when it was, as people read it.
@@ -40,12 +42,12 @@ export function makeStatements({groups, each, more}) {
     const item = element("li"), many = group.count > 1;
     item.append(
       element("span", "took", lengthText(group.took)),
-      element("span", many ? "times many" : "times", many ? `${countText(group.count)} ×` : `#${group.first}`),
+      element("span", group.count < OFTEN ? "times" : "times often", many ? `${countText(group.count)} ×` : `#${group.first}`),
       element("code", "", group.text || "no text"),
     );
     if (many) {
       const about = element("span", "most");
-      about.append(element("span", "many", `the same statement ${countText(group.count)} times`), `, the slowest took ${lengthText(group.most)}`);
+      about.append(element("span", group.count < OFTEN ? "" : "often", `the same statement ${countText(group.count)} times`), `, the slowest took ${lengthText(group.most)}`);
       item.append(about);
     }
     grouped.append(item);

@@ -4,7 +4,7 @@ import {Address} from "./address.js";
 import {Detail} from "./detail.js";
 import {setText} from "./dom.js";
 import {Feed} from "./feed.js";
-import {countText} from "./format.js";
+import {countText, plural} from "./format.js";
 import {List} from "./list.js";
 import {Report} from "./reports.js";
 import {KINDS, Rows} from "./rows.js";
@@ -31,7 +31,7 @@ function take(message) {
   showWrong("");
   refresh(isFresh);
   isFresh = false;
-  if (detail.id !== null) detail.update(rows.get(detail.id));
+  if (detail.id !== null) detail.update(rows.get(detail.id), told.opened);
   report.update(told.lines);
   rate = [...rate.filter(([time]) => performance.now() - time < 3000), [performance.now(), told.lines]];
   state();
@@ -66,7 +66,7 @@ function emptyText() {
   if (told === null) return "Asking …";
   if (told.problem) return told.problem;
   if (told.lives) return "Nothing fits the filter.";
-  if (told.loose) return `${countText(told.loose)} lines, and none of a request: see Other lines.`;
+  if (told.loose) return `${plural(told.loose, "line")}, and none of a request: see Other lines.`;
   return "Nothing yet. Requests appear here as their lines come in.";
 }
 
@@ -89,7 +89,7 @@ function connect(isThere) {
 function state() {
   const parts = [];
   if (told !== null) {
-    parts.push(`${countText(told.lines)} lines`);
+    parts.push(plural(told.lines, "line"));
     if (told.progress) parts.push(`${Math.floor(100 * told.progress)} % read`);
     if (told.foreign) parts.push(`${countText(told.foreign)} passed over`);
     if (speed() >= 1) parts.push(`${countText(Math.round(speed()))}/s`);
@@ -133,6 +133,7 @@ function follow(said) {
   shown = {...said, kind: Object.hasOwn(KINDS, said.kind) ? said.kind : ""};
   if (document.activeElement !== box && box.value !== shown.filter) box.value = shown.filter;
   feed.filter = shown.filter;
+  feed.opened = shown.id;
   if (before.filter !== shown.filter || before.kind !== shown.kind) {
     isFresh = true;
     if (told !== null) refresh(true);

@@ -1,7 +1,7 @@
 // Errors, slow ones, and lines without a request: each a page of its own.
 
 import {element, fill, setText} from "./dom.js";
-import {countText, lengthText, momentText} from "./format.js";
+import {countText, lengthText, momentText, plural} from "./format.js";
 import {makeLine} from "./lines.js";
 
 // Milliseconds between two times that they are asked for anew.
@@ -9,7 +9,7 @@ const PATIENCE = 2000;
 const KINDS = {request: ""};
 
 export class Report {
-  #root; #hrefOf; #name = ""; #filter = ""; #lines = -1; #asked = -Infinity; #timer = 0;
+  #root; #hrefOf; #name = ""; #filter = ""; #lines = -1; #asked = -Infinity; #patience = PATIENCE; #timer = 0;
 
   constructor(root, hrefOf) {
     this.#root = root;
@@ -29,14 +29,15 @@ export class Report {
     if (this.#name === "" || lines === this.#lines) return;
     this.#lines = lines;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), Math.max(this.#asked + PATIENCE - performance.now(), 0));
+    this.#timer = setTimeout(() => this.#ask(), Math.max(this.#asked + this.#patience - performance.now(), 0));
   }
 
   async #ask() {
     const name = this.#name, filter = this.#filter;
-    this.#asked = performance.now();
+    const begin = this.#asked = performance.now();
     const answer = await fetch(`/${name}?${new URLSearchParams({filter})}`).catch(() => null);
     const found = answer?.ok ? await answer.json() : null;
+    this.#patience = Math.max(PATIENCE, 5 * (performance.now() - begin));
     if (name !== this.#name || filter !== this.#filter || found === null) return;
     if (this.#root.childElementCount === 0) this.#root.append(element("p", "note"), element("div", "table"));
     const [note, table] = this.#root.children;
@@ -47,9 +48,9 @@ export class Report {
 
 const left = found => (found.evicted ? ` ${countText(found.evicted)} older requests are no longer kept, and not counted.` : "");
 const NOTES = {
-  errors: found => (found.rows.length ? `${countText(found.rows.length)} kinds of errors.` : "No line is of level error or critical.") + left(found),
+  errors: found => (found.rows.length ? `${plural(found.rows.length, "kind")} of errors.` : "No line is of level error or critical.") + left(found),
   slow: found => (found.rows.length ? "The slowest first." : "No line tells how long anything took.") + left(found),
-  loose: found => `${countText(found.matches)} of ${countText(found.kept)} lines without a request`
+  loose: found => `${countText(found.matches)} of ${plural(found.kept, "line")} without a request`
     + `${found.dropped ? `; ${countText(found.dropped)} older ones are no longer kept` : ""}.`,
 };
 const SHOW = {errors: showErrors, slow: showSlow, loose: showLoose};
@@ -90,11 +91,12 @@ function showTable(root, rows, heads, cellsOf) {
   fill(head.firstElementChild, said, String, ([text, name]) => Object.assign(element("th", name, text), {scope: "col"}));
   fill(body, rows, JSON.stringify, row => {
     const made = element("tr");
-    for (const [name, content] of cellsOf(row)) {
+    cellsOf(row).forEach(([name, content], place) => {
       const cell = element("td", name);
+      cell.dataset.head = heads[place];
       cell.append(...[content].flat());
       made.append(cell);
-    }
+    });
     return made;
   });
 }
