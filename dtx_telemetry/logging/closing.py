@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from ..context import End, Participant, Scope, take_part
-from ..events import Kind
+from ..events import MESSAGE, Kind
 from .install import restore
 from .logger import BoundLogger, get_logger
 from .said_once import log_closing_event, release
@@ -17,7 +17,8 @@ class ClosingEvents(Participant):
 
     def entered(self, scope: Scope, about: Any) -> None:
         """Put our handlers in place again if logging was configured since the last scope."""
-        restore()
+        if scope.kind is not MESSAGE:  # of which there may be thousands a second, each in a scope that did this
+            restore()
 
     def ended(self, scope: Scope, end: End) -> None:
         """Log the event of *end*."""

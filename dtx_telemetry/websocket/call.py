@@ -51,6 +51,8 @@ class ConsumerCall:
         #: Whether the client went away, or the server gave it up.
         self._gone = False
         self._turns = 0
+        #: What the application had bound when the consumer closed a connection before it accepted it.
+        self._refused: dict[str, Any] | None = None
         self._context = copy_context()
         self._scope = self._context.run(self._enter, {**fields_of(scope, self._settings), **own})
 
@@ -61,9 +63,9 @@ class ConsumerCall:
         self.update_user(self._asgi)
         return self._scope
 
-    async def serve(self, call: Callable[[Receive, Send], Awaitable[Any]], receive: Receive, send: Send) -> Any:
-        """Await *call*, the consumer's own, in the scope."""
-        return await context.run_in(self._context, self._serve(call, receive, send))
+    def serve(self, call: Callable[[Receive, Send], Awaitable[Any]], receive: Receive, send: Send) -> Awaitable[Any]:
+        """Return what awaits *call*, the consumer's own, in the scope."""
+        return context.run_in(self._context, self._serve(call, receive, send))
 
     async def _serve(self, call: Callable[[Receive, Send], Awaitable[Any]], receive: Receive, send: Send) -> Any:
         try:
@@ -81,19 +83,22 @@ class ConsumerCall:
         return await self.turn(handle(message))
 
     async def turn(self, handling: Awaitable[Any]) -> Any:
-        """Await the *handling* of one message. A consumer that stops has ended, whatever Channels still waits for.
+        """Await the *handling* of one message.
 
-        A layer that loses its cancel never lets the consumer go.
+        A consumer that stops has ended, whatever Channels still waits for: a layer that loses its cancel never lets it go. A
+        refusal is logged after the message that brought it, with the exception that may have followed.
         """
         self._turns += 1
         try:
             return await handling
-        except StopConsumer:
+        except BaseException as error:
             if self._turns == 1:
-                self.end()
+                self._turn_failed(error)
             raise
         finally:
             self._turns -= 1
+            if self._refused is not None and not self._turns:
+                self.end()
 
     def enter_message(self, parcel: context.Parcel, kind: str, trace: dict[str, str]) -> context.Scope:
         """Enter a scope inside this one's, with the sender's ids."""
@@ -128,6 +133,12 @@ class ConsumerCall:
             return function()
         return self._context.copy().run(self._scope.run, function)
 
+    def _turn_failed(self, error: BaseException) -> None:
+        if isinstance(error, StopConsumer):
+            self.end()
+        elif self._refused is not None:
+            self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         """Note what ended the consumer."""
         if self._scope.ended:
@@ -139,11 +150,13 @@ class ConsumerCall:
 
     def _receiving(self, receive: Receive) -> Receive:
         """Return *receive*, watched."""
-        note = self._note_received
 
         async def received() -> Any:
             message = await receive()
-            note(message)
+            try:
+                self._note_received(message)
+            except Exception as error:
+                report("a message from the client", error)
             return message
 
         return received
@@ -158,7 +171,10 @@ class ConsumerCall:
                 # ASGI, "Send: connection scope": what a server raises if the client is gone already.
                 self._unsent = error
                 raise
-            self._note_sent(message)
+            try:
+                self._note_sent(message)
+            except Exception as error:
+                report("a message to the client", error)
 
         return sent
 
@@ -191,9 +207,9 @@ class ChannelCall:
         self.identity = object()
         self.log_messages = log_messages
 
-    async def serve(self, call: Callable[[Receive, Send], Awaitable[Any]], receive: Receive, send: Send) -> Any:
-        """Await *call*, the consumer's own."""
-        return await call(receive, send)
+    def serve(self, call: Callable[[Receive, Send], Awaitable[Any]], receive: Receive, send: Send) -> Awaitable[Any]:
+        """Return what awaits *call*, the consumer's own."""
+        return call(receive, send)
 
     async def handle_clients(self, handle: Handle, message: Any) -> Any:
         """Handle a message whose type is one of a client's."""

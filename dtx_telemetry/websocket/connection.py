@@ -5,7 +5,6 @@ from typing import Any
 
 from .. import context
 from ..events import CONNECTION, WS_CONNECTED, WS_DISCONNECTED, WS_FAILED, WS_RECEIVED, WS_REJECTED, WS_SENT, Event
-from ..guard import never_raises
 from ..logging import get_logger, note_failed_handshake
 from .asgi_scope import Handshake, client_address, path_of, tells_reasons
 from .call import ConsumerCall
@@ -34,8 +33,6 @@ class Connection(ConsumerCall):
         self._close_code: int | None = None
         #: Of the response that denied the handshake.
         self._status: int | None = None
-        #: What the application had bound when the consumer closed the connection before it accepted it.
-        self._refused: dict[str, Any] | None = None
         self._received = self._sent = 0
         super().__init__(scope, consumer, log_messages, **{"ws.conn_id": context.new_request_id()})
 
@@ -54,19 +51,6 @@ class Connection(ConsumerCall):
         context.tell("ws_handled", self._scope, span, None)
         return result
 
-    async def turn(self, handling: Any) -> Any:
-        """As every call; a refusal is logged after it, with the exception that may have followed."""
-        try:
-            return await super().turn(handling)
-        except BaseException as error:
-            if self._refused is not None:
-                self._fail(error)
-            raise
-        finally:
-            if self._refused is not None and not self._turns:
-                self.end()
-
-    @never_raises
     def _note_received(self, message: Any) -> None:
         if message["type"] == "websocket.receive":
             self._received += 1
@@ -76,7 +60,6 @@ class Connection(ConsumerCall):
         elif message["type"] == "websocket.disconnect":
             self._note_code(self._code_of(message))
 
-    @never_raises
     def _note_sent(self, message: Any) -> None:
         kind = message["type"]
         if kind == "websocket.send":

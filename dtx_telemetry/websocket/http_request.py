@@ -76,12 +76,10 @@ class ConsumerRequest(ConsumerCall):
             headers.append((name, self._request_id.encode()))
         return {**message, "headers": headers}
 
-    @never_raises
     def _note_received(self, message: Any) -> None:
         if message["type"] == "http.disconnect":
             self._gone = True
 
-    @never_raises
     def _note_sent(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]

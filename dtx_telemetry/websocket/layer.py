@@ -10,10 +10,10 @@ from channels.layers import BaseChannelLayer, ChannelLayerManager, channel_layer
 from django.utils.module_loading import import_string
 
 from .. import context
-from ..config import get_settings
+from ..config import Settings, get_settings
 from ..context import CONTEXT_KEY
 from ..events import CONTEXT_NOT_CARRIED_WHOLE
-from ..guard import never_raises, wrap_method
+from ..guard import report, wrap_method
 from ..logging import get_logger
 from .messages import take_apart, without_context
 
@@ -88,10 +88,9 @@ class TelemetryChannelLayer(BaseChannelLayer):
 
     async def receive(self, channel: str) -> Any:
         """Return the next message of *channel*, equal to what was sent; a decorated consumer finds in it what it carried."""
-        own = _own_keys()
-        if own is None:
+        if (settings := _settings()) is None:
             return without_context(await self._dtx_layer.receive(channel))
-        return take_apart(await context.run_in(context.outside_context(own), self._receive(channel)))
+        return take_apart(await context.run_in(context.outside_context(settings.own_keys), self._receive(channel)))
 
     async def _receive(self, channel: str) -> Any:
         return await self._dtx_layer.receive(channel)
@@ -140,36 +139,34 @@ def _outside(method: Any) -> Any:
         return method
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        own = _own_keys()
-        if own is None:
+        if (settings := _settings()) is None:
             return await method(*args, **kwargs)
-        return await context.run_in(context.outside_context(own), method(*args, **kwargs))
+        return await context.run_in(context.outside_context(settings.own_keys), method(*args, **kwargs))
 
     return functools.update_wrapper(call, method) if hasattr(method, "__name__") else call
 
 
-@never_raises
-def _own_keys() -> frozenset[str] | None:
-    """Return the keys of scopes, ``None`` if telemetry is off."""
-    settings = get_settings()
-    return settings.own_keys if settings.enabled else None
-
-
-def _with_context(message: dict[str, Any]) -> dict[str, Any]:
-    """Return *message* with the context under its one key; the sender's own dict is not changed."""
-    outgoing = _outgoing_context() if isinstance(message, dict) else None
-    return {**message, CONTEXT_KEY: outgoing} if outgoing else message
-
-
-@never_raises
-def _outgoing_context() -> dict[str, Any] | None:
-    """Return the context that goes along, ``None`` without one."""
-    settings = get_settings()
-    if not settings.enabled or not settings.carry_messages:
+def _settings() -> Settings | None:
+    """Return the settings, ``None`` if telemetry is off or they are wrong."""
+    try:
+        settings = get_settings()
+    except Exception as error:  # they were changed under a running server
+        report("the settings", error)
         return None
-    parcel = context.carry_out(context.outgoing_fields(settings.propagate))
-    if parcel.problems:
-        _log.warning(CONTEXT_NOT_CARRIED_WHOLE.name, fields=parcel.problems)
-    outgoing = parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}
-    context.inject(outgoing)
-    return outgoing
+    return settings if settings.enabled else None
+
+
+def _with_context(message: Any) -> Any:
+    """Return *message* with the context under its one key, if there is one; the sender's own dict is not changed."""
+    if (settings := _settings()) is None or not settings.carry_messages or not isinstance(message, dict):
+        return message
+    try:
+        parcel = context.carry_out(context.outgoing_fields(settings.propagate))
+        if parcel.problems:
+            _log.warning(CONTEXT_NOT_CARRIED_WHOLE.name, fields=parcel.problems)
+        outgoing = parcel.fields if parcel.request_id is None else {"request.id": parcel.request_id, **parcel.fields}
+        context.inject(outgoing)
+    except Exception as error:
+        report("the context of a channel layer's message", error)
+        return message
+    return {**message, CONTEXT_KEY: outgoing} if outgoing else message

@@ -12,7 +12,7 @@ from .. import context
 from ..config import get_settings
 from ..context import CONTEXT_KEY
 from ..events import CONTEXT_NOT_RESTORED_WHOLE, WS_HANDLED
-from ..guard import never_raises
+from ..guard import report
 from ..logging import get_logger
 
 __all__ = [
@@ -115,6 +115,15 @@ class _Handling(NamedTuple):
     from_client: bool
     carried: Any
 
+    def contains(self, from_client: bool, carried: Any) -> bool:
+        """Return True if what is dispatched now is a part of it.
+
+        An overriding ``dispatch`` hands on the same message or a changed copy, and a handler may dispatch messages of its own.
+        """
+        if self.from_client:
+            return from_client
+        return not from_client and (carried is None or carried == self.carried)
+
 
 _handling: ContextVar[_Handling | None] = ContextVar("dtx_telemetry_handling", default=None)
 
@@ -132,7 +141,8 @@ async def dispatch(receiver: Receiver, handle: Handle, message: Any) -> Any:
         message, from_layer = take_apart(message), True
     message, carried = (dict(message), message.carried) if from_layer else (message, None)
     from_client = not from_layer and isinstance(message, dict) and message.get("type") in _CLIENTS_TYPES
-    if _is_part(receiver, from_client, from_layer, carried):
+    around = _handling.get()
+    if around is not None and around.identity is receiver.identity and around.contains(from_client, carried):
         return await handle(message)
     token = _handling.set(_Handling(receiver.identity, from_client, carried))
     try:
@@ -146,50 +156,36 @@ async def dispatch(receiver: Receiver, handle: Handle, message: Any) -> Any:
             pass
 
 
-def _is_part(receiver: Receiver, from_client: bool, from_layer: bool, carried: Any) -> bool:
-    """Return True if a dispatch is a part of the one that it is made in.
-
-    An overriding ``dispatch`` hands on the same message or a changed copy, and a handler may dispatch messages that it made.
-    """
-    around = _handling.get()
-    if around is None or around.identity is not receiver.identity:
-        return False
-    if around.from_client:
-        return from_client
-    return not from_client and (not from_layer or carried is None or carried == around.carried)
-
-
 async def _handle_in_scope(receiver: Receiver, handle: Handle, message: Message, carried: Any) -> Any:
     scope = _enter(receiver, message, carried)
     if scope is None:
         return await handle(message)
+    fields = {"ws.message_type": message.get("type")}
     try:
         result = await handle(message)
     except BaseException as error:
-        is_handled = not isinstance(error, asyncio.CancelledError | GeneratorExit)
-        failure = error if is_failure(error) else None
-        _end(receiver, scope, message, failure, is_printed=is_handled)
-        del failure  # its traceback holds this frame
+        is_handled = receiver.log_messages and not isinstance(error, asyncio.CancelledError | GeneratorExit)
+        failure = is_failure(error)
+        scope.end(WS_HANDLED, fields, error=error if failure else None, with_traceback=False, is_printed=is_handled)
         raise
-    _end(receiver, scope, message, None, is_printed=True)
-    return result
+    else:
+        scope.end(WS_HANDLED, fields, is_printed=receiver.log_messages)
+        return result
+    finally:
+        scope.leave()
 
 
-@never_raises
-def _enter(receiver: Receiver, message: Message, carried: Any) -> context.Scope:
-    trace: dict[str, str] = {}
-    if isinstance(carried, dict) and not _TRACE_KEYS.isdisjoint(carried):  # they are no fields
-        trace = {key: carried[key] for key in _TRACE_KEYS & carried.keys() if isinstance(carried[key], str)}
-        carried = {key: value for key, value in carried.items() if key not in _TRACE_KEYS}
-    parcel = context.unpack_message_context(carried, get_settings().own_keys)
-    scope = receiver.enter_message(parcel, str(message.get("type")), trace)
-    if parcel.problems:
-        _log.warning(CONTEXT_NOT_RESTORED_WHOLE.name, fields=parcel.problems)
+def _enter(receiver: Receiver, message: Message, carried: Any) -> context.Scope | None:
+    try:
+        trace: dict[str, str] = {}
+        if isinstance(carried, dict) and not _TRACE_KEYS.isdisjoint(carried):  # they are no fields
+            trace = {key: carried[key] for key in _TRACE_KEYS & carried.keys() if isinstance(carried[key], str)}
+            carried = {key: value for key, value in carried.items() if key not in _TRACE_KEYS}
+        parcel = context.unpack_message_context(carried, get_settings().own_keys)
+        scope = receiver.enter_message(parcel, str(message.get("type")), trace)
+        if parcel.problems:
+            _log.warning(CONTEXT_NOT_RESTORED_WHOLE.name, fields=parcel.problems)
+    except Exception as error:
+        report("the scope of a channel layer's message", error)
+        return None
     return scope
-
-
-def _end(receiver: Receiver, scope: context.Scope, message: Message, error: BaseException | None, *, is_printed: bool) -> None:
-    fields = {"ws.message_type": message.get("type")}
-    is_printed = is_printed and receiver.log_messages
-    scope.end(WS_HANDLED, fields, error=error, with_traceback=False, is_printed=is_printed)
-    scope.leave()
