@@ -9,6 +9,7 @@ Other handlers get every line. `FRAMEWORK_LINES` prints them all, with the ids o
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -123,6 +124,8 @@ def log_closing_event(log: Any, scope: Scope, level: int, event: str, fields: di
         fields: its fields; ``exc_info`` is an exception or missing.
     """
     error = fields.get("exc_info")
+    if error is None and level >= logging.ERROR:
+        _spare_sentry()
     before, WATCH.logger, WATCH.printed = WATCH.logger, log.name, False
     try:
         log.emit(level, event, fields)
@@ -133,6 +136,22 @@ def log_closing_event(log: Any, scope: Scope, level: int, event: str, fields: di
             release(scope)
     if scope.told and isinstance(error, BaseException):
         note_closing(error, scope.own)
+
+
+def _spare_sentry() -> None:
+    """Have Sentry make no issue of our events that have no exception: a 503 that a view returns is none without us.
+
+    Its breadcrumbs stay. ``ignore_logger``, by which its own integrations do it, would take them too.
+    """
+    get_client = getattr(sys.modules.get("sentry_sdk"), "get_client", None)
+    integration = get_client and get_client().get_integration("logging")
+    handler = getattr(integration, "_handler", None)
+    if isinstance(handler, logging.Handler) and _is_issue not in handler.filters:
+        handler.addFilter(_is_issue)
+
+
+def _is_issue(record: logging.LogRecord) -> bool:
+    return bool(record.exc_info) or not record.name.startswith("dtx_telemetry.")
 
 
 def release(scope: Scope) -> None:

@@ -31,6 +31,7 @@ class Kept(Transport):
         event = envelope.get_event()
         if event is not None:
             kept = {"tags": event.get("tags", {}), "message": event.get("logentry", {}).get("message")}
+            kept["crumbs"] = [crumb["message"] for crumb in event.get("breadcrumbs", {}).get("values", ())]
             kept["error"] = [value["type"] for value in event.get("exception", {}).get("values", ())]
             print(json.dumps({"event": "sent", **kept}), flush=True)
 """
@@ -65,7 +66,10 @@ def log(request):
         pool.submit(carry_context(logging.getLogger("thread").error), "threads").result()
     return HttpResponse("ok")
 
-urlpatterns = [path("fail/", fail), path("log/", log)]
+def refuse(request):
+    return HttpResponse("later", status=503)
+
+urlpatterns = [path("fail/", fail), path("log/", log), path("refuse/", refuse)]
 client = Client(raise_request_exception=False)
 """
 
@@ -102,3 +106,27 @@ def test_an_event_of_no_scope_has_no_such_tag() -> None:
     """There is nothing to tell."""
     events: list[dict[str, Any]] = sent('logging.getLogger("theirs").error("alone")')
     assert [event["tags"] for event in events] == [{}]
+
+
+def test_an_error_that_a_view_returns_is_no_issue() -> None:
+    """As without us. It is a breadcrumb of what comes later."""
+    events = sent('''
+client.get("/refuse/")
+client.get("/refuse/")
+logging.getLogger("theirs").error("later")
+''')
+    assert [event["message"] for event in events] == ["later"]
+    assert events[0]["crumbs"].count("request_completed") == 2
+
+
+def test_a_command_that_fails_is_one_issue() -> None:
+    """The exception's own; ours has no traceback and says no more."""
+    events = sent('''
+import sentry_sdk
+from django.core.management import CommandError, call_command
+try:
+    call_command("check", "nowhere")
+except CommandError as error:
+    sentry_sdk.capture_exception(error)
+''')
+    assert [event["error"] for event in events] == [["CommandError"]]
