@@ -14,9 +14,8 @@ from .. import context
 from ..config import Settings, get_settings
 from ..errors import error_text
 from ..guard import signal_receiver
-from ..logging import configure, is_configured, restore
+from ..logging import configure, is_configured, restore, spare_unheard_lines
 from ..tracing import configure as configure_tracing
-from .framework_lines import spare_unheard_lines
 
 __all__ = ["end_child", "prepare_beat", "prepare_worker", "set_up_logging"]
 

@@ -1,6 +1,5 @@
 """The receivers of the three signals, and what else is put in the way of a task."""
 
-import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +22,7 @@ from ..events import (
     TASK_STARTED,
 )
 from ..guard import never_raises, wrap_method
-from ..logging import Subject, about_scope, get_logger, lines_of
+from ..logging import find_scopes_by, get_logger
 from .cache import PARENT_ID, REQUEST_ID, TRACE, own_id, receive_context, restore, send_context
 from .running import is_started, leave_handed_on, note_enqueued, note_running, running, scope_of, take_running
 
@@ -52,6 +51,7 @@ def install() -> None:
     from django.tasks.backends.immediate import ImmediateBackend
     from django.tasks.signals import task_enqueued, task_finished, task_started
 
+    find_scopes_by("django.tasks", _find_scope)
     wrap_method(ImmediateBackend, "enqueue", _running_at_once)
     for signal, receiver in ((task_enqueued, _enqueued), (task_started, _started), (task_finished, _finished)):
         signal.connect(receiver, dispatch_uid=f"dtx_telemetry{receiver.__name__}")
@@ -190,16 +190,9 @@ def _end(scope: Scope, result: "Result") -> None:
         scope.end(TASK_FAILED, {"error": kinds[-1] if kinds else "unknown"})
 
 
-@lines_of("django.tasks")
-def _about_task(record: logging.LogRecord) -> Subject | None:
-    """Return what Django's line about the state of a task repeats: enqueued, running, successful or failed."""
-    if not isinstance(record.args, tuple) or len(record.args) != 3:
-        return None
-    task_id, name, state = record.args
-    if state in ("SUCCESSFUL", "FAILED"):
-        scope = scope_of(task_id) or running(str(task_id))
-        return None if scope is None else about_scope(scope)
-    return Subject(True, {"task.id": task_id, "task.name": name})
+def _find_scope(task_id: object) -> Scope | None:
+    """Return the scope of a task, which may be over."""
+    return scope_of(task_id) or running(str(task_id))
 
 
 def _is_immediate(backend: Any) -> bool:

@@ -8,7 +8,7 @@ from django.core.signals import got_request_exception
 
 from ..context import current_scope
 from ..guard import never_raises
-from ..logging import Subject, about_exception, about_scope, exception_of, lines_of
+from ..logging import find_scopes_by
 from .events import note_failure
 from .requests import telemetry_of
 from .responses import close_inside_scopes
@@ -20,6 +20,7 @@ def install() -> None:
     """Listen to Django; a second call does nothing."""
     got_request_exception.connect(_note_exception, dispatch_uid="dtx_telemetry.note_exception")
     logging.getLogger("django.request").addFilter(_late_lines)
+    find_scopes_by("django.request", telemetry_of)
     close_inside_scopes()
 
 
@@ -43,20 +44,3 @@ class _LateLines(logging.Filter):
 
 
 _late_lines = _LateLines()
-
-
-@lines_of("django.request")
-def _about_response(record: logging.LogRecord) -> Subject | None:
-    """Return what Django's line about a response repeats: how its request ended.
-
-    It says more if it comes after the closing event with another status or an exception that no event has printed: then a
-    middleware outside of ours, or the server's side of Django, has failed.
-    """
-    request = record.__dict__.get("request") if hasattr(record, "status_code") else None
-    telemetry = telemetry_of(request)
-    if telemetry is None:
-        return None
-    subject = about_scope(telemetry.scope)
-    error = exception_of(record)
-    is_news = record.status_code != telemetry.status or (error is not None and about_exception(error) is None)  # type: ignore[attr-defined]
-    return subject._replace(said=False) if telemetry.scope.ended and is_news else subject

@@ -6,23 +6,13 @@ structlog's interface on stdlib logging, so that other handlers see each event t
 from .closing import ClosingEvents
 from .console import is_configured
 from .context_filter import ContextFilter
-from .emit import switch_off_where_unheard
 from .format import LineFormatter
+from .frameworks import find_scopes_by, note_failed_handshake, note_request, spare_unheard_lines
 from .install import beside, configure, every_logger, prints_own_events, restore
 from .line import set_span_source
-from .logger import BoundLogger, get_logger, is_printed_at_once
+from .logger import BoundLogger, get_logger
 from .output import set_exports
-from .records import exception_of, fields_of
-from .said_once import (
-    Subject,
-    about_exception,
-    about_scope,
-    lines_of,
-    log_closing_event,
-    note_failed_handshake,
-    note_request,
-    release,
-)
+from .records import fields_of
 from .tracebacks import format_traceback
 
 __all__ = [
@@ -30,26 +20,19 @@ __all__ = [
     "ClosingEvents",
     "ContextFilter",
     "LineFormatter",
-    "Subject",
-    "about_exception",
-    "about_scope",
     "beside",
     "configure",
     "every_logger",
-    "exception_of",
     "fields_of",
+    "find_scopes_by",
     "format_traceback",
     "get_logger",
     "is_configured",
-    "is_printed_at_once",
-    "lines_of",
-    "log_closing_event",
     "note_failed_handshake",
     "note_request",
     "prints_own_events",
-    "release",
     "restore",
     "set_exports",
     "set_span_source",
-    "switch_off_where_unheard",
+    "spare_unheard_lines",
 ]

@@ -110,23 +110,23 @@ def test_an_event_of_no_scope_has_no_such_tag() -> None:
 
 def test_an_error_that_a_view_returns_is_no_issue() -> None:
     """As without us. It is a breadcrumb of what comes later."""
-    events = sent('''
+    events = sent("""
 client.get("/refuse/")
 client.get("/refuse/")
 logging.getLogger("theirs").error("later")
-''')
+""")
     assert [event["message"] for event in events] == ["later"]
     assert events[0]["crumbs"].count("request_completed") == 2
 
 
 def test_a_command_that_fails_is_one_issue() -> None:
     """The exception's own; ours has no traceback and says no more."""
-    events = sent('''
+    events = sent("""
 import sentry_sdk
 from django.core.management import call_command
 try:
     call_command("check", "nowhere")
 except LookupError as error:
     sentry_sdk.capture_exception(error)
-''')
+""")
     assert [event["error"] for event in events] == [["KeyError", "LookupError"]]

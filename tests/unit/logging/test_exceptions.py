@@ -1,5 +1,6 @@
 """Exceptions on lines: the traceback once, in full, without locals."""
 
+import asyncio
 import gc
 import logging
 import sys
@@ -269,3 +270,20 @@ def test_pretty_block(tmp_path: Path) -> None:
     assert rest
     assert all(line.startswith("    ") for line in rest)
     assert "\x1b" not in printed.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_what_an_exceptions_text_raises_ends_nothing(printed: Printed, kind: type[BaseException]) -> None:
+    """Python's own traceback bears it, so the line does."""
+
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise kind
+
+    only_ours()
+    try:
+        raise Odd
+    except Odd:
+        log.exception("failed", also=Odd())
+    assert printed.last["error"] == printed.last["also"] == "Odd: <unprintable message>"
+    assert "Odd: <exception str() failed>" in printed.last["exception"]

@@ -138,6 +138,29 @@ def test_threads_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(path.read_bytes().splitlines(keepends=True)) == set(lines)
 
 
+def test_a_reader_who_stopped_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a non-blocking descriptor: one wait for all lines, then they are lost and counted; each would wait in the lock."""
+    waits: list[float] = []
+    monkeypatch.setattr(streams.select, "select", lambda *args: waits.append(args[3]) or ([], [], []))
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with os.fdopen(write, "w") as stream, stdout_is(stream):
+        output = Output(StreamTarget("stdout"), lambda count: b"lost %d\n" % count)
+        for _ in range(50):
+            output.write(b"x" * 4095 + b"\n")
+        assert [wait for wait in waits if wait > 0] == [1.0]
+        os.set_blocking(read, False)
+        while len(os.read(read, 1_000_000)) == 1_000_000:
+            pass
+        output.write(b"read again\n")
+        told = os.read(read, 1_000_000).decode().splitlines()
+        assert [told[0], told[-1]] == [f"lost {len(waits)}", "read again"]
+        for _ in range(50):
+            output.write(b"x" * 4095 + b"\n")
+        assert [wait for wait in waits if wait > 0] == [1.0, 1.0]  # who reads again is waited for again
+    os.close(read)
+
+
 def test_reader_of_a_non_blocking_pipe_is_waited_for() -> None:
     """A full pipe that somebody made non-blocking is waited for, and given up if nobody reads."""
     read, write = os.pipe()
