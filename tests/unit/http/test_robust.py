@@ -140,7 +140,7 @@ def test_a_broken_log_handler_of_the_application_disturbs_no_request(log_output:
         (bodies, "watch"),
         (events.ServedRequest, "_fields"),
         (events, "_level"),
-        (closing_events, "log_closing_event"),
+        (closing_events, "_log_closing"),
         (closing_events, "release"),
         (scope, "error_text"),
     ],
