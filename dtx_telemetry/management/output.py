@@ -5,21 +5,24 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from ..checks.console import check_celery_logging, check_console_handlers
+from ..checks.console import check_celery_logging, check_console_handlers, check_silent_loggers
 from ..checks.database import check_prepared_statements
 from ..checks.opentelemetry import check_idle_variables
 from ..config import get_settings
 from ..errors import error_text
 from ..logging import is_configured
+from .early import look_at_early_lines
 from .report import Finding, noted, told_by, works, wrong
 
 __all__ = ["look_at_databases", "look_at_logging", "look_at_opentelemetry"]
 
 
 def look_at_logging() -> Iterator[Finding]:
-    """List the loggers that have handlers, and see that ours is among them and hears our events."""
+    """List the loggers that have handlers, and tell what is printed twice, elsewhere or nowhere."""
     yield from told_by(check_console_handlers)
     yield from told_by(check_celery_logging)
+    yield from told_by(check_silent_loggers)
+    yield from look_at_early_lines()
     root = logging.getLogger()
     named = {name: logger for name, logger in root.manager.loggerDict.items() if isinstance(logger, logging.Logger)}
     for name, logger in [("root", root), *sorted(named.items())]:
@@ -27,12 +30,6 @@ def look_at_logging() -> Iterator[Finding]:
             yield _about(name, logger)
     if not is_configured():
         yield wrong("the log pipeline is not set up: lines are in nobody's format.", "Put 'dtx_telemetry' into INSTALLED_APPS.")
-    ours = logging.getLogger("dtx_telemetry")
-    if ours.disabled or not ours.isEnabledFor(logging.INFO):
-        yield noted(
-            "closing events are not logged: the logger 'dtx_telemetry' does not let INFO pass",
-            "Set LOG_LEVELS=dtx_telemetry=INFO for them.",
-        )
 
 
 def _about(name: str, logger: logging.Logger) -> Finding:

@@ -59,9 +59,7 @@ def project(tmp_path: Path) -> Callable[..., SmallProject]:
 
     def write(settings: str = "", files: Mapping[str, str] | None = None, **environ: str) -> SmallProject:
         texts = {"urls.py": URLS, "middlewares.py": MIDDLEWARES, **(files or {})}
-        return write_project(
-            tmp_path, dedent(BARE) + dedent(settings), texts, {"LOG_FORMAT": "json", "DB_QUERIES": "off", **environ}
-        )
+        return write_project(tmp_path, dedent(BARE) + dedent(settings), texts, {"LOG_FORMAT": "json", **environ})
 
     return write
 
@@ -99,7 +97,7 @@ def test_a_project_without_mistakes(project: Callable[..., SmallProject]) -> Non
     assert parts["Middleware"][1]["event"] == "request_completed"
     assert "dota.consumers.DraftConsumer is decorated" in parts["Consumers"][0]["text"]
     assert "a message came through" in parts["Channel layers"][0]["text"]
-    assert len(parts["Databases"]) == 1
+    assert [(each["state"], each["database"]) for each in parts["Databases"]] == [("works", "default")]
     text = made.manage("telemetry")
     assert text.returncode == 0
     assert "nothing is wrong" in text.stdout
@@ -170,6 +168,44 @@ MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
         "Logging",
         "its lines come twice",
     ),
+    "existing loggers disabled": (
+        """
+        import logging
+        logging.getLogger("dota.views")
+        LOGGING = {"version": 1, "root": {"level": "WARNING"}}
+        """,
+        {},
+        {},
+        "Logging",
+        "LOGGING disables the loggers that exist",
+    ),
+    "a line of the settings": (
+        """
+        import logging
+        logging.getLogger("dota.settings").info("too early")
+        """,
+        {},
+        {},
+        "Logging",
+        "logs by 'dota.settings' before telemetry is set up",
+    ),
+    "a line of an app in front of ours": (
+        "INSTALLED_APPS.insert(0, 'dota.apps.Dota')",
+        {
+            "apps.py": """
+                from django.apps import AppConfig
+                from dtx_telemetry import get_logger
+
+                class Dota(AppConfig):
+                    name = "dota"
+                    def ready(self):
+                        get_logger().info("too early")
+            """
+        },
+        {},
+        "Logging",
+        "logs by 'dota.apps' before telemetry is set up",
+    ),
     "OpenTelemetry's variables while it is off": (
         "",
         {},
@@ -180,7 +216,7 @@ MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
     "comments beside prepared statements": (
         'DATABASES["default"]["OPTIONS"] = {"prepare_threshold": 5}\nDATABASES["default"]["NAME"] = ""',
         {},
-        {"SQL_COMMENTS": "append", "DB_QUERIES": "count"},
+        {"SQL_COMMENTS": "append"},
         "Databases",
         "each would be prepared anew",
     ),
