@@ -45,6 +45,7 @@ class Scope:
         kind: its kind; ``None`` for a block of `bind_fields`, which is a part of the scope around it.
         outer: the scope around this one, ``None`` for the outermost.
         base: what the process had bound before its outermost scope; it does not travel.
+        ended: True once `end` was called.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
         failure: the exception that ended the scope's work, if an edge learnt of it before the end.
         kept: what its edge keeps of it, if signals are all that the edge has.
@@ -56,8 +57,8 @@ class Scope:
     """
 
     __slots__ = (
-        *("__weakref__", "_ended", "_found", "_inside", "_process", "_started"),
-        *("base", "failure", "kept", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
+        *("__weakref__", "_found", "_inside", "_process", "_started"),
+        *("base", "ended", "failure", "kept", "kind", "outer", "outside", "own", "queries", "span", "told", "waiting"),
     )
 
     def __init__(
@@ -74,7 +75,7 @@ class Scope:
         self.span: Any = None
         self.told = False
         self.waiting: tuple[tuple[bool, Callable[[], None]], ...] = ()
-        self._ended = False
+        self.ended = False
         self._found: dict[str, Any] = {}
         self._inside = inside
         self._process = os.getpid()
@@ -84,11 +85,6 @@ class Scope:
     def duration_ms(self) -> float:
         """Milliseconds since the scope was entered, to a hundredth."""
         return milliseconds(time.perf_counter() - self._started)
-
-    @property
-    def ended(self) -> bool:
-        """True once `end` was called."""
-        return self._ended
 
     @property
     def is_entered(self) -> bool:
@@ -146,9 +142,9 @@ class Scope:
             outcome: another outcome than the event's own.
             facts: what is not printed and tracing wants to know.
         """
-        if self._ended:
+        if self.ended:
             return False
-        self._ended = True
+        self.ended = True
         if self._process != os.getpid() and _is_running(self._process):
             return True  # of a process that was forked in the scope: the one that opened it ends it
         end = End(event, dict(fields or ()), error, with_traceback, is_printed, facts)

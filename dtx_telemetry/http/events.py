@@ -101,7 +101,9 @@ class ServedRequest:
         else:
             event, level = REQUEST_COMPLETED, _level(status)
         self.status = status
-        excluded = error is None and (status is None or status < 500) and self._settings.excludes(self.path)
+        settings = self._settings
+        is_fine = error is None and (status is None or status < 500)
+        excluded = is_fine and settings.exclude_paths and settings.excludes(self.path)
         fields = self._fields(status)
         scope.end(event, fields, error=error, level=level, is_printed=not excluded, status=status, route=self.route)
 

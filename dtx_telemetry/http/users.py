@@ -39,7 +39,7 @@ def find(request: HttpRequest) -> "tuple[Any, LookUp | None]":
     state = request.__dict__
     user = state.get("user")
     while issubclass(type(user), LazyObject):
-        lazy = _state_of(user)
+        lazy: dict[str, Any] = object.__getattribute__(user, "__dict__")  # its own attributes are those of the user behind it
         if lazy.get("_wrapped") is empty:
             break
         user = lazy.get("_wrapped")  # a middleware's own lazy object may hold Django's
@@ -48,28 +48,18 @@ def find(request: HttpRequest) -> "tuple[Any, LookUp | None]":
     for name in _CACHES:
         if name in state:
             return state[name], None
-    return _look_up(request, lazy)
-
-
-def _look_up(request: HttpRequest, lazy: dict[str, Any]) -> "tuple[Any, LookUp | None]":
+    session = state.get("session")
+    if not isinstance(session, SessionBase) or session.session_key is None:
+        return None, None
     djangos = _djangos(lazy, _MAX_WRAPPERS)
     if djangos is None:
         return None, None
     set_up = djangos.get("_setupfunc")
     if type(set_up) is _FoundUser:
         return set_up.user, None
-    session = request.__dict__.get("session")
-    if not isinstance(session, SessionBase) or session.session_key is None:
-        return None, None
-    if hasattr(request, "scope") and _with_auser(request.__dict__.get("auser"), _no_one) is None:
+    if hasattr(request, "scope") and _with_auser(state.get("auser"), _no_one) is None:
         return None, None  # an asynchronous view's own look-up would be another one
     return None, LookUp(request, session, djangos)
-
-
-def _state_of(user: Any) -> dict[str, Any]:
-    """Return the attributes of a lazy object itself; by their names one gets those of the user behind it."""
-    state: dict[str, Any] = object.__getattribute__(user, "__dict__")
-    return state
 
 
 def _djangos(lazy: dict[str, Any], depth: int) -> dict[str, Any] | None:
@@ -79,7 +69,10 @@ def _djangos(lazy: dict[str, Any], depth: int) -> dict[str, Any] | None:
         return lazy
     if depth:
         for value in _held_by(set_up):
-            if issubclass(type(value), LazyObject) and (found := _djangos(_state_of(value), depth - 1)) is not None:
+            if (
+                issubclass(type(value), LazyObject)
+                and (found := _djangos(object.__getattribute__(value, "__dict__"), depth - 1)) is not None
+            ):
                 return found
     return None
 
