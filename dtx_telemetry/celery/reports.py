@@ -91,12 +91,11 @@ def interrupted() -> None:
 
 
 @signal_receiver
-def revoked(sender: Any, request: Any, terminated: Any, expired: Any) -> None:
+def revoked(sender: Any, request: Any, expired: Any) -> None:
     """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``; a receiver of that signal."""
     if get_settings().enabled and _is_first(request):
         with _report(sender, request, getattr(request, "id", None)) as scope:
-            # One that was running is measured where it ran.
-            scope.end(TASK_REVOKED, outcome="expired" if expired else None, never_ran=not terminated)
+            scope.end(TASK_REVOKED, outcome="expired" if expired else None)
 
 
 @signal_receiver
@@ -105,7 +104,7 @@ def rejected(message: Any, exc: Any) -> None:
     if get_settings().enabled:
         headers = _headers(message)
         with _report(headers.get("task"), headers, headers.get("id")) as scope:
-            scope.end(TASK_REJECTED, {} if exc is None else {"error": error_text(exc)}, never_ran=True)
+            scope.end(TASK_REJECTED, {} if exc is None else {"error": error_text(exc)})
 
 
 @signal_receiver
@@ -113,7 +112,7 @@ def unknown(message: Any, name: Any, id: Any) -> None:
     """Log ``task_unknown`` for a task that the worker does not have; a receiver of that signal."""
     if get_settings().enabled:
         with _report(name, _headers(message), id) as scope:
-            scope.end(TASK_UNKNOWN, never_ran=True)
+            scope.end(TASK_UNKNOWN)
 
 
 @contextmanager

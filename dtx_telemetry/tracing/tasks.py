@@ -17,6 +17,7 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import ME
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, set_span_in_context
 
 from ..context import End, Scope
+from ..events import TASK_FAILED
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
@@ -172,7 +173,8 @@ class _TaskSpan(ScopeSpan):
         if self.span.is_recording():
             self._note(end)
         self.end(end.error if end.with_traceback else None)  # an error that the task declares is none
-        self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
+        if end.event is not None:  # else the worker tells of it, and measures it
+            self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
 
     def _note(self, end: End) -> None:
         """Set the attributes that the instrumentation sets at the end."""
@@ -203,7 +205,8 @@ class _MeasuredTask:
 
     def finish_scope(self, scope: Scope, end: End) -> None:
         """Measure the task."""
-        self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
+        if end.event is not None:
+            self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
 
 
 class _ReportedTask(Current):
@@ -221,11 +224,10 @@ class _ReportedTask(Current):
         self._measures = measures
 
     def finish_scope(self, scope: Scope, end: End) -> None:
-        """Measure a task that never ran, which took no time."""
-        if end.facts.get("never_ran"):
-            # There is no end to the names that a message for no task of this worker may bring.
-            name = _OTHER if end.outcome == "unknown" else scope.own.get("task.name", _OTHER)
-            self._measures.task_done(name, 0.0, end.outcome)
+        """Measure a task that never ran, or that the worker lost with its process; it is not known for how long that ran."""
+        # There is no end to the names that a message for no task of this worker may bring.
+        name = _OTHER if end.outcome == "unknown" else scope.own.get("task.name", _OTHER)
+        self._measures.task_done(name, 0.0, "killed" if end.event is TASK_FAILED else end.outcome)
 
 
 def _end_unpublished() -> None:

@@ -315,12 +315,13 @@ class TestATaskThatNeverRuns:
 
         assert "trace_id" not in log_output.one("task_unknown")
 
-    def test_while_it_runs_is_counted_where_it_runs(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
-        """A task that is terminated has a span, and one measurement, by whoever runs it."""
+    def test_or_is_ended_is_counted_by_the_worker(self, traced: Traced, worker: Celery, log_output: LogOutput) -> None:
+        """The process that ran it may have died at once. For how long it ran, the worker does not know."""
         task_revoked.send(sender=worker.tasks["app.ok"], request=None, terminated=True, signum=15, expired=False)
 
         assert log_output.one("task_revoked")["task.name"] == "app.ok"
-        assert durations_of(traced) == []
+        (point,) = durations_of(traced)
+        assert (point.count, point.attributes["outcome"]) == (1, "revoked")
 
 
 class TestFaultsOfThePlainOne:
