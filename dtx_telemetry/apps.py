@@ -19,20 +19,20 @@ class TelemetryConfig(AppConfig):
     verbose_name = "Telemetry"
 
     def ready(self) -> None:
-        """Set up logging, commands, Django's Tasks, and, where they are installed, Celery's signals and channel layers."""
+        """Set up logging, commands and Django's Tasks, and Celery's signals and channel layers if those are installed."""
         from . import checks, commands, django_tasks
 
         setting_changed.connect(config.reset, dispatch_uid="dtx_telemetry.reset")
-        config.reset()  # whoever asked for them before Django's settings were there got none of them
+        config.reset()  # read before Django's settings were there, they have nothing of those
         startup.init_telemetry(stream=commands.default_stream())
-        _where_installed(_connect_celery)
-        _where_installed(_wrap_channel_layers)
+        _if_installed(_connect_celery)
+        _if_installed(_wrap_channel_layers)
         commands.install()
         checks.install()
         django_tasks.install()
 
 
-def _where_installed(install: Callable[[], None]) -> None:
+def _if_installed(install: Callable[[], None]) -> None:
     """Call *install*, unless its package is not installed. One that is there and cannot be imported is reported."""
     try:
         install()

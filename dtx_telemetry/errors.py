@@ -8,12 +8,12 @@ __all__ = ["NotInstalledError", "error_text", "install_command", "is_interruptio
 
 
 class NotInstalledError(ImportError):
-    """A package of one of the extras is not installed; the message has the command that installs it."""
+    """A package of one of the extras is not installed. The message has the command that installs it."""
 
 
 @contextmanager
 def needs_extra(extra: str, package: str, *, what: str) -> Generator[None]:
-    """Say which extra to install where the block cannot import *package*.
+    """Say which extra to install if the block cannot import *package*.
 
     An installed package that fails to import is an error of another kind, and its own exception goes on.
 
@@ -38,7 +38,7 @@ def install_command(extra: str, *packages: str) -> str:
 
     Args:
         extra: an extra of this library.
-        packages: what is missing, and installed alone where the library is not installed and so tells no extras.
+        packages: what is missing. They are named alone if the library is not installed, and so tells no extras.
     """
     from importlib.metadata import PackageNotFoundError, requires
 
@@ -60,13 +60,13 @@ def _requirements(extra: str, declared: list[str]) -> list[str]:
 
 
 def error_text(error: object) -> str:
-    """Return ``TypeName: message``, or the type's name alone where there is no message. Never raises."""
+    """Return ``TypeName: message``, or the type's name alone if there is no message. Never raises."""
     name = type(error).__name__
     try:
         message = str(error)
     except KeyboardInterrupt:
         raise
-    except BaseException:  # a SystemExit in it is not the end of the process, as it is none for Python's own tracebacks
+    except BaseException:  # a SystemExit in it does not end the process, as in Python's own tracebacks
         message = "<unprintable message>"
     return f"{name}: {message}" if message else name
 

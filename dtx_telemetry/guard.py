@@ -18,15 +18,15 @@ _logger = logging.getLogger("dtx_telemetry")
 
 
 def report(where: str, error: Exception) -> None:
-    """Log that telemetry failed at *where*; raises nothing, whatever the handlers do."""
+    """Log that telemetry failed at *where*. Raises nothing, whatever the handlers do."""
     try:
         _logger.error("telemetry_failed", exc_info=error, extra={"where": where})
-    except Exception:  # noqa: S110 - a handler of the application's failed: there is nobody left to tell
+    except Exception:  # noqa: S110 - a handler of the application's failed: nothing is left to tell it to
         pass
 
 
 def never_raises(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """Make *function* return ``None`` and log ``telemetry_failed`` where it would raise an exception.
+    """Make *function* return ``None`` and log ``telemetry_failed`` when it would raise an exception.
 
     ``KeyboardInterrupt``, ``SystemExit`` and ``asyncio.CancelledError`` are the application's and go on.
     """
@@ -45,7 +45,7 @@ def never_raises(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
 def signal_receiver(function: Callable[..., None]) -> Callable[..., None]:
     """Make *function* a receiver of signals that raises nothing, as with `never_raises`.
 
-    It is called with those of the signal's arguments that it names, each ``None`` where the signal has none of that name.
+    It is called with those of the signal's arguments that it names, ``None`` for one that the signal does not have.
     """
     names = tuple(inspect.signature(function).parameters)
 
@@ -61,7 +61,7 @@ def signal_receiver(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def wrap_method(owner: object, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
-    """Replace the method *name* of *owner*, mostly a class, by what *wrap* makes of it; once, however often this is called.
+    """Replace the method *name* of *owner*, mostly a class, by what *wrap* makes of it. A second call does nothing.
 
     *wrap* gets what stands in the class, which may be a descriptor: a synchronous consumer's ``dispatch`` hops to a thread, and
     does so for an instance alone.
@@ -75,5 +75,5 @@ def wrap_method(owner: object, name: str, wrap: Callable[[Any], Callable[..., An
 
 
 def is_wrapped(owner: object, name: str) -> bool:
-    """Return True where `wrap_method` replaced the method *name* of *owner*, or of the base that it comes from."""
+    """Return True if `wrap_method` replaced the method *name* of *owner*, or of the base that it comes from."""
     return getattr(inspect.getattr_static(owner, name), _MARK, False) is True

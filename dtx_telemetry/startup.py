@@ -15,10 +15,10 @@ def init_telemetry(*, stream: str | None = None) -> None:
     """Read the settings and set up logging, tracing and the count of queries by them.
 
     Django does it by ``INSTALLED_APPS``, Celery's worker and beat by ``import dtx_telemetry.celery``.
-    May be called any number of times; the last call's settings hold. It undoes the set-up if they switch telemetry off.
+    May be called any number of times. The last call's settings hold. It undoes the set-up if they switch telemetry off.
 
     Args:
-        stream: ``stdout`` or ``stderr``, where ``LOG_STREAM`` says neither.
+        stream: ``stdout`` or ``stderr``, if ``LOG_STREAM`` says neither.
 
     Raises:
         ImproperlyConfigured: a value is wrong or a key unknown, or one of OpenTelemetry's names something that is not there.
@@ -36,14 +36,14 @@ def init_telemetry(*, stream: str | None = None) -> None:
 
 
 def _is_django_there() -> bool:
-    """Return True in a Django project; a Celery app that has no Django has none of its connections."""
+    """Return True in a Django project. A Celery app without Django has no connections of it."""
     return os.environ.get("DJANGO_SETTINGS_MODULE") is not None or (
         "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured
     )
 
 
 def init_without_app() -> None:
-    """Set up telemetry where nobody did, since the app is missing from ``INSTALLED_APPS``, and say so once."""
+    """Set up telemetry if the app is missing from ``INSTALLED_APPS``, and say so once."""
     if get_settings().enabled and not logging.is_configured():
         init_telemetry()
         _log.warning("app_not_installed", hint="Put 'dtx_telemetry' into INSTALLED_APPS.")

@@ -44,7 +44,7 @@ def check_telemetry(app_configs: Sequence[AppConfig] | None = None, **_: object)
     """Return what is wrong with the project's set-up. Raises nothing.
 
     Args:
-        app_configs: the apps that ``manage.py check APP`` names; ``None`` for the whole project.
+        app_configs: the apps that ``manage.py check APP`` names. ``None``: the whole project.
     """
     if app_configs is not None and all(app.name != "dtx_telemetry" for app in app_configs):
         return []

@@ -20,7 +20,7 @@ __all__ = ["check_consumers", "find_consumers"]
 
 #: Where routers, middlewares of Channels and of others keep what they hand a connection on to.
 _WAYS_IN = ("application_mapping", "routes", "callback", "inner", "application", "app", "__wrapped__")
-#: Commands that may import the ASGI application; for any other it is somebody else's business.
+#: Commands that may import the ASGI application. Any other has no use for it.
 _COMMANDS = frozenset({"check", "runserver", "telemetry"})
 
 
@@ -102,7 +102,7 @@ def _enclosed_by(function: FunctionType) -> list[Any]:
 
 
 def _held(part: Any, name: str) -> Any:
-    """Return the attribute *name* of *part*, in a slot too, without running any code of its own; ``None`` without one."""
+    """Return the attribute *name* of *part*, in a slot too, without running any code of its own. ``None`` without one."""
     held = inspect.getattr_static(part, name, None)
     if not isinstance(held, MemberDescriptorType):
         return held

@@ -109,7 +109,7 @@ def _written_in(function: Any) -> list[_Function]:
 
 
 def _names_of_rest(middleware: Any) -> set[str]:
-    """Return the names by which a middleware calls the rest of the chain: what it is handed, and where it keeps that."""
+    """Return the names by which a middleware calls the rest of the chain: what it is handed, and what it keeps that in."""
     is_class = isinstance(middleware, type)
     written = _written_in(inspect.getattr_static(middleware, "__init__", None) if is_class else middleware)
     handed = [argument.arg for argument in written[0].args.args[int(is_class) :]] if written else []

@@ -1,4 +1,4 @@
-"""The check of names: settings and environment variables that are nearly ours, and that nobody reads."""
+"""The check of names: settings and environment variables that are nearly ours, so that nothing reads them."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ _SETTING = "DTX_TELEMETRY"
 _PREFIXES = ("DTX_TELEMETRY_", "DTX_", "TELEMETRY_")
 #: Names that others read, though they are near one of ours.
 _OTHERS = frozenset({"LOGLEVEL", "OTEL_TRACES_SAMPLER"})
-#: Names so long are told with two mistakes in them, shorter ones with one: nobody else's is as near.
+#: Names so long are told with two mistakes in them, shorter ones with one: names of others are not as near.
 _LONG = 12
 
 
@@ -51,7 +51,7 @@ def _near_variables(keys: Mapping[str, str], given: Collection[str]) -> Iterator
 
 
 def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:
-    """Return which of *ours* is *name* without the prefix that somebody put in front of it, ``None`` for none."""
+    """Return which of *ours* is *name* without the prefix that somebody put in front of it, or ``None``."""
     known = list(ours)
     for prefix in _PREFIXES:
         rest = name.removeprefix(prefix)
@@ -61,7 +61,7 @@ def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:
 
 
 def _nearest(name: str, ours: Iterable[str]) -> str | None:
-    """Return which of *ours* is nearly *name*, and not *name* itself; ``None`` for none."""
+    """Return which of *ours* is nearly *name*, and not *name* itself, or ``None``."""
     for mistakes in (1, 2):
         for known in ours:
             if name != known and (mistakes == 1 or len(known) >= _LONG) and _is_within(name, known, mistakes):

@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
 
 class _NotAccepted(ValueError):
-    """What was given is not accepted; the message says what is."""
+    """What was given is not accepted. The message says what is."""
 
 
 def parse(name: str, read: Callable[[object], _Value], given: object) -> _Value:

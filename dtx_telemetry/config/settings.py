@@ -50,7 +50,7 @@ class Settings:
     """All settings. A field's name in upper case is its key in ``DTX_TELEMETRY``."""
 
     enabled: bool = _setting(True, parsing.boolean, env="TELEMETRY_ENABLED")
-    #: ``None``: nobody asks for one.
+    #: ``None``: not given.
     log_level: int | None = _setting(None, parsing.level, env="LOG_LEVEL")
     log_levels: Mapping[str, int] = _setting(parsing.NOTHING, parsing.levels, env="LOG_LEVELS")
     #: ``None``: ``pretty`` under ``DEBUG``, else ``json``.
@@ -145,7 +145,7 @@ def get_settings() -> Settings:
     """Return the settings, read at the first call.
 
     Raises:
-        ImproperlyConfigured: a value is wrong or a key unknown; the message names it and says what is accepted.
+        ImproperlyConfigured: a value is wrong or a key unknown. The message names it and says what is accepted.
     """
     given, debug = _django_settings()
     values = {"log_format": "pretty" if debug else "json", **{name: value for name, value, _ in _read(given, os.environ)}}

@@ -39,7 +39,7 @@ def look_at_early_lines() -> Iterator[Finding]:
 
 
 def main() -> None:
-    """Set up the project, and print where its code logged before the set-up of telemetry."""
+    """Set up the project, and print the places in its code that logged before the set-up of telemetry."""
     found: dict[str, str] = {}
     logger_class: Any = logging.Logger
     logger_class.isEnabledFor = _watched(logging.Logger.isEnabledFor, found)

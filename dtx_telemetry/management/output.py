@@ -29,7 +29,10 @@ def look_at_logging() -> Iterator[Finding]:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             yield _about(name, logger)
     if not is_configured():
-        yield wrong("the log pipeline is not set up: lines are in nobody's format.", "Put 'dtx_telemetry' into INSTALLED_APPS.")
+        yield wrong(
+            "the log pipeline is not set up: lines are in the application's own format.",
+            "Put 'dtx_telemetry' into INSTALLED_APPS.",
+        )
 
 
 def _about(name: str, logger: logging.Logger) -> Finding:
@@ -43,9 +46,9 @@ def _about(name: str, logger: logging.Logger) -> Finding:
 def _description(handler: logging.Handler) -> str:
     kind = type(handler)
     name = "ours" if kind.__module__.startswith("dtx_telemetry.") else f"{kind.__module__}.{kind.__qualname__}"
-    where = getattr(handler, "baseFilename", None) or getattr(getattr(handler, "stream", None), "name", None)
+    target = getattr(handler, "baseFilename", None) or getattr(getattr(handler, "stream", None), "name", None)
     level = f" from {logging.getLevelName(handler.level)}" if handler.level else ""
-    return f"{name}{level}{f' to {where}' if isinstance(where, str) else ''}"
+    return f"{name}{level}{f' to {target}' if isinstance(target, str) else ''}"
 
 
 def look_at_databases() -> Iterator[Finding]:
@@ -75,7 +78,7 @@ def _is_ours(wrapper: object) -> bool:
 
 
 def look_at_opentelemetry(seconds: float) -> Iterator[Finding]:
-    """Send one record of each kind to where the environment says, and see what is answered.
+    """Send one record of each kind to the collectors that the environment names, and tell what they answer.
 
     Args:
         seconds: how long one exporter may take.

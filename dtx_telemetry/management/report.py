@@ -19,7 +19,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        state: ``works``; ``noted`` if there is nothing to say for or against it; ``wrong`` if it has to be mended.
+        state: ``works``, ``noted`` (neither right nor wrong), or ``wrong`` (to be mended).
         text: what was found.
         hint: what to do about it.
         facts: the same for programs.

@@ -1,4 +1,4 @@
-"""What serves requests and sockets: middlewares, tried with requests; consumers; channel layers, tried with a message."""
+"""What serves requests and sockets: middlewares and channel layers, each tried, and consumers."""
 
 import asyncio
 import inspect

@@ -37,7 +37,7 @@ def look_at_celery(version: str, seconds: float) -> Iterator[Finding]:
 
     app: Any = _state.get_current_app()
     module = _unloaded_module()
-    if app.main == "default" and not app.set_as_current:  # the one that Celery makes if nobody did
+    if app.main == "default" and not app.set_as_current:  # Celery's own, made because the project loaded none
         if module is not None:
             package = module.rpartition(".")[0]
             yield wrong(
@@ -58,7 +58,7 @@ def look_at_celery(version: str, seconds: float) -> Iterator[Finding]:
 
 
 def _unloaded_module() -> str | None:
-    """Return the module of the project that by Celery's custom has its app, ``None`` if there is none."""
+    """Return the module of the project that by Celery's custom has its app, or ``None``."""
     for dotted in (settings.SETTINGS_MODULE, settings.ROOT_URLCONF, getattr(settings, "WSGI_APPLICATION", None)):
         package = str(dotted or "").rpartition(".")[0]
         while package:

@@ -1,4 +1,4 @@
-"""Values to text: made safe, redacted and cut; and lines as JSON, logfmt, or for people."""
+"""Values as text, safe, redacted and cut. Lines as JSON, as logfmt, or for people."""
 
 from typing import Any, Protocol
 

@@ -78,7 +78,7 @@ class Secrets:
     """Tells the keys that name secrets. What was decided once is remembered, for a bounded number of keys.
 
     Args:
-        changes: words to add to the built-in ones; ``-word`` takes one out.
+        changes: words to add to the built-in ones. ``-word`` takes one out.
     """
 
     __slots__ = ("_beginnings", "_phrases", "_unsafe", "safe")
@@ -150,7 +150,7 @@ def _forms(word: str) -> set[str]:
 
 
 def _words(key: str) -> list[str]:
-    """Split at everything that is no letter or digit, and in camelCase; lower case, singular, without digits at the end."""
+    """Return the words of *key*, in lower case and singular: split at all but letters and digits, and in camelCase."""
     return [_singular(word.lower()) for word in _WORD.findall(key) if not word.isdigit()]
 
 

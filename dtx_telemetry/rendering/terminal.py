@@ -46,7 +46,7 @@ _HUES = (
 def printable(text: str) -> str:
     """Return *text* with everything that is not printable (control characters, bidi overrides, newlines) as its escape.
 
-    Printable is what ``str.isprintable`` says; the escapes are Python's.
+    Printable is what ``str.isprintable`` says. The escapes are Python's.
     """
     if text.isprintable():
         return text

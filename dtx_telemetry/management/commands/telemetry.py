@@ -56,7 +56,7 @@ def _parts(installed: str, seconds: float) -> Iterator[Part]:
 
 
 def _look_at_settings() -> Iterator[Finding]:
-    """List each setting with its value and where that comes from."""
+    """List each setting with its value and its source."""
     yield from told_by(check_names)
     given = given_settings()
     for key, value in get_settings().as_data().items():

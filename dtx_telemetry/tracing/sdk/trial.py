@@ -29,8 +29,8 @@ class Answer:
 
     Attributes:
         signal: ``traces``, ``metrics`` or ``logs``.
-        address: where it sends to, else the name of an exporter that sends to no address.
-        accepted: whether the record was taken; ``None`` if it was not sent, since no collector would get it.
+        address: the address that it sends to, or the name of an exporter that has none.
+        accepted: True if the record was taken, ``None`` if it was not sent, since no collector would get it.
         said: what the exporter said about it.
         hint: what is probably wrong with the address.
     """
