@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import __path__ as folder
 from .harness import Comparison
+from .paths import Passed
 
 __all__ = ["main"]
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25, help="turns of each subject (%(default)s)")
     parser.add_argument("--json", type=Path, default=Path(".benchmarks.json"), help="where the results go (%(default)s)")
     options = parser.parse_args()
-    results: list[Comparison] = []
+    results: list[Comparison | Passed] = []
     for name in options.names or _modules():
         for comparison in importlib.import_module(f".{name}", __package__).comparisons(options.rounds):
             print(comparison, flush=True)
