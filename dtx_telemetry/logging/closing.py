@@ -8,6 +8,7 @@ from ..context import End, Participant, Scope, take_part
 from ..events import MESSAGE, Kind
 from .frameworks import spare_sentry
 from .install import restore
+from .line import span_ids
 from .logger import BoundLogger, get_logger
 from .said_once import WATCH, release
 from .tracebacks import note_closing
@@ -45,7 +46,7 @@ def _log_closing(log: BoundLogger, scope: Scope, end: End, event: str) -> None:
     finally:
         WATCH.logger = before
     if scope.told and error is not None:
-        note_closing(error, scope.own)
+        note_closing(error, {**scope.own, **span_ids()})
 
 
 @cache

@@ -6,6 +6,7 @@ See `said_once` for what becomes of them. How an edge finds the scope that a lin
 import asyncio
 import logging
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from ..context import Scope, current_scope
 from ..events import CONNECTION, TASK
 from ..guard import never_raises
 from .emit import switch_off_where_unheard
+from .line import span_ids
 from .logger import get_logger, is_printed_at_once
 from .records import exception_of
 from .said_once import Subject, about_exception, about_scope, lines_of
@@ -42,7 +44,7 @@ _latest_request: ContextVar[tuple[str, Mapping[str, Any]] | None] = ContextVar("
 
 def note_request(scope: Scope, path: str) -> None:
     """Note the request that is being served, whose server may log an access line later."""
-    _latest_request.set((path, scope.own))
+    _latest_request.set((path, ChainMap(dict(span_ids()), scope.own)))  # of which the user may become known later
 
 
 # uvicorn tells of a handshake that failed in the connection's task, after the consumer's call, when its scope has been left.
@@ -53,7 +55,7 @@ _failed_handshakes: WeakKeyDictionary[asyncio.Task[Any], Mapping[str, Any]] = We
 def note_failed_handshake(scope: Scope) -> None:
     """Note that the connection of *scope* failed before it was accepted; its server may log a line about that later."""
     if (task := _current_task()) is not None:
-        _failed_handshakes[task] = scope.own
+        _failed_handshakes[task] = {**scope.own, **span_ids()}
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -24,6 +24,7 @@ __all__ = [
     "bare_line",
     "message_text",
     "set_span_source",
+    "span_ids",
     "taken_away",
     "utc_clock",
 ]
@@ -35,7 +36,7 @@ NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 _STRUCTLOGS_OWN = frozenset({"_logger", "_name", "_record", "_from_structlog", "exc_info", "stack_info"})
 # Formatting a number at each line costs twice as much as two look-ups.
 _DIGITS = tuple(f"{number:03d}" for number in range(1000))
-_SpanSource = Callable[[], Mapping[str, Any]]
+_SpanSource = Callable[..., Mapping[str, Any]]
 # Written at start-up by `set_span_source`: this module stands below the one that knows spans.
 _span_sources: list[tuple[str, _SpanSource]] = []
 
@@ -44,10 +45,15 @@ def set_span_source(source: _SpanSource | None, module: str = "sys") -> None:
     """Let *source* tell the fields of the current span (empty without one); ``None`` for none.
 
     Args:
-        source: asked for each line.
+        source: asked for each line. With a scope's ``span`` it tells the fields of that one.
         module: the source is not asked before this module is loaded.
     """
     _span_sources[:] = [(module, source)] if source is not None else []
+
+
+def span_ids(*span: object) -> Mapping[str, Any]:
+    """Return ``trace_id`` and ``span_id`` of the current span, or of a scope's *span*; nothing if there is none."""
+    return _span_sources[0][1](*span) if _span_sources and _span_sources[0][0] in sys.modules else NO_FIELDS
 
 
 def utc_clock() -> Callable[[float], str]:

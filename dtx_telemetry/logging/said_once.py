@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..context import Scope, current_scope
+from .line import span_ids
 from .tracebacks import reported_ids
 
 __all__ = ["WATCH", "Rule", "Subject", "about_exception", "about_scope", "lines_of", "print_unless_said", "release", "rule_for"]
@@ -65,7 +66,7 @@ def lines_of(logger: str) -> Callable[[Rule], Rule]:
 
 def about_scope(scope: Scope) -> Subject:
     """Return the subject of a line that says what the closing event of *scope* says."""
-    ids = {} if scope is current_scope() else scope.inside
+    ids = {} if scope is current_scope() else {**scope.inside, **span_ids(scope.span)}
     return Subject(scope.told, ids, None if scope.ended else scope)
 
 

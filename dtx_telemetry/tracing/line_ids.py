@@ -13,15 +13,22 @@ API_MODULE = "opentelemetry.trace"
 _NONE: Mapping[str, Any] = {}
 
 
-def line_ids() -> Mapping[str, Any]:
-    """Return ``trace_id`` and ``span_id`` of the current span, whoever made it, or nothing outside any."""
+def line_ids(*scope_span: Any) -> Mapping[str, Any]:
+    """Return ``trace_id`` and ``span_id`` of the current span, whoever made it, or nothing outside any.
+
+    Args:
+        scope_span: what tracing keeps of a scope, for the ids of that one; None if it keeps nothing.
+    """
     try:
+        if scope_span:
+            context = scope_span[0].span.get_span_context()
+            return _as_text(context.trace_id, context.span_id) if context.is_valid else _NONE
         current = sys.modules["opentelemetry.context"].get_current()
         if not current:  # as it mostly is if a library has loaded the API and nothing traces
             return _NONE
         span = sys.modules[API_MODULE].get_current_span(current).get_span_context()
         return _as_text(span.trace_id, span.span_id) if span.is_valid else _NONE
-    except (AttributeError, KeyError):  # it is being imported by another thread
+    except (AttributeError, KeyError):  # the scope has no span, or the API is being imported by another thread
         return _NONE
 
 

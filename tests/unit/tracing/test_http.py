@@ -91,6 +91,21 @@ def test_lines_of_a_request_have_the_ids_of_its_span(traced: Traced, log_output:
     assert {(line["trace_id"], line["span_id"]) for line in lines} == {(span.trace_id, span.span_id)}
 
 
+@BOTH
+@pytest.mark.parametrize(("path", "status"), [("/no/such/path/", 404), ("/http/boom/", 500)])
+def test_lines_of_frameworks_have_the_ids_of_the_span_that_they_are_about(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, log_output: LogOutput, path: str, status: int, is_async: bool
+) -> None:
+    """``FRAMEWORK_LINES`` prints Django's line about a response when the request is over."""
+    settings.DTX_TELEMETRY = {"FRAMEWORK_LINES": True}
+    with opentelemetry_on(monkeypatch) as traced:
+        serve(path, is_async=is_async)
+        span = the_span(traced)
+    (line,) = [line for line in log_output.lines if line["logger"] == "django.request"]
+    assert (line["trace_id"], line["span_id"]) == (span.trace_id, span.span_id)
+    assert line["request.id"] == span.attributes["request.id"]
+
+
 def test_the_closing_event_has_the_ids_of_its_scopes_span_whatever_is_left_current(
     traced: Traced, log_output: LogOutput
 ) -> None:
