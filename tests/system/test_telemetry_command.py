@@ -314,15 +314,16 @@ def test_a_harmless_middleware_in_front_is_none(project: Callable[..., SmallProj
 OTEL = {"OTEL_ENABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
-def test_a_collector_that_takes_everything(project: Callable[..., SmallProject]) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_collector_that_takes_everything(project: Callable[..., SmallProject], protocol: str) -> None:
     """A trial span, measurement and record arrive, and the address of each is named."""
     with otlp_collector() as collector:
-        address = f"http://{collector.host}:{collector.http_port}"
-        parts = report(project(OTEL_ENABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=address), mistakes=False)
-        assert [(each["signal"], each["address"]) for each in parts["OpenTelemetry"]] == [
-            (signal, f"{address}/v1/{signal}") for signal in ("traces", "metrics", "logs")
-        ]
+        parts = report(project(**collector.environ(protocol)), mistakes=False)
+        assert [each["signal"] for each in parts["OpenTelemetry"]] == ["traces", "metrics", "logs"]
+        port = collector.grpc_port if protocol == "grpc" else collector.http_port
+        assert all(f"{collector.host}:{port}" in each["address"] for each in parts["OpenTelemetry"])
         assert "dtx_telemetry trial" in {span.name for span in collector.spans}
+        assert "dtx_telemetry trial" in {record.body for record in collector.records}
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,11 @@ def _parts(installed: str, seconds: float) -> Iterator[Part]:
 
 
 def _look_at_settings() -> Iterator[Finding]:
-    """List each setting with its value and its source."""
+    """List each setting with its value and its source, those that somebody gave first."""
     yield from told_by(check_names)
-    given = given_settings()
-    for key, value in get_settings().as_data().items():
-        source = given[key.lower()].source if key.lower() in given else "default"
+    sources = {name.upper(): given.source for name, given in given_settings().items()}
+    for key, value in sorted(get_settings().as_data().items(), key=lambda item: item[0] not in sources):
+        source = sources.get(key, "default")
         yield noted(f"{key} = {value!r} ({source})", setting=key, value=value, source=source)
 
 

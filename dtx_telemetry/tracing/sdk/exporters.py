@@ -139,7 +139,7 @@ class OwnMetricExporter(MetricExporter):
         return self._own.flush(timeout_millis)
 
 
-def among_greenlets(make: Callable[[], _T]) -> Callable[[], _T]:
+def among_greenlets(make: Callable[..., _T]) -> Callable[..., _T]:
     """Return *make*, but what it makes lets other greenlets run while it waits for an answer.
 
     gRPC waits in C, which would stop all greenlets of the process for as long as a collector does not answer.
@@ -148,9 +148,9 @@ def among_greenlets(make: Callable[[], _T]) -> Callable[[], _T]:
         make: makes an exporter that uses gRPC.
     """
 
-    def made() -> _T:
+    def made(**options: object) -> _T:
         _gevent_support.get()
-        return make()
+        return make(**options)
 
     return made
 
