@@ -61,8 +61,8 @@ def add_fields(record: logging.LogRecord, fields: Mapping[str, Any], *, ignored:
         ignored: names that are on the record already and are none of the event's.
     """
     attributes = record.__dict__
-    if ignored:
-        attributes[_IGNORED] = ignored - fields.keys()
+    if ignored and (names := ignored - _NO_FIELDS - fields.keys()):
+        attributes[_IGNORED] = tuple(names)  # other handlers see it too, and can make something of a tuple
     if _NO_FIELDS.isdisjoint(fields):
         attributes.update(fields)
     else:
@@ -81,7 +81,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         if _UNUSUAL.isdisjoint(fields) and fields.get("request.id") != NO_REQUEST_ID:
             return fields
     unwanted = _NO_FIELDS | _FRAMEWORKS_ONLY.get(str(record.name).partition(".")[0], frozenset())
-    unwanted |= attributes.get(_IGNORED, frozenset())
+    unwanted |= frozenset(attributes.get(_IGNORED, ()))
     fields = {key: value for key, value in attributes.items() if key not in unwanted}
     fields.update(attributes.get(_COLLIDED, {}))
     if fields.get("request.id") == NO_REQUEST_ID:

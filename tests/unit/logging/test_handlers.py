@@ -308,6 +308,7 @@ def test_opentelemetrys_instrumentor_beside_us(tmp_path: Path) -> None:
     names = [[name for name in line if name.startswith("otel")] for line in printed.lines]
     assert names == [["otelColour"], []]
     assert all("otelTraceID" in record.__dict__ for record in kept.records)
+    assert not [key for record in kept.records for key in record.__dict__ if "dtx" in key]  # they export it all
 
 
 def test_a_stack_has_stdlibs_heading(tmp_path: Path) -> None:
