@@ -635,6 +635,12 @@ def test_ten_thousand_rows_are_a_few_elements(page, log):
     page.wait_for("return document.querySelector('#state').textContent.startsWith('12,000 lines')")
     page.wait_for("return document.querySelector('#canvas').clientHeight === 340000")
     assert page.run("return document.querySelectorAll('.row').length") < 60
+    page.type("api/number/7/")
+    page.wait_for(
+        "return document.querySelector('#empty').textContent.startsWith('Nothing that is kept fits. 2,000 older requests')"
+    )
+    page.type("")
+    page.wait_for("return document.querySelector('#canvas').clientHeight === 340000")
     page.run("document.querySelector('#scroller').scrollTop = 170000")
     wait_until(lambda: (rows := page.rows()) and "/11999/" not in rows[0], what="the rows in the middle")
     before = page.rows()

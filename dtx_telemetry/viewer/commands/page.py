@@ -21,7 +21,7 @@ def run(query: Query, *, port: int = 0, show: bool = False) -> int:
     """
     sources = open_sources(query.files)
     try:
-        serve(Live(query.filters, sources, " ".join(query.files)), sources, port=port, show=show)
+        serve(Live(query.filters, sources, " ".join(filter(None, [*query.files, query.filters.text]))), sources, port=port, show=show)
     finally:
         for source in sources:
             source.close()

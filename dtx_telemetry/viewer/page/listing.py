@@ -85,6 +85,7 @@ class Listing:
             "evicted": live.store.evicted,
             "lines": live.lines,
             "foreign": live.foreign,
+            "left_out": live.left_out,
             "loose": 0 if live.store.unbound is None else live.store.unbound.summary.lines,
             "progress": live.progress,
             "problem": live.problem,

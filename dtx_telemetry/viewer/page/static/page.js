@@ -12,6 +12,7 @@ import {Strip} from "./strip.js";
 
 // Milliseconds of rest after which what was found is said to those who do not see it, and after which letters are a filter.
 const SAY = 1500, TYPED = 120;
+const NAME_IT = "name a filter behind the files, as in dtx-telemetry page app.log user.id=42";
 const byId = id => document.getElementById(id);
 const box = byId("filter"), news = byId("news"), pause = byId("pause"), dialog = byId("help-dialog"), scroller = byId("scroller");
 const rows = new Rows();
@@ -50,7 +51,7 @@ function showMatches(count) {
   const isChosen = shown.filter !== "" || shown.kind !== "";
   const all = `${countText(told.lives)} kept${told.evicted ? `, ${countText(told.evicted)} older let go` : ""}`;
   setText(byId("matches"), isChosen ? `${countText(count)} of ${all}` : all);
-  byId("matches").title = told.evicted ? "Name a filter behind the files, as in: dtx-telemetry page app.log user.id=42" : "";
+  byId("matches").title = told.evicted ? `To see those: ${NAME_IT}.` : "";
 }
 
 function showNews(count, drawn) {
@@ -65,6 +66,7 @@ function emptyText() {
   if (byId("wrong").textContent) return "";
   if (told === null) return "Asking …";
   if (told.problem) return told.problem;
+  if (told.evicted) return `Nothing that is kept fits. ${plural(told.evicted, "older request")} ${told.evicted === 1 ? "was" : "were"} let go: ${NAME_IT}.`;
   if (told.lives) return "Nothing fits the filter.";
   if (told.loose) return `${plural(told.loose, "line")}, and none of a request: see Other lines.`;
   return "Nothing yet. Requests appear here as their lines come in.";
@@ -91,6 +93,7 @@ function state() {
   if (told !== null) {
     parts.push(plural(told.lines, "line"));
     if (told.progress) parts.push(`${Math.floor(100 * told.progress)} % read`);
+    if (told.left_out) parts.push(`${countText(told.left_out)} left out`);
     if (told.foreign) parts.push(`${countText(told.foreign)} passed over`);
     if (speed() >= 1) parts.push(`${countText(Math.round(speed()))}/s`);
     byId("state").title = told.about ? `From ${told.about}` : "";
