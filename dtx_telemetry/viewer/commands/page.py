@@ -20,8 +20,9 @@ def run(query: Query, *, port: int = 0, show: bool = False) -> int:
         UsageError: a file cannot be opened, or the port cannot be had.
     """
     sources = open_sources(query.files)
+    about = " ".join(filter(None, [*query.files, query.filters.text]))
     try:
-        serve(Live(query.filters, sources, " ".join(filter(None, [*query.files, query.filters.text]))), sources, port=port, show=show)
+        serve(Live(query.filters, sources, about), sources, port=port, show=show)
     finally:
         for source in sources:
             source.close()

@@ -57,7 +57,7 @@ export function makeStatements({groups, each, more}) {
     item.append(
       element("span", "at", afterText(statement.at)),
       element("span", "took", lengthText(statement.took)),
-      element("code", "", statement.text || "no text"),
+      Object.assign(element("code", "", statement.text || "no text"), {title: statement.text}),
     );
     if (statement.about.length) item.append(element("span", "most", statement.about.join(" · ")));
     ordered.append(item);

@@ -4,7 +4,7 @@ import {setText} from "./dom.js";
 import {countText, lengthText, momentText} from "./format.js";
 import {hasFailed} from "./rows.js";
 
-const SVG = "http://www.w3.org/2000/svg", PARTS = 120, HEIGHT = 36;
+const SVG = "http://www.w3.org/2000/svg", PARTS = 120, FEWEST = 30, HEIGHT = 36;
 const WIDTHS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map(seconds => seconds * 1000);
 // Pixels after which a press is a drag, and milliseconds between two descriptions for those who do not see it.
 const DRAG = 4, PATIENCE = 5000;
@@ -36,7 +36,7 @@ export class Strip {
 
   // Show what the server counted, else what `rows` are.
   show(counted, rows) {
-    this.#shown = counted ?? count(rows);
+    this.#shown = widened(counted ?? count(rows));
     const {begin, width, parts} = this.#shown, most = Math.max(...parts.map(([all]) => all), 1);
     this.#root.hidden = parts.length === 0;
     this.#plot.firstElementChild.setAttribute("viewBox", `0 0 ${Math.max(parts.length, 1)} ${HEIGHT}`);
@@ -91,6 +91,12 @@ export class Strip {
     this.#from = null;
     this.#chosen.setAttribute("d", "");
   }
+}
+
+// A short time does not fill the whole width.
+function widened({begin, width, parts}) {
+  const missing = parts.length ? Math.max(FEWEST - parts.length, 0) : 0;
+  return {begin: begin - missing * width, width, parts: [...Array.from({length: missing}, () => [0, 0]), ...parts]};
 }
 
 function draw(path, heights) {
