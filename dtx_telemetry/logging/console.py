@@ -169,7 +169,7 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         """
         if not self.prints_lines:
             return super().handle(record)
-        if not self.lets_through(record.name, record.levelno):
+        if self.printer.least_level is not None and not self.lets_through(record.name, record.levelno):
             return False
         original = record
         if self.filters:

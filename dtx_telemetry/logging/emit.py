@@ -32,12 +32,19 @@ def log_event(logger: logging.Logger, level: int, event: Any, args: tuple[Any, .
         args: what is put into the text.
         fields: the fields, and what steers the record (``exc_info``, ``stack_info``, ``stacklevel``); ours from then on.
     """
-    if not args and type(event) is str and level in LEVEL_NAMES and _as_they_are(fields) and _is_record_plain(logger):
-        handler = only_listener(logger)
-        if handler is not None:
-            if handler.lets_through(logger.name, level):
-                handler.printer.print_event(LEVEL_NAMES[level], logger.name, event, fields)
-            return
+    if (
+        not args
+        and type(event) is str
+        and level in LEVEL_NAMES
+        and _as_they_are(fields)
+        # A record would have nothing that the event has not.
+        and type(logger).makeRecord is _MAKE
+        and logging.getLogRecordFactory() is _FACTORY
+        and (handler := only_listener(logger)) is not None
+    ):
+        if level >= handler.level and (handler.printer.least_level is None or handler.lets_through(logger.name, level)):
+            handler.printer.print_event(LEVEL_NAMES[level], logger.name, event, fields)
+        return
     if type(event) is not str:
         event = INSTALLED.sanitizer.text(fields.pop("event", "") if event is None else event)
     log_record(logger, level, event, args, fields)
@@ -120,11 +127,6 @@ _CALL = _stdlibs_own(logging.Logger.callHandlers)
 _MAKE = _stdlibs_own(logging.Logger.makeRecord)
 _FACTORY = logging.LogRecord
 _WRAPPED_BY_TESTS = frozenset({"handle", "callHandlers", "makeRecord"})
-
-
-def _is_record_plain(logger: logging.Logger) -> bool:
-    """Return True if a record of *logger* would have nothing that the event has not."""
-    return type(logger).makeRecord is _MAKE and logging.getLogRecordFactory() is _FACTORY
 
 
 def only_listener(logger: logging.Logger) -> ConsoleHandler | None:

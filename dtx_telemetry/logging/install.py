@@ -23,6 +23,8 @@ from .structlog import is_set_up, set_up_structlog, stdlib_logger
 
 __all__ = ["beside", "configure", "every_logger", "prints_own_events", "restore"]
 
+# Asked at each scope: the public get_config() makes a dict of all that it holds.
+_STRUCTLOG = structlog._config._CONFIG
 _OURS = "dtx_telemetry"
 #: Handlers that stand on the root logger and say nothing of how the application wants its logging: of tests, of exporters.
 _PASSIVE = ("_pytest.", "opentelemetry.")
@@ -46,9 +48,12 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
     before, INSTALLED.printer = INSTALLED.printer, printer
     INSTALLED.sanitizer = make_sanitizer(settings)
     _standing.clear()
+    INSTALLED.restore = _do_nothing
     if printer is not None:
-        _standing.append(_Setup(printer, settings, settings.log_level if level is None else level))
-        restore()
+        setup = _Setup(printer, settings, settings.log_level if level is None else level)
+        _standing.append(setup)
+        setup.put_in_place()
+        INSTALLED.restore = setup.restore
     if before is not None:
         before.discard()
 
@@ -62,11 +67,12 @@ def restore(*, anyway: bool = False) -> None:
     Args:
         anyway: look at all loggers, though nobody seems to have configured anything.
     """
-    if _standing and (anyway or not _standing[0].stands()):
-        _standing[0].put_in_place()
+    for setup in _standing:
+        setup.restore(anyway=anyway)
 
 
-INSTALLED.restore = restore
+def _do_nothing() -> None:
+    """Restore nothing while nothing is installed."""
 
 
 @contextmanager
@@ -134,18 +140,20 @@ class _Setup:
         self._chain: object = None
         self._busy: set[int] = set()
 
-    def stands(self) -> bool:
-        """Return True if nobody has made a handler, changed the root logger's or configured structlog since.
+    def restore(self, *, anyway: bool = False) -> None:
+        """Put it in place again if somebody made a handler, changed the root logger's or configured structlog since.
 
         Whatever configures logging makes a handler or empties stdlib's list of them.
         """
         handlers = logging._handlerList  # type: ignore[attr-defined]
-        return (
-            len(handlers) > 0
-            and handlers[-1] is self._newest_handler
-            and self._on_root in logging.root.handlers
-            and structlog._config._CONFIG.default_processors is self._chain
-        )
+        if (
+            anyway
+            or not handlers
+            or handlers[-1] is not self._newest_handler
+            or self._on_root not in logging.root.handlers
+            or _STRUCTLOG.default_processors is not self._chain
+        ):
+            self.put_in_place()
 
     def put_in_place(self) -> None:
         """Put it in place, as far as it is not. Callable by any thread, and in the midst of itself (a finalizer logs)."""
@@ -161,7 +169,7 @@ class _Setup:
                 self._undo.append(partial(logging.captureWarnings, False))
             if not is_set_up(stdlib_logger, event_logger):
                 self._undo.append(set_up_structlog(event_logger, BoundLogger))
-            self._chain = structlog._config._CONFIG.default_processors
+            self._chain = _STRUCTLOG.default_processors
             self._mark = logging.NullHandler()  # the newest, and alive as long as this set-up
             self._newest_handler = logging._handlerList[-1]  # type: ignore[attr-defined]
         finally:

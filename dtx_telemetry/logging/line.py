@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -100,8 +100,8 @@ class LineBuilder:
             ids: what it is about, where that is not bound any more.
         """
         event, args, fields = record.msg, record.args, fields_of(record)
-        error = exception_of(record)
-        hidden: list[str] = []
+        error = exception_of(record) if record.exc_info or type(event) is not str else None
+        hidden: Collection[str] = ()
         if args or type(event) is not str:
             if (made := structlogs_event(record)) is not None:
                 event, args, fields = _read_structlogs(record, made, fields)

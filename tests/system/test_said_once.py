@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from dtx_telemetry import bind_fields
 from tests.support.brokers import Broker
+from tests.support.celery_app import make_app
 from tests.support.lines import parse_line, with_event
 from tests.support.processes import Process, Processes, run_python
 
@@ -19,6 +20,12 @@ SOCKETS = "tests.project.sockets:application"
 
 
 ACCESS = ("django.server", "django.channels.server", "uvicorn.access", "gunicorn.access")
+
+
+@pytest.fixture
+def app(filesystem: Broker) -> Iterator[Celery]:
+    with make_app(filesystem) as app:
+        yield app
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])

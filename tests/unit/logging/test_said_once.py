@@ -1,18 +1,16 @@
 """Said once: what an event of ours says, no line of a framework repeats on our output."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import Celery
 from django.conf import settings
 from django.http import HttpResponse
 
 from dtx_telemetry import config, startup
 from dtx_telemetry.http import events
 from tests.conftest import LogOutput
-from tests.support.brokers import Broker
 from tests.support.celery_app import make_app
 from tests.support.handlers import URLS, serve
 from tests.support.lines import Line
@@ -195,9 +193,3 @@ def test_where_a_tasks_event_is_silenced_celerys_line_is_printed(
     (line,) = [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
     assert "Traceback" in line["exception"]
     assert line["task.id"] == "t-1"
-
-
-@pytest.fixture
-def app(filesystem: Broker) -> Iterator[Celery]:
-    with make_app(filesystem) as app:
-        yield app
