@@ -23,6 +23,7 @@ __all__ = ["ATTRIBUTE", "RequestTelemetry", "begin", "telemetry_of"]
 _OF_A_REGEX = frozenset("^$\\(?")
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
 _PLACE = re.compile(r"<(\w+)>")
+_ESCAPED = re.compile(r"\\(\W)")
 
 
 def begin(request: HttpRequest) -> "RequestTelemetry | None":
@@ -161,5 +162,5 @@ def route_template(route: str | None) -> str | None:
         return route if route.startswith("/") else f"/{route}"
     from django.contrib.admindocs.views import simplify_regex
 
-    names = set(_NAMED_GROUP.findall(route))
-    return _PLACE.sub(lambda place: f"{{{place[1]}}}" if place[1] in names else place[0], simplify_regex(route))
+    names, path = set(_NAMED_GROUP.findall(route)), _ESCAPED.sub(r"\1", simplify_regex(route))
+    return _PLACE.sub(lambda place: f"{{{place[1]}}}" if place[1] in names else place[0], path)

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from dtx_telemetry import config, startup
+from dtx_telemetry.http.requests import route_template
 from dtx_telemetry.middleware import TelemetryMiddleware
 from tests.conftest import LogOutput
 from tests.support.handlers import OURS, URLS, serve
@@ -319,6 +320,24 @@ def test_the_stable_route_is_the_pattern_of_the_url(
     serve(path)
     line = closing(log_output.lines)
     assert (line["url.path"], line.get("http.route")) == (path, route)
+
+
+@pytest.mark.parametrize(
+    ("route", "template"),
+    [
+        ("api/<int:id>/", "/api/<int:id>/"),
+        ("^api/documents/(?P<pk>[^/.]+)/$", "/api/documents/{pk}/"),
+        (r"^documents/(?P<pk>[^/.]+)\.(?P<format>[a-z0-9]+)/?$", "/documents/{pk}.{format}/"),
+        (r"api/^documents/(?P<pk>[^/.]+)/$", "/api/documents/{pk}/"),
+        (r"^a/(\d+)/(?P<kind>(b|c)+)/$", "/a/<var>/{kind}/"),
+        (r"^a\.b/\Z", "/a.b/"),
+        ("", "/"),
+        (None, None),
+    ],
+)
+def test_regular_expressions_become_path_templates(route: str | None, template: str | None) -> None:
+    """Of `re_path`, of routers with their format suffixes, and below `include`."""
+    assert route_template(route) == template
 
 
 def test_an_unknown_method_is_reported_as_the_conventions_say(log_output: LogOutput, monkeypatch: pytest.MonkeyPatch) -> None:
