@@ -100,6 +100,8 @@ WS_SENT = _event("ws_sent", logging.DEBUG, *_MESSAGE, kind="connection")
 WS_HANDLED = _closing("ws_handled", logging.DEBUG, "message", "completed", "ws.message_type", "duration_ms")
 
 # Celery and Django's own Tasks.
+#: Celery's own task that polls for the end of a chord's header, every second: its events are at debug unless it fails.
+POLLING_TASK = "celery.chord_unlock"
 TASK_PUBLISHED = _event("task_published", logging.INFO, "task.id", "task.name", "task.queue")
 TASK_STARTED = _event(
     *("task_started", logging.INFO, "task.retries", "task.queue", "task.queue_ms", "task.parent_id"), kind="task", role="opens"

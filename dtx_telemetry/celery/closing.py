@@ -8,28 +8,20 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from ..context import Scope
 from ..errors import error_text
-from ..events import TASK, TASK_FAILED, TASK_RETRIED, Event
+from ..events import POLLING_TASK, TASK, TASK_FAILED, TASK_RETRIED, Event
 from ..logging import get_logger
 
-__all__ = ["AnyTask", "end_failed", "end_retried", "is_polling", "level_of", "log"]
+__all__ = ["AnyTask", "end_failed", "end_retried", "level_of", "log"]
 
 #: In quotes: it is generic for type checkers alone.
 AnyTask: TypeAlias = "Task[Any, Any]"
 
 log = get_logger(TASK.logger)
 
-#: Celery's own polling for the end of a chord's header, every second: no news unless it fails.
-_POLLING = "celery.chord_unlock"
-
 
 def level_of(event: Event, task: str | None) -> int:
     """Return the level of *event* about the task of that name."""
-    return logging.DEBUG if is_polling(task) else event.level
-
-
-def is_polling(task: str | None) -> bool:
-    """Return True for the name of Celery's own polling task."""
-    return task == _POLLING
+    return logging.DEBUG if task == POLLING_TASK else event.level
 
 
 def end_failed(scope: Scope, task: AnyTask, error: Any) -> None:

@@ -82,7 +82,9 @@ def retry(sender: AnyTask, request: Any, reason: Any) -> None:
     if not get_settings().enabled:
         return
     scope = _scope_of(getattr(request, "id", None))
-    if scope is not None:
+    if reason is None:  # what the worker says as it cancels a task, maybe in a signal handler in the midst of it
+        reports.cancelled(sender, request)
+    elif scope is not None:
         end_retried(scope, sender, request, reason)
     else:
         reports.retried(sender, request, reason)
@@ -189,14 +191,14 @@ def _end_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> Non
         end_retried(scope, task, task.request, error)
     elif isinstance(error, Ignore | Reject):
         scope.end(TASK_REJECTED if isinstance(error, Reject) else TASK_IGNORED)
+    elif type(error).__name__ == "GreenletExit" and not task.request.is_eager:  # the worker ended it, which is here
+        reports.end_interrupted(scope, task)
     elif isinstance(error, Exception) or task.request.is_eager or not _worker_reports(error):
         end_failed(scope, task, error)
 
 
 def _worker_reports(error: BaseException | None) -> bool:
     """Return True if the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
-    if type(error).__name__ == "GreenletExit":
-        return True
     return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
 
 

@@ -8,7 +8,7 @@ from celery.utils.dispatch import Signal
 
 from .. import context
 from ..config import get_settings
-from ..events import CONTEXT_NOT_CARRIED_WHOLE, TASK_PUBLISHED
+from ..events import CONTEXT_NOT_CARRIED_WHOLE, POLLING_TASK, TASK_PUBLISHED
 from ..guard import signal_receiver
 from .closing import level_of, log
 from .headers import CONTEXT, PUBLISHED_AT, REQUEST_ID, workflow_id
@@ -68,7 +68,7 @@ def _workflow_id(sender: str | None, headers: Mapping[str, Any], body: Any) -> s
     embed = body[2] if isinstance(body, tuple | list) and len(body) == 3 else body
     embed = embed if isinstance(embed, Mapping) else {}
     chord = embed.get("chord")
-    if sender == "celery.chord_unlock":  # it has what it waits for, and the body, as arguments
+    if sender == POLLING_TASK:  # it has what it waits for, and the body, as arguments
         arguments = _in_body(body, "args") or body[0]
         chord = arguments[1]
     task_id = headers.get("id") or _in_body(body, "id")

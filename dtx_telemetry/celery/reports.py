@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from celery.app.task import Context
+from celery.utils import log as celery_log
 
 from .. import context
 from ..config import get_settings
@@ -21,6 +22,8 @@ from .closing import AnyTask, end_failed, end_retried, log
 from .headers import OurHeaders, read_headers, restore
 
 __all__ = [
+    "cancelled",
+    "end_interrupted",
     "failed",
     "headers_of_lost_task",
     "interrupted",
@@ -51,10 +54,10 @@ def headers_of_lost_task(task_id: Any) -> OurHeaders:
 
     The worker publishes error callbacks of a task that it lost, and those name no more than that task or that body.
     """
-    received = _received.get(task_id) if isinstance(task_id, str) else None
-    if received is None and task_id is not None:
-        received = next((request for request in list(_received.values()) if _body_id(request) == task_id), None)
-    return read_headers(None if received is None else received._context)
+    request = _request_in_worker(task_id)
+    if request is None and task_id is not None:
+        request = next((each._context for each in list(_received.values()) if _body_id(each) == task_id), None)
+    return read_headers(request)
 
 
 def failed(task: AnyTask, task_id: str | None, error: Any) -> None:
@@ -65,17 +68,31 @@ def failed(task: AnyTask, task_id: str | None, error: Any) -> None:
             end_failed(scope, task, error)
 
 
-def retried(task: AnyTask, request: Context | None, reason: Any) -> None:
-    """Log the end of a task that the worker itself publishes again, or has cancelled, which it calls a retry too.
-
-    It cancels tasks that will be delivered again, since the connection to the broker was lost, and all tasks as it shuts down.
-    """
-    if reason is None:
-        lost_connection = sys.exc_info()[1]
-        _cancelled(task, request, error_text(lost_connection) if lost_connection is not None else _INTERRUPTED)
-    elif _is_first(request):
+def retried(task: AnyTask, request: Context | None, reason: object) -> None:
+    """Log ``task_retried`` for a task that the worker itself publishes again."""
+    if _is_first(request):
         with _report(task, request, getattr(request, "id", None)) as scope:
             end_retried(scope, task, request, reason)
+
+
+def cancelled(task: AnyTask, request: Context | None) -> None:
+    """Log the end of a task that was running as the worker cancelled it, since it shuts down or lost its broker.
+
+    Celery calls it a retry. Only a task that is acknowledged late will be delivered again.
+    """
+    if _is_first(request):
+        with _report(task, request, getattr(request, "id", None)) as scope:
+            _end_cancelled(scope, task, request, _INTERRUPTED if _is_shutting_down() else "cancelled by Celery")
+
+
+def end_interrupted(scope: Scope, task: AnyTask) -> None:
+    """End *scope*, an execution in a greenlet that the worker killed, if it did so as it shuts down; else it will tell.
+
+    The worker's signal handler may have run in that greenlet, and been ended with it.
+    """
+    request = _request_in_worker(scope.own["task.id"])
+    if _is_shutting_down() and _is_first(request):
+        _end_cancelled(scope, task, request, _INTERRUPTED)
 
 
 @signal_receiver
@@ -87,7 +104,7 @@ def interrupted() -> None:
     if get_settings().enabled:
         for request in list(_received.values()):
             if request._already_cancelled and not request.acknowledged:
-                _cancelled(request.task, request._context, _INTERRUPTED)
+                cancelled(request.task, request._context)
 
 
 @signal_receiver
@@ -136,22 +153,27 @@ def _report(task: Any, request: Any, task_id: Any) -> Generator[Scope]:
         scope.leave()
 
 
-def _cancelled(task: AnyTask, request: Context | None, reason: str) -> None:
-    """Log the end of a task that was running as the worker cancelled it: only one that is acknowledged late comes again."""
-    if not _is_first(request):
-        return
-    with _report(task, request, getattr(request, "id", None)) as scope:
-        if getattr(task, "acks_late", False):
-            end_retried(scope, task, request, reason)
-        else:
-            end_failed(scope, task, reason)
+def _end_cancelled(scope: Scope, task: AnyTask, request: Context | None, why: str) -> None:
+    if getattr(task, "acks_late", False):
+        end_retried(scope, task, request, why)
+    else:
+        end_failed(scope, task, why)
+
+
+def _is_shutting_down() -> bool:
+    """Return True if the worker has been told to stop at once, whether its signal handler is still at work or not."""
+    state = sys.modules.get("celery.worker.state")
+    stops: object = getattr(state, "should_terminate", None)
+    return celery_log._in_sighandler or (stops is not None and stops is not False)  # type: ignore[attr-defined]
 
 
 def _request_of(task: AnyTask, task_id: str | None) -> Context | None:
     """Return the task's request as the worker knows it: on top of the task's stack if Celery put it there, or held here."""
     current = task.request
-    if current.id == task_id:
-        return current
+    return current if current.id == task_id else _request_in_worker(task_id)
+
+
+def _request_in_worker(task_id: object) -> Context | None:
     received = _received.get(task_id) if isinstance(task_id, str) else None
     return None if received is None else received._context
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from ..context import Scope, current_scope
-from ..events import CONNECTION, TASK
+from ..events import CONNECTION, POLLING_TASK, TASK
 from ..guard import never_raises
 from .emit import switch_off_where_unheard
 from .line import span_ids
@@ -107,8 +107,6 @@ def _about_state(record: logging.LogRecord) -> Subject | None:
 
 # -- Celery --
 
-_POLLING = "celery.chord_unlock"
-
 
 def spare_unheard_lines() -> None:
     """Have Celery not even make the records that would be left out here and that nobody else gets.
@@ -127,7 +125,7 @@ def _will_be_said() -> bool:
     if scope is None:
         return False
     if scope.ended:
-        return scope.told or scope.own["task.name"] == _POLLING
+        return scope.told or scope.own["task.name"] == POLLING_TASK
     return is_printed_at_once(get_logger(TASK.logger), logging.INFO)
 
 
@@ -144,7 +142,7 @@ def _about_execution(record: logging.LogRecord) -> Subject | None:
     data, scope = _data(record), _execution_around()
     if data is None or data.get("internal") or scope is None or scope.own["task.id"] != data.get("id"):
         return None
-    if record.levelno < logging.ERROR and scope.own["task.name"] == _POLLING:
+    if record.levelno < logging.ERROR and scope.own["task.name"] == POLLING_TASK:
         return Subject(True)  # our event said so at debug, and mostly was not printed
     return about_scope(scope)
 

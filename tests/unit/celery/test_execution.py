@@ -14,10 +14,11 @@ from celery.app.trace import build_tracer
 from celery.backends.cache import CacheBackend
 from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import before_task_publish, task_postrun
+from celery.utils.serialization import UnpickleableExceptionWrapper
 from celery.worker import state
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
-from dtx_telemetry import bind_fields, config, context, get_logger
+from dtx_telemetry import bind_fields, context, get_logger
 from dtx_telemetry.celery import context_restored, execution, publishing, reports
 from tests.conftest import LogOutput
 from tests.support.celery_app import make_app, working
@@ -66,6 +67,13 @@ def register_plain(app: Celery) -> None:
     def fail() -> None:
         bind_contextvars(bound_by_task=1)
         raise RuntimeError("no mana")
+
+    @app.task(name="unpicklable", shared=False)
+    def fail_unpicklably(base: str) -> None:
+        class Local(ValueError if base == "ValueError" else Exception):  # type: ignore[misc]
+            """No pickle can name it."""
+
+        raise Local("l")
 
     for name, throws in {"tuple": (ExpectedError,), "list": [ExpectedError], "single": ExpectedError, "odd": ("x", 5)}.items():
 
@@ -203,20 +211,6 @@ def closing(lines: list[Line], task_id: str) -> list[str]:
     return [line["event"] for line in with_fields(lines, task_id=task_id) if line["event"] in CLOSING]
 
 
-@pytest.mark.parametrize("enabled", ["true", "false"])
-def test_no_header_passes_for_what_we_keep_on_a_request(
-    run: Runner, log_output: LogOutput, monkeypatch: pytest.MonkeyPatch, enabled: str
-) -> None:
-    """A message's headers become attributes of its request; one that is named like ours does no harm, switched on or off."""
-    monkeypatch.setenv("TELEMETRY_ENABLED", enabled)
-    config.reset()
-    task_id = run("ignore", headers={"_dtx_execution": ["forged", None]})
-    lines = log_output.lines
-    assert closing(lines, task_id) == (["task_ignored"] if enabled == "true" else [])
-    assert [line for line in lines if line["event"] == "telemetry_failed"] == []
-    assert run.left == [{}]
-
-
 def test_the_publishers_context_is_bound_for_the_task(run: Runner, log_output: LogOutput) -> None:
     """Every line of the task, the application's and third parties', has the publisher's fields and the task's id and name."""
     with bind_fields(**IDS, labels=["draft"], **{"draft.id": 12}):
@@ -275,6 +269,22 @@ def test_a_failure_has_its_traceback_once(run: Runner, log_output: LogOutput) ->
     run("echo")
     assert not [line for line in log_output.lines if "raised unexpected" in line["event"]]
     assert log_output.text.count("Traceback (most recent call last)") == 1
+
+
+@pytest.mark.parametrize("base", ["Exception", "ValueError"])
+def test_an_exception_that_cannot_be_pickled_is_named_all_the_same(run: Runner, log_output: LogOutput, base: str) -> None:
+    """Celery puts a wrapper, or one of its base class, in its place; the event has its own type, text and traceback."""
+    run("unpicklable", base)
+    line = log_output.one("task_failed")
+    assert line["error"] == "Local: l"
+    assert line["exception"].splitlines()[-1].endswith("Local: l")
+
+
+def test_so_is_one_that_the_worker_tells_of(app: Celery, log_output: LogOutput) -> None:
+    """All that it has is the wrapper."""
+    error = UnpickleableExceptionWrapper("app.errors", "NoMana", ("l", 5), "NoMana('l', 5)")
+    reports.failed(app.tasks["echo"], "t-1", error)
+    assert log_output.one("task_failed")["error"] == "NoMana: ('l', 5)"
 
 
 @pytest.mark.parametrize("name", ["throws.tuple", "throws.list", "throws.single"])

@@ -125,6 +125,18 @@ def test_a_chord_that_has_to_be_polled_has_one_id(log_output: LogOutput, tmp_pat
         with bind_fields(**IDS if bound else {}):
             group(chord([step.si(), step.si()], step.si()), step.si()).apply_async()
         wait_until(lambda: sum(line["task.name"] == "step" for line in ended(1)) == 4)
-    assert log_output.events("task_started", task_name="celery.chord_unlock")
+    polling = log_output.events("task_started", task_name="celery.chord_unlock")
+    told = [line for line in log_output.lines if "celery.chord_unlock" in (line.get("task.name"), *line["event"].split("["))]
+    assert polling
+    assert {line["level"] for line in told} == {"debug"}, "Celery's own polling is no news"
     found = ids(log_output.lines)
     assert found == {"req-1"} if bound else len(found) == 1
+
+
+def test_polling_that_fails_is_news(app: Celery, log_output: LogOutput) -> None:
+    """It is an error, with its traceback, as of any task."""
+    app.tasks["celery.chord_unlock"].apply(("a group", {"task": "no such task"}))
+    line = log_output.one("task_failed")
+    assert (line["level"], line["task.name"]) == ("error", "celery.chord_unlock")
+    assert "exception" in line
+    assert log_output.one("task_started")["level"] == "debug"
