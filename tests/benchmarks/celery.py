@@ -179,9 +179,9 @@ def _in_scope(name: str, work: Callable[[], None]) -> Callable[[], None]:
     import structlog
 
     if name == OURS:
-        from dtx_telemetry import context, events
+        from dtx_telemetry import context
 
-        context.enter_root(events.OPERATION, FIELDS)
+        context.enter(None, FIELDS)  # of no kind, so that it has no span
     else:
         structlog.contextvars.bind_contextvars(**copy.deepcopy(FIELDS))
     return work
