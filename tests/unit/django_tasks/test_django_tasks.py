@@ -354,6 +354,31 @@ def test_what_is_bad_in_the_cache_is_left_out(
     assert "task.parent_id" not in log_output.one("task_started")
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_task_is_caused_by_the_scope_that_published_it(log_output: LogOutput, settings: Any, cached: bool) -> None:
+    """If a cache takes the scope along; its lines have a scope of its own."""
+    use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
+    if cached:
+        settings.DTX_TELEMETRY = {"TASKS_CACHE": "default"}
+    with operation("turn"):
+        result = jobs.send_letter.enqueue("Invoker")
+    run_elsewhere(result, result.task.get_backend())
+    publisher = log_output.one("task_published")["scope.id"]
+    lines = [line for line in log_output.lines if line.get("task.id") == result.id and line["event"] != "task_published"]
+    assert len({line["scope.id"] for line in lines} | {publisher}) == 2
+    assert {line.get("scope.cause") for line in lines} == {publisher if cached else None}
+
+
+def test_a_task_that_runs_at_once_is_caused_by_the_scope_around(log_output: LogOutput) -> None:
+    """Which may be a task, or none."""
+    jobs.send_letter.enqueue("Invoker")
+    with operation("turn"):
+        jobs.send_letter.enqueue("Invoker")
+    first, second = log_output.events("task_started")
+    assert "scope.cause" not in first
+    assert second["scope.cause"] == log_output.one("operation_completed")["scope.id"]
+
+
 def test_without_a_cache_a_task_has_its_own_id(log_output: LogOutput, settings: Any) -> None:
     """The publisher's line still tells both."""
     use_backend(settings, "django.tasks.backends.dummy.DummyBackend")
