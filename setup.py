@@ -11,11 +11,11 @@ WATERFALL = re.compile(r"^\.\. code-block:: text\n   :name: waterfall\n\n((?: .*
 
 def page():
     """Return the README for PyPI, which shows no picture of the repository: the waterfall stands there as text."""
-    path = Path(__file__).with_name("README.rst")
-    if not path.exists():  # an image that takes the code alone
+    here = Path(__file__).parent
+    if not (here / "README.rst").exists():  # an image that takes the code alone
         return ""
-    readme = path.read_text(encoding="utf-8")
-    waterfall = WATERFALL.search(readme)[1]
+    readme = (here / "README.rst").read_text(encoding="utf-8")
+    waterfall = WATERFALL.search((here / "dtx_telemetry/docs/viewer.rst").read_text(encoding="utf-8"))[1]
     return IMAGE.sub(lambda _: f"::\n\n{waterfall.rstrip()}\n", readme)
 
 

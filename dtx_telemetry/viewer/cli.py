@@ -111,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--open", action="store_true", help="open the page in the browser")
     running.add_argument("--stay", action="store_true", help="keep the page when the commands have ended, until Ctrl-C")
     _add_dashboards(commands)
+    text = "list the pages of the documentation, or print one"
+    docs: argparse.ArgumentParser = commands.add_parser("docs", help=text, description=f"{text.capitalize()}.")
+    docs.set_defaults(run=_docs)
+    docs.add_argument("page", nargs="?", metavar="PAGE", help="its name")
+    docs.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     return parser
 
 
@@ -247,6 +252,12 @@ def _needs_server(command: str) -> Iterator[None]:
         if missing not in ("starlette", "uvicorn"):
             raise
         raise UsageError(f"{command} needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from .commands import docs
+
+    return docs.run(options.page)
 
 
 def _dashboards(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""The README: every block of code in it runs or is compared with what ran, and every table says what is so."""
+"""The README and the documentation: every block of code runs or is compared with what ran, and every table says what is so."""
 
 import asyncio
 import configparser
 import json
+import logging
 import os
 import pty
 import re
@@ -22,10 +23,13 @@ from urllib.request import urlopen
 
 import docutils.nodes
 import pytest
+from django.contrib.auth import get_user_model
 from docutils.core import publish_doctree
+from rest_framework.authtoken.models import Token
 
-from dtx_telemetry import context, events
+from dtx_telemetry import config, context, events, get_logger, startup
 from dtx_telemetry.config import NOISY_LOGGERS, Settings, get_settings
+from dtx_telemetry.guard import is_wrapped
 from tests.support.costs import read_tables, summary
 from tests.support.lines import parse_lines, with_event
 from tests.support.otlp import otlp_collector
@@ -34,11 +38,16 @@ from tests.support.processes import ROOT, clean_environ, run_python
 from tests.support.waiting import wait_until
 
 PACKAGE = ROOT / "dtx_telemetry"
-TEXT = (ROOT / "README.rst").read_text(encoding="utf-8")
-DOCUMENT = publish_doctree(TEXT, settings_overrides={"report_level": 2, "halt_level": 2})
-LITERALS = list(DOCUMENT.findall(docutils.nodes.literal_block))
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
+DOCS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "docs").glob("*.rst"))}
+#: All of it.
+TEXT = "\n".join([README, *DOCS.values()])
+DOCUMENTS = [
+    publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2}) for text in (README, *DOCS.values())
+]
+LITERALS = [block for document in DOCUMENTS for block in document.findall(docutils.nodes.literal_block)]
 BLOCKS = {block["names"][0]: block.astext() for block in LITERALS if block["names"]}
-#: The two at the top, each in a block of its own: what copies one does not start the other.
+#: The two of the README, each in a block of its own: what copies one does not start the other.
 COMMANDS = dict(zip(("demo", "tests"), [block.astext() for block in LITERALS if not block["names"]], strict=True))
 #: It needs a Loki. What in it is ours is looked at by `test_what_cannot_run_names_what_there_is`.
 CANNOT_RUN = {"loki"}
@@ -51,34 +60,47 @@ COLUMNS = 100
 
 
 def test_every_block_has_a_test() -> None:
-    """No block of code is in the README that is not run or compared here, and there are no two of one name."""
-    ran = {"before", "after", "start", "first-line", "example", "line", "otel", "resources", "reading", "calling"}
-    ran |= {
-        "operations",
-        "signals",
-        "viewer",
-        "waterfall",
-        "handlers",
-        "sentry",
-        "jq",
-        "tests-of-applications",
-        "costs",
-    }
+    """No block of code is there that is not run or compared here, and there are no two of one name."""
+    ran = {"settings", "consumer", "before", "after", "start", "first-line", "example", "line", "otel", "resources", "reading"}
+    ran |= {"calling", "operations", "signals", "viewer", "waterfall", "handlers", "sentry", "jq", "tests-of-applications"}
+    ran |= {"costs", "commands", "filters", "slow-queries", "drf", "files", "platforms", "mails", "query-test"}
     assert BLOCKS.keys() == ran | CANNOT_RUN
     assert len(BLOCKS) + len(COMMANDS) == len(LITERALS)
 
 
 def test_it_is_short() -> None:
-    """A newcomer has joined lines after 150 lines; the rest is for looking up."""
-    lines = TEXT.splitlines()
-    assert len(lines) <= 600
-    assert lines.index("   " + BLOCKS["example"].splitlines()[-1]) < 150
+    """What to add to a project stands on the first screen."""
+    lines = README.splitlines()
+    assert len(lines) <= 250
+    assert lines.index("   @telemetry_consumer") < 40
+
+
+def test_the_table_of_pages_is_complete() -> None:
+    """And each page can be printed."""
+    assert {row[0] for row in table("table-of-docs")} == DOCS.keys()
+    assert _printed("docs", "viewer") == DOCS["viewer"]
+    listed = _printed("docs")
+    assert [line.split()[0] for line in listed.splitlines()] == sorted(DOCS)
+
+
+def _printed(*arguments: str) -> str:
+    """Return what ``dtx-telemetry`` prints."""
+    command = [sys.executable, "-m", "dtx_telemetry", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def test_pages_that_are_named_are_there() -> None:
+    """``docs NAME`` and the names of pages in the text."""
+    assert set(re.findall(r"``dtx-telemetry docs ([a-z-]+)``", TEXT)) <= DOCS.keys()
+    assert set(re.findall(r"[Ss]ee ``([a-z-]+)``", TEXT)) <= DOCS.keys()
 
 
 def test_what_it_refers_to_is_there() -> None:
     """The picture, and files of the repository by their names."""
-    (picture,) = {image["uri"] for image in DOCUMENT.findall(docutils.nodes.image) if "://" not in image["uri"]}
-    named = re.findall(r"``((?:tests/)?[\w./]+\.rst)``", TEXT)
+    (picture,) = {
+        image["uri"] for document in DOCUMENTS for image in document.findall(docutils.nodes.image) if "://" not in image["uri"]
+    }
+    named = [name for name in re.findall(r"``((?:tests/)?[\w./]+\.rst)``", TEXT) if not name.startswith("docs/")]
     assert {"CHANGELOG.rst", "tests/benchmarks/README.rst"} <= set(named)
     for path in (picture, *named, ".ci/run"):
         assert (ROOT / path).is_file(), path
@@ -174,6 +196,7 @@ def _without_details(text: str) -> str:
         (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "UUID"),
         (r"(?<=id=)[0-9a-f]{8}\b", "ID"),
         (r"\b[0-9a-f]{32}\b", "ID"),
+        (r'(?<="scope.id":")[0-9a-f]{8}\b', "ID"),
         (r"(?<=_ms=)[\d.]+", "MS"),
         (r'(?<=_ms":)[\d.]+', "MS"),
         (r"\b[\d.]+ m?s\b", "LENGTH"),
@@ -441,6 +464,17 @@ def _rows(waterfall: str) -> list[str]:
     return [re.split(r" {2,}| [─╺━╸╶]", row.strip("└ │"))[0] for row in rows if row.strip("╷ ")][1:]
 
 
+def test_the_readmes_commands_and_the_filters_find_the_click(newcomer: Newcomer, clicked: str) -> None:
+    """Each finds what its comment says, but for the one that starts a server."""
+    blocks = [*BLOCKS["commands"].splitlines()[1:], *BLOCKS["filters"].splitlines(), *BLOCKS["slow-queries"].splitlines()]
+    for command in (line.split("  #")[0].strip() for line in blocks):
+        program = command if command.startswith(".venv") else f".venv/bin/{command}"
+        found = newcomer.shell(f"{program} || test $? = 1", COLUMNS=str(COLUMNS))
+        if "tournament.id" in command or "~announce" in command:
+            assert "announce_pick" in found.replace("\n", ""), command
+        assert "Traceback" not in found
+
+
 @pytest.mark.usefixtures("kept_logs")
 def test_the_click_is_one_trace(newcomer: Newcomer) -> None:
     """By the command that the README names, with a collector in place of that in the container."""
@@ -516,6 +550,84 @@ def run_block(name: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "readme"}
     exec(compile(BLOCKS[name], f"README.rst: {name}", "exec"), names)
     return names
+
+
+def test_what_to_paste_is_complete() -> None:
+    """Both settings go before what the project has, and the consumer is decorated; ``check`` finds nothing wrong with it."""
+    names: dict[str, Any] = {"INSTALLED_APPS": ["mine"], "MIDDLEWARE": ["theirs"]}
+    exec(compile(BLOCKS["settings"], "README.rst: settings", "exec"), names)
+    assert names["INSTALLED_APPS"] == ["dtx_telemetry", "mine"]
+    assert names["MIDDLEWARE"] == ["dtx_telemetry.middleware.TelemetryMiddleware", "theirs"]
+    consumer = run_block("consumer")["DraftConsumer"]
+    assert is_wrapped(consumer, "dispatch")
+
+
+def test_django_rest_frameworks_user_is_bound(db: None, log_output: Any) -> None:
+    """On the lines of a view from the authentication on."""
+    made = run_block("drf")["BindingTokenAuthentication"]
+    user = get_user_model().objects.create(username="invoker")
+    token = Token.objects.create(user=user)
+    scope = context.enter_root(events.REQUEST, {"request.id": "docs-1"})
+    assert made().authenticate_credentials(token.key) == (user, token)
+    assert context.bound()["user.id"] == user.pk
+    scope.leave()
+
+
+def test_a_file_beside_the_console_has_the_same_lines(tmp_path: Path) -> None:
+    """And more of them, since its level is lower."""
+    log = tmp_path / "app.log"
+    output = run_python(
+        f"""{BLOCKS["files"].replace("app.log", str(log))}
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["dtx_telemetry"], LOGGING=LOGGING)
+django.setup()
+from dtx_telemetry import get_logger, operation
+with operation("turn", "docs-2"):
+    get_logger("app").debug("detail")
+    get_logger("app").info("inside", hero="Invoker")
+""",
+        LOG_FORMAT="json",
+        LOG_STREAM="stdout",
+    )
+    kept = parse_lines(log.read_text(encoding="utf-8"))
+    assert [line["event"] for line in kept if line.get("request.id") == "docs-2"] == ["detail", "inside", "operation_completed"]
+    assert [line for line in kept if line["level"] != "debug"] == parse_lines(output)
+
+
+def test_the_names_of_platforms_are_understood(log_output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the three is a value that the setting takes, and the line has those names."""
+    for recipe, wanted in zip(BLOCKS["platforms"].splitlines(), ("severity", "status", "log.level"), strict=True):
+        name, _, value = recipe.partition("=")
+        monkeypatch.setenv(name, value)
+        config.reset()
+        startup.init_telemetry()
+        get_logger("app").info("seen")
+        assert log_output.lines[-1][wanted] == "info"
+
+
+@pytest.mark.filterwarnings("ignore:.*MAILERS")
+def test_mails_to_admins_have_the_id_in_their_subject(mailoutbox: list[Any], settings: Any) -> None:
+    """The class is Django's own, with another subject."""
+    settings.ADMINS = ["admin@example.com"]
+    handler = run_block("mails")["EmailHandlerWithId"]()
+    record = logging.LogRecord("app", logging.ERROR, __file__, 1, "no %s", ("mana",), None)
+    record.__dict__["request.id"] = "docs-3"
+    handler.handle(record)
+    assert "[docs-3] no mana" in mailoutbox[0].subject
+
+
+def test_a_test_that_limits_queries_runs(newcomer: Newcomer) -> None:
+    """In the newcomer's project, and it fails when the limit is lower than what was asked."""
+    code = BLOCKS["query-test"]
+    (newcomer.folder / "test_queries.py").write_text(code)
+    options = "-p pytest_django.plugin -p dtx_telemetry.pytest_plugin -p no:cacheprovider"
+    output = newcomer.shell(
+        "CELERY_BROKER_URL=memory:// .venv/bin/pytest --ds=mysite.settings test_queries.py",
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+        PYTEST_ADDOPTS=options,
+    )
+    assert "1 passed" in output
 
 
 def test_the_projects_own_words_are_resources() -> None:
@@ -612,9 +724,10 @@ def test_a_file_handler_has_the_id(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     code = BLOCKS["handlers"].replace("app.log", str(log)).replace("%(message)s", "%(message)s %(hero)s")
     code = code.replace('{"user.id": "-"}', '{"user.id": "-", "hero": "-"}')
-    (quiet,) = re.findall(r"``LOG_LEVELS=(uvicorn[\w.=,]+)``", TEXT.replace("\n", " "))
+    (quiet,) = re.findall(r"LOGGING\[\"loggers\"\] = (\{.*?\})``", TEXT.replace("\n", " "))
     run_python(
         f"""{code}
+LOGGING["loggers"] = {quiet}
 import logging
 import django
 from django.conf import settings
@@ -627,8 +740,7 @@ logging.getLogger("app").warning("outside")
 for logger in ("uvicorn.access", "celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(logger).info("repeated")
 logging.getLogger("django.request").warning("repeated")
-""",
-        LOG_LEVELS=quiet,
+"""
     )
     lines = log.read_text(encoding="utf-8").splitlines()
     assert "INFO [readme-6] user=42 inside Invoker" in lines
@@ -676,7 +788,7 @@ def test_what_cannot_run_names_what_there_is() -> None:
 
 def table(name):
     """Return the rows of a table as lists of texts."""
-    (found,) = [node for node in DOCUMENT.findall(docutils.nodes.table) if name in node["names"]]
+    (found,) = [node for document in DOCUMENTS for node in document.findall(docutils.nodes.table) if name in node["names"]]
     rows = [[entry.astext() for entry in row.findall(docutils.nodes.entry)] for row in found.findall(docutils.nodes.row)]
     return rows[1:]
 
@@ -728,6 +840,6 @@ def test_the_table_of_events_is_complete():
 def test_the_tables_name_only_fields_that_there_are():
     """Every field of the tables stands in the code as a name."""
     cells = [row[1] for row in table("table-of-fields")] + [row[2] for row in table("table-of-events")]
-    fields = {field for cell in cells for field in re.findall(r"\b[a-z]+\.[a-z_]+\b|\b[a-z]+_(?:ms|code)\b", cell)}
+    fields = {field for cell in cells for field in re.findall(r"\b[a-z]+(?:\.[a-z_]+)+\b|\b[a-z]+_(?:ms|code)\b", cell)}
     assert len(fields) > 15
     assert [field for field in fields if f'"{field}"' not in _code() and f"{field}=" not in _code()] == []

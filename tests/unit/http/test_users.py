@@ -234,7 +234,7 @@ class TestWhoIsKnown:
     ) -> None:
         """As the README recommends; it is gone when the request ends."""
         binding = '``structlog.contextvars.bind_contextvars(**{"user.id": user.pk})``'
-        assert binding in (ROOT / "README.rst").read_text(encoding="utf-8")
+        assert binding in (ROOT / "dtx_telemetry/docs/recipes.rst").read_text(encoding="utf-8")
 
         class Binding(TokenAuthentication):
             def authenticate_credentials(self, key: str) -> Any:
