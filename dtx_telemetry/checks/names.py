@@ -64,7 +64,8 @@ def _nearest(name: str, ours: Iterable[str]) -> str | None:
     """Return which of *ours* is nearly *name*, and not *name* itself, or ``None``."""
     for mistakes in (1, 2):
         for known in ours:
-            if name != known and (mistakes == 1 or len(known) >= _LONG) and _is_within(name, known, mistakes):
+            is_as_long = abs(len(name) - len(known)) <= mistakes and (mistakes == 1 or len(known) >= _LONG)
+            if is_as_long and name != known and _is_within(name, known, mistakes):
                 return known
     return None
 

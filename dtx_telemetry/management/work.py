@@ -83,8 +83,12 @@ def _connect(app: Any, seconds: float) -> Finding:
 
 def _ask_workers(app: Any, version: str, seconds: float) -> Iterator[Finding]:
     answers: dict[str, Any] = {}
-    for reply in app.control.broadcast(_COMMAND, reply=True, timeout=seconds) or ():
-        answers |= reply
+    try:
+        for reply in app.control.broadcast(_COMMAND, reply=True, timeout=seconds) or ():
+            answers |= reply
+    except Exception as error:  # not every transport has remote control
+        yield noted(f"running workers could not be asked: {error_text(error)}")
+        return
     for name, answer in sorted(answers.items()):
         yield from _compared(name, answer, version)
     if not answers:
