@@ -31,10 +31,10 @@ class TelemetryEvents(list[Event]):
 
         Args:
             event: ``None``: of any name.
-            fields: ``task_id="x"`` asks for ``task.id`` too: an underscore stands for a point where no field has that name.
+            fields: ``task_id="x"`` asks for ``task.id`` too: an underscore stands for a point if no field has that name.
 
         Raises:
-            AssertionError: there is none, or more than one; the message has what there was.
+            AssertionError: there is none, or more than one. The message has what there was.
         """
         __tracebackhide__ = True
         found = self.all(event, **fields)
@@ -45,7 +45,7 @@ class TelemetryEvents(list[Event]):
         return found[0]
 
     def all(self, event: str | None = None, /, **fields: Any) -> list[Event]:
-        """Return every event of that name with these fields; see `one`."""
+        """Return every event of that name with these fields. See `one`."""
         return [
             seen
             for seen in list(self)
@@ -89,7 +89,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _take_away(outer: "Scope | None", before: Event) -> list[str]:
-    """Bind again what was bound before; return the names of what was left, in the order in which lines have them."""
+    """Bind again what was bound before, and return the names of what was left, in the order in which lines have them."""
     from . import context
 
     left = _changed(before)
@@ -118,7 +118,7 @@ class _Keeping(logging.Handler):
         self._line_of = _line_maker()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Keep *record*; no lock is held, since a value's ``__repr__`` may wait for another thread that logs."""
+        """Keep *record*. No lock is held, since a value's ``__repr__`` may wait for another thread that logs."""
         self._events.append(self._line_of(record))
         return True
 

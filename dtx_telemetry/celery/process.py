@@ -28,14 +28,14 @@ _LEVEL_OF_WORKER = "DTX_TELEMETRY_WORKER_LEVEL"
 
 
 def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) -> None:
-    """Take the place of Celery's own logging; a receiver of ``setup_logging``, whose being there tells Celery not to do it.
+    """Take the place of Celery's own logging, as a receiver of ``setup_logging``. That it is there tells Celery not to do it.
 
-    A ``--loglevel`` that was given wins over ``LOG_LEVEL``; Celery's own default does not. With ``--logfile`` the lines go
+    A ``--loglevel`` that was given wins over ``LOG_LEVEL``. Celery's own default does not. With ``--logfile`` the lines go
     there. With ``worker_hijack_root_logger = False`` it is left to Celery, unless `init_telemetry` was called before.
 
     Raises:
-        ImproperlyConfigured: a setting is wrong; Celery stops its start.
-        OSError: the file cannot be opened; likewise.
+        ImproperlyConfigured: a setting is wrong. Celery then stops its start.
+        OSError: the file cannot be opened. Celery then stops its start.
         SystemExit: in place of these two, with their message, under a Celery that passes over exceptions of receivers.
     """
     try:
@@ -91,7 +91,7 @@ def prepare_worker(instance: Any) -> None:
 
 @signal_receiver
 def prepare_beat(sender: Any) -> None:
-    """Do the same for beat; a receiver of ``beat_init``."""
+    """Do the same for beat, as a receiver of ``beat_init``."""
     conf = sender.app.conf
     if conf.worker_redirect_stdouts and _is_ours_to_redirect():
         sender.app.log.redirect_stdouts(conf.worker_redirect_stdouts_level)
@@ -99,12 +99,12 @@ def prepare_beat(sender: Any) -> None:
 
 @signal_receiver
 def end_child() -> None:
-    """Send what is left before a child of the pool ends; a receiver of ``worker_process_shutdown``."""
+    """Send what is left before a child of the pool ends, as a receiver of ``worker_process_shutdown``."""
     context.tell("child_ending")
 
 
 def _is_ours_to_redirect() -> bool:
-    """Whether Celery leaves it undone because of our receiver of ``setup_logging``, and not of somebody else's."""
+    """Return True if Celery leaves it undone because of our receiver of ``setup_logging``, and not of somebody else's."""
     return is_configured() or len(setup_logging.receivers) == 1
 
 
@@ -122,7 +122,7 @@ def _leave_it_to_celery(loglevel: Any, logfile: Any, format: Any = None, coloriz
 
 
 def _given_level(loglevel: Any) -> int | None:
-    """Return the level of a command line's ``--loglevel``, ``None`` where there is no command line or it has none."""
+    """Return the level of a command line's ``--loglevel``, ``None`` if there is no command line or it has none."""
     if _is_fresh_child():
         level = os.environ.get(_LEVEL_OF_WORKER, "")
         return int(level) if level.isdecimal() else None
@@ -143,5 +143,5 @@ def _was_given() -> bool:
 
 
 def _is_fresh_child() -> bool:
-    """Whether this is a pool's child that was not forked; see ``celery.concurrency.prefork.process_initializer``."""
+    """Return True if this is a pool's child that was not forked. See ``celery.concurrency.prefork.process_initializer``."""
     return "FORKED_BY_MULTIPROCESSING" in os.environ and click.get_current_context(silent=True) is None

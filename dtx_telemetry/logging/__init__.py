@@ -1,4 +1,4 @@
-"""The log pipeline: every line of the process, whoever logs it, in one format, with the bound context, without secrets.
+"""The log pipeline: every line of the process in one format, with the bound context, without secrets.
 
 structlog's interface on stdlib logging, so that other handlers see each event too.
 """

@@ -23,7 +23,7 @@ _MAX_KNOWN_LOGGERS = 4096
 
 
 class Printer:
-    """Makes lines of records and events, and hands them on; raises nothing, whatever they hold.
+    """Makes lines of records and events, and hands them on. Raises nothing, whatever those hold.
 
     Args:
         builder: makes the line.
@@ -203,7 +203,7 @@ class _Installed:
         printer: prints our lines, ``None`` while telemetry is off.
         sanitizer: makes values safe that do not go through the printer.
         several: whether our handlers stand at more than one place.
-        restore: puts our handlers in place again if logging was configured since; see `install.restore`.
+        restore: puts our handlers in place again if logging was configured since. See `install.restore`.
     """
 
     __slots__ = ("printer", "restore", "sanitizer", "several")
@@ -237,7 +237,7 @@ def is_console(handler: logging.Handler) -> bool:
 
 
 def _is_first(record: logging.LogRecord) -> bool:
-    """Return True if none of our handlers has taken *record* before; it then counts as taken."""
+    """Return True if none of our handlers has taken *record* before. It then counts as taken."""
     try:
         if record in _taken:
             return False

@@ -15,8 +15,8 @@ class ContextFilter(logging.Filter):
     """Puts everything that is bound on each record, and lets all records through.
 
     For handlers that stay beside ours: files, mail, a log server. A format can then say ``%(request.id)s``, which is ``-``
-    where there is none, and formatters that print a record's extra attributes (JSON ones) print the context. Attributes that
-    the record has already are left alone; what is bound under a key that names a secret is redacted.
+    if there is none, and formatters that print a record's extra attributes (JSON ones) print the context. Attributes that
+    the record has already are left alone. What is bound under a key that names a secret is redacted.
 
     Attach it to the handler that the logging thread calls: to a ``QueueHandler`` and not to the handlers behind it, whose
     thread has nothing bound.
@@ -25,7 +25,7 @@ class ContextFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the context to *record*. Never raises; always returns True."""
+        """Add the context to *record*. Never raises, and always returns True."""
         _add_context(record)
         return True
 

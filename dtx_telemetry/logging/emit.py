@@ -28,9 +28,9 @@ def log_event(logger: logging.Logger, level: int, event: Any, args: tuple[Any, .
     Args:
         logger: stdlib's.
         level: any number.
-        event: its text, with placeholders for *args*; anything else is made text, ``None`` stands for ``fields["event"]``.
+        event: its text, with placeholders for *args*. Anything else is made text. ``None`` stands for ``fields["event"]``.
         args: what is put into the text.
-        fields: the fields, and what steers the record (``exc_info``, ``stack_info``, ``stacklevel``); ours from then on.
+        fields: the fields, and what steers the record (``exc_info``, ``stack_info``, ``stacklevel``). The dict is used up.
     """
     if (
         not args
@@ -69,7 +69,7 @@ def log_record(logger: logging.Logger, level: int, message: Any, args: tuple[Any
 
 
 def calling_frame() -> FrameType:
-    """Return the frame outside structlog and this package that logs; the outermost one if there is none, as at exit."""
+    """Return the frame outside structlog and this package that logs, or the outermost one if there is none, as at exit."""
     frame = CALLER.get(None) or sys._getframe(1)
     while _is_loggers(frame) and frame.f_back is not None:
         frame = frame.f_back
@@ -109,7 +109,7 @@ def _as_text(event: Any, args: tuple[Any, ...], fields: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=8)
 def _names_of(factory: Callable[..., logging.LogRecord]) -> frozenset[str]:
-    """Return the names that a record factory of another library puts on every record; they say nothing of an event of ours."""
+    """Return the names that a record factory of another library puts on every record. They say nothing of an event of ours."""
     try:
         made = factory("dtx_telemetry", logging.INFO, "", 0, "", (), None)
     except Exception:
@@ -162,7 +162,7 @@ def switch_off_where_unheard(name: str, level: int, repeats: Callable[[], bool |
     Args:
         name: the logger's.
         level: of its lines that repeat an event of ours.
-        repeats: whether a line that is logged now is one that `print_unless_said` leaves out; raises nothing.
+        repeats: whether a line that is logged now is one that `print_unless_said` leaves out. Raises nothing.
     """
     logger = logging.getLogger(name)
     is_enabled = logger.isEnabledFor

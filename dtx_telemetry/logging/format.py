@@ -76,7 +76,7 @@ class _RenamingRenderer:
         return self._renderer.encode(self._rename(line))
 
     def _rename(self, line: Line) -> Line:
-        """Return *line* under the new names; an application's field that is named like one of them gets ``_`` appended."""
+        """Return *line* under the new names. An application's field that is named like one of them gets ``_`` appended."""
         names = self._names
         taken = {names[key] for key in line if key in names}
         renamed: dict[str, Any] = {}

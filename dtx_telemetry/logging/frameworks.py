@@ -28,7 +28,7 @@ _finders: dict[str, Callable[[Any], Any]] = {}
 
 
 def find_scopes_by(logger: str, find: Callable[[Any], Any]) -> None:
-    """Let the rule for the lines of *logger* find scopes by *find*; called at start-up.
+    """Let the rule for the lines of *logger* find scopes by *find*, from start-up on.
 
     Args:
         logger: ``django.request``: *find* returns what observes a request, with its ``scope`` and ``status``, or ``None``.
@@ -53,7 +53,7 @@ _failed_handshakes: WeakKeyDictionary[asyncio.Task[Any], Mapping[str, Any]] = We
 
 
 def note_failed_handshake(scope: Scope) -> None:
-    """Note that the connection of *scope* failed before it was accepted; its server may log a line about that later."""
+    """Note that the connection of *scope* failed before it was accepted. Its server may log a line about that later."""
     if (task := _current_task()) is not None:
         _failed_handshakes[task] = {**scope.own, **span_ids()}
 
@@ -138,7 +138,7 @@ def _about_received(record: logging.LogRecord) -> Subject | None:
 
 @lines_of("celery.app.trace")
 def _about_execution(record: logging.LogRecord) -> Subject | None:
-    """Return what a line about the end of an execution repeats; Celery logs it inside that execution."""
+    """Return what a line about the end of an execution repeats. Celery logs it inside that execution."""
     data, scope = _data(record), _execution_around()
     if data is None or data.get("internal") or scope is None or scope.own["task.id"] != data.get("id"):
         return None
@@ -149,7 +149,7 @@ def _about_execution(record: logging.LogRecord) -> Subject | None:
 
 @lines_of("celery.worker.request")
 def _about_lost(record: logging.LogRecord) -> Subject | None:
-    """Return what "Task handler raised error" repeats; the worker says it, in no scope, of a task whose process it lost."""
+    """Return what "Task handler raised error" repeats. The worker says it, in no scope, of a task whose process it lost."""
     return about_exception(record.args[0]) if isinstance(record.args, tuple) and record.args else None
 
 
@@ -162,7 +162,7 @@ def _execution_around() -> Scope | None:
 
 
 def _data(record: logging.LogRecord) -> dict[str, Any] | None:
-    """Return what Celery gives handlers to know a task by; ``None`` on its other lines."""
+    """Return what Celery gives handlers to know a task by, or ``None`` on its other lines."""
     data = record.__dict__.get("data")
     return data if isinstance(data, dict) and "id" in data else None
 
@@ -231,7 +231,7 @@ def _connection() -> Mapping[str, Any] | None:
 
 
 def spare_sentry() -> None:
-    """Have Sentry make no issue of our events that have no exception: a 503 that a view returns is none without us.
+    """Have Sentry make no issue of our events that have no exception: without us a 503 that a view returns makes none.
 
     Its breadcrumbs stay. ``ignore_logger``, by which its own integrations do it, would take them too.
     """

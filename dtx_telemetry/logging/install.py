@@ -59,13 +59,13 @@ def configure(settings: Settings, *, level: int | None = None, stream: str | Non
 
 
 def restore(*, anyway: bool = False) -> None:
-    """Put our handlers in place again if logging or structlog was configured since, in this process, by whoever.
+    """Put our handlers in place again if logging or structlog was configured since.
 
     ``get_wsgi_application`` applies LOGGING a second time, ``uvicorn.run`` its own set-up after the application was loaded.
     Asked at the start of each scope and before each event of the library: it costs next to nothing if nothing has changed.
 
     Args:
-        anyway: look at all loggers, though nobody seems to have configured anything.
+        anyway: look at all loggers, even if nothing seems to have been configured.
     """
     for setup in _standing:
         setup.restore(anyway=anyway)
@@ -118,12 +118,12 @@ def prints_own_events() -> bool:
 
 
 class _Setup:
-    """One set-up, as it stands on stdlib's loggers: it is put in place, again where it was configured over, and taken out.
+    """One set-up, as it stands on stdlib's loggers: it is put in place, again if logging was configured over it, and taken out.
 
     Args:
         printer: prints.
         settings: all of them.
-        level: the least level that is printed, ``None`` if nobody asks for one.
+        level: the least level that is printed, ``None`` if no setting asks for one.
     """
 
     def __init__(self, printer: Printer, settings: Settings, level: int | None) -> None:

@@ -42,7 +42,7 @@ _span_sources: list[tuple[str, _SpanSource]] = []
 
 
 def set_span_source(source: _SpanSource | None, module: str = "sys") -> None:
-    """Let *source* tell the fields of the current span (empty without one); ``None`` for none.
+    """Let *source* tell the fields of the current span (empty without one). With ``None`` lines have no such fields.
 
     Args:
         source: asked for each line. With a scope's ``span`` it tells the fields of that one.
@@ -52,7 +52,7 @@ def set_span_source(source: _SpanSource | None, module: str = "sys") -> None:
 
 
 def span_ids(*span: object) -> Mapping[str, Any]:
-    """Return ``trace_id`` and ``span_id`` of the current span, or of a scope's *span*; nothing if there is none."""
+    """Return ``trace_id`` and ``span_id`` of the current span, or of a scope's *span*, or nothing without one."""
     return _span_sources[0][1](*span) if _span_sources and _span_sources[0][0] in sys.modules else NO_FIELDS
 
 
@@ -97,7 +97,7 @@ class LineBuilder:
 
         Args:
             record: the record.
-            ids: what it is about, where that is not bound any more.
+            ids: what it is about, if that is not bound any more.
         """
         event, args, fields = record.msg, record.args, fields_of(record)
         error = exception_of(record) if record.exc_info or type(event) is not str else None
@@ -118,7 +118,7 @@ class LineBuilder:
         return line
 
     def of_event(self, created: float, level: str, name: str, event: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the line of an event; none of its *fields* is named like one of ours."""
+        """Return the line of an event. None of its *fields* is named like one of ours."""
         timestamp = self._timestamp(created)
         context = bound()
         line = {"timestamp": timestamp, "level": level, "logger": name or "root", "event": event, **fields, **context}
@@ -151,7 +151,7 @@ class LineBuilder:
 
 
 def message_text(sanitizer: Sanitizer, message: Any, args: Any) -> str:
-    """Return *message* with its arguments, secrets left out of both; arguments that do not fit stand behind it."""
+    """Return *message* with its arguments, without the secrets in both. Arguments that do not fit stand behind it."""
     text: str = message if type(message) is str else sanitizer.text(message)
     if not args:
         return text
@@ -186,7 +186,7 @@ def bare_line(line: Line, error: Exception) -> Line:
 
 
 def _add(line: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *line* with *fields* added; what it has already stays."""
+    """Return *line* with *fields* added. What it has already stays."""
     added = rename_own(fields)
     return {**line, **{key: value for key, value in added.items() if key not in line}}
 

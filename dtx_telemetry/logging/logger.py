@@ -72,7 +72,7 @@ class BoundLogger(structlog.stdlib.BoundLogger):
             self._emit(level, event, (), fields)
 
     async def adebug(self, event: Any = None, /, *args: Any, **fields: Any) -> None:
-        """As `debug`; the line is written before it returns, there is no thread to hop to."""
+        """As `debug`. The line is written before it returns, without a hop to a thread."""
         if self._logger.isEnabledFor(10):
             self._emit(10, event, args, fields)
 
@@ -146,7 +146,7 @@ def get_logger(name: str | None = None, **initial_fields: Any) -> BoundLogger:
 
 
 def event_logger(*args: Any) -> EventLogger:
-    """Return what ``structlog.get_logger(*args)`` wraps where the application configured structlog."""
+    """Return what ``structlog.get_logger(*args)`` wraps if the application configured structlog."""
     return EventLogger(stdlib_logger(*args), [], {})
 
 

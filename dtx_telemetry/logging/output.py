@@ -1,4 +1,4 @@
-"""Where finished lines go: to the output, one after the other, those that were lost counted; and to the exporter, if any."""
+"""What takes finished lines: the output, which counts those that were lost, and the exporter, if there is one."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ class Output:
     lands in the midst of that line.
 
     Args:
-        target: where to.
+        target: what it writes to.
         report: makes the line that tells how many were lost, once output works again.
     """
 
@@ -41,7 +41,7 @@ class Output:
         _outputs.add(self)
 
     def write(self, data: bytes) -> None:
-        """Write *data*, which is a whole line; raises nothing but what interrupts it."""
+        """Write *data*, which is a whole line. Raises nothing but what interrupts it."""
         try:
             # What was printed before comes before. Without the lock: whoever is inside print may have to wait for it.
             self._target.flush()
@@ -110,7 +110,7 @@ class Output:
             self._lost += 1
 
     def _write_deferred(self) -> None:
-        """Write what was deferred; some of it stays for the next time if each of these lines makes another one."""
+        """Write what was deferred. Some of it stays for the next time if each of these lines makes another one."""
         for _ in range(_MAX_DEFERRED):
             if not self._deferred:
                 return
@@ -136,7 +136,7 @@ class Sink(Protocol):
         """Return what cannot wait of *line*, whatever its values are."""
 
     def take(self, prepared: Any) -> None:
-        """Take what `prepare` returned; raises nothing."""
+        """Take what `prepare` returned. Raises nothing."""
 
     def flush(self) -> None:
         """Wait until what was put is written, for a bounded time."""
@@ -164,14 +164,14 @@ class DirectSink:
 
 
 class LineExport(Protocol):
-    """Takes finished lines besides the output; raises nothing."""
+    """Takes finished lines besides the output. Raises nothing."""
 
     def __call__(self, created: float, line: Mapping[Any, Any], level: int, error: BaseException | None) -> None:
         """Take *line*, logged at *created* (seconds since the epoch), with the exception that it tells of."""
 
 
 class _Exports:
-    """What tracing, which stands above, asks to be told; each ``None`` if it does not. Written at start-up."""
+    """What tracing, which stands above, asks to be told, each ``None`` if it does not. Written at start-up."""
 
     __slots__ = ("count_lost", "export", "lets_pass")
 
@@ -190,7 +190,7 @@ def set_exports(
     lets_pass: Callable[[logging.LogRecord], bool] | None = None,
     count_lost: Callable[[int], None] | None = None,
 ) -> None:
-    """Set all three; without arguments, take them off.
+    """Set all three, or take them off without arguments.
 
     Args:
         export: takes each line that is printed.

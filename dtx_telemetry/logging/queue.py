@@ -51,7 +51,7 @@ class _Worker:
             self._dropped.add()
 
     def wait(self, patience: float) -> bool:
-        """Wait for *patience* seconds at most until all is written that was put before; return whether it is."""
+        """Wait for *patience* seconds at most until all that was put before is written. Return True if it is."""
         if self._direct:
             return True
         written = threading.Event()
@@ -86,11 +86,11 @@ class _Worker:
         while True:
             try:
                 return self._lines.get(timeout=_PAUSE)
-            except queue.Empty:  # it may not be: gevent's wakes nobody where a signal handler puts within its hub
+            except queue.Empty:  # it may not be: gevent's wakes no thread if a signal handler puts something while its hub runs
                 continue
 
     def _has_stopped(self) -> bool:
-        """Whether the interpreter ends and the thread, which runs no more, has left nothing behind."""
+        """Return True if the interpreter ends and the thread, which runs no more, has left nothing behind."""
         return sys.is_finalizing() and self._lines.empty() and not self._writing
 
     def _write(self, line: Line) -> None:
@@ -122,7 +122,7 @@ class _Tally:
 
 
 class QueueSink:
-    """Renders and writes in a thread of its own; what does not fit into the queue is dropped and counted.
+    """Renders and writes in a thread of its own. What does not fit into the queue is dropped and counted.
 
     Each process that logs has its own queue and thread, a forked child too: what waited in the parent is the parent's to write.
 

@@ -1,4 +1,4 @@
-"""Log records: an event's fields put on one, and read again as fields, whoever made it: our loggers, stdlib's, structlog's."""
+"""Log records: an event's fields put on one, and read again as fields: our own, stdlib's and structlog's."""
 
 import logging
 import sys
@@ -57,7 +57,7 @@ def add_fields(record: logging.LogRecord, fields: Mapping[str, Any], *, ignored:
 
     Args:
         record: the event's.
-        fields: one that is named as an attribute of log records is kept aside, where only `fields_of` finds it.
+        fields: one that is named as an attribute of log records is kept aside for `fields_of`.
         ignored: names that are on the record already and are none of the event's.
     """
     attributes = record.__dict__
@@ -118,7 +118,7 @@ def rename_own(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Made:
-    """What a processor of structlog's made of an event, for other handlers; our line is made of what it was before.
+    """What a processor of structlog's made of an event, for other handlers. Our line is made of what it was before.
 
     A text, a number or a list, which is used, copied and pickled as such.
 

@@ -26,7 +26,7 @@ class Subject(NamedTuple):
 
     Attributes:
         said: whether an event of ours says the same.
-        ids: what the line is about, where that is not bound.
+        ids: what the line is about, if that is not bound.
         scope: the scope whose closing event will say the same, if it is still open.
     """
 
@@ -71,7 +71,7 @@ def about_scope(scope: Scope) -> Subject:
 
 
 def about_exception(error: object) -> Subject | None:
-    """Return the subject of a line that tells of *error*, ``None`` where no closing event has told of it."""
+    """Return the subject of a line that tells of *error*, ``None`` if no closing event has told of it."""
     ids = reported_ids(error) if isinstance(error, BaseException) else None
     return None if ids is None else Subject(True, ids)
 

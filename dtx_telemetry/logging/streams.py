@@ -33,19 +33,19 @@ class Target(Protocol):
     """Something to write to."""
 
     def flush(self) -> None:
-        """Let out what was written there before by others; may wait for whoever writes there now. May raise anything."""
+        """Let out what was written there before by others. May wait for what is being written there. May raise anything."""
 
     def write(self, data: bytes, nested: bool, /) -> None:
-        """Write *data*; *nested*: a line that was logged while another one was being written. May raise anything."""
+        """Write *data*. *nested*: a line that was logged while another one was being written. May raise anything."""
 
     def is_terminal(self) -> bool:
-        """Whether somebody may be looking; raises nothing."""
+        """Return True if somebody may be looking. Raises nothing."""
 
     def columns(self) -> int | None:
-        """Return how wide the terminal is, ``None`` if it is no terminal; raises nothing."""
+        """Return how wide the terminal is, ``None`` if it is no terminal. Raises nothing."""
 
     def close(self) -> None:
-        """Give back what is held; a later write takes it again."""
+        """Give back what is held. A later write takes it again."""
 
 
 class StreamTarget:
@@ -215,7 +215,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _is_pipe(descriptor: int) -> bool:
-    """Whether *descriptor* is a pipe's, which takes longer data than `PIPE_BUF` in parts while it is full; see pipe(7)."""
+    """Return True for a pipe's descriptor: a full pipe takes data longer than `PIPE_BUF` in parts. See pipe(7)."""
     return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
@@ -223,7 +223,7 @@ def _is_pipe(descriptor: int) -> bool:
 def _alone_on_pipe(descriptor: int) -> Iterator[None]:
     """Keep other processes that ask for it from writing to the pipe, or go on without after a second: one may be stopped.
 
-    A record lock and not ``flock``, which forked processes share; the system releases it when a process dies.
+    A record lock and not ``flock``, which forked processes share. The system releases it when a process dies.
     """
     locked = _lock(descriptor)
     try:

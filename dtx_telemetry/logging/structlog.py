@@ -50,10 +50,10 @@ _LEFT_OUT = (
 
 
 def set_up_structlog(logger_factory: Callable[..., Any], wrapper_class: type) -> Callable[[], None]:
-    """Have structlog's loggers log through us; return what undoes it.
+    """Have structlog's loggers log through us, and return what undoes it.
 
     Args:
-        logger_factory: makes what an application's own configuration logs to, if that is none of stdlib's loggers.
+        logger_factory: makes what an application's own configuration logs to, unless that is a logger of stdlib's.
         wrapper_class: our loggers', if the application has configured nothing.
     """
     configured, found = structlog.is_configured(), structlog.get_config()
@@ -73,7 +73,7 @@ def set_up_structlog(logger_factory: Callable[..., Any], wrapper_class: type) ->
 
 
 def is_set_up(*factories: Callable[..., Any]) -> bool:
-    """Return True if what loggers of structlog log comes to us as it has to; *factories* are ours."""
+    """Return True if what loggers of structlog log comes to us as it has to, by one of our *factories* or by stdlib's."""
     if _logs_by_stdlib():
         return all(_noted(processor) is None for processor in _CONFIGURATION.default_processors)
     return _CONFIGURATION.logger_factory in factories
@@ -100,7 +100,7 @@ def stdlib_logger(*args: Any) -> logging.Logger:
 
 
 def configured_processors() -> Sequence[Processor]:
-    """Return the processors of structlog's configuration; empty if nobody configured it."""
+    """Return the processors of structlog's configuration, none if nobody configured it."""
     return _CONFIGURATION.default_processors if _CONFIGURATION.is_configured else ()  # type: ignore[return-value]
 
 
@@ -142,7 +142,7 @@ class PositionalArgumentsFormatter(stdlib.PositionalArgumentsFormatter):
 
 
 def _noting(chain: Sequence[Processor]) -> list[Processor]:
-    """Return all of *chain*, with notes for our line on what it makes; see `records.Made`."""
+    """Return all of *chain*, with notes for our line on what it makes. See `records.Made`."""
     return [_noted(processor) or _careful(processor) for processor in chain if not _prints(processor)]
 
 
@@ -202,7 +202,7 @@ def log_processed(
     args: tuple[Any, ...],
     fields: dict[str, Any],
 ) -> None:
-    """Run *chain* on an event as structlog does, and log what it makes of it; see `log_event`."""
+    """Run *chain* on an event as structlog does, and log what it makes of it. See `log_event`."""
     if event is not None:
         fields = {**fields, "event": event}
     if args:
@@ -229,7 +229,7 @@ def _run(chain: Sequence[Processor], logger: logging.Logger, method: str, event:
 
 
 def _log_without(hidden: list[str], logger: logging.Logger, level: int, made: Any) -> None:
-    """Log an event from whose context a processor took *hidden* away; the caller runs this in a context of its own."""
+    """Log an event from whose context a processor took *hidden* away. The caller runs this in a context of its own."""
     structlog.contextvars.unbind_contextvars(*hidden)
     _log_made(logger, level, made)
 

@@ -2,9 +2,9 @@
 
 What was printed is remembered for the exceptions that are still alive, and nothing is written on them. Most of Python's own
 exceptions take no weak reference, and an address alone proves nothing: the next exception of a loop often gets the same one.
-So each is known by its address and by something that no other exception can have: a weak reference where it takes one, else its
+So each is known by its address and by something that no other exception can have: a weak reference if it takes one, else its
 ``__dict__``, which is not changed and holds neither the exception nor its traceback. One object has one traceback in a process,
-whoever logs it, in whatever thread or task, so the registry is the process's own; it is bounded.
+whatever logs it, in whatever thread or task, so the registry is the process's own. It is bounded.
 """
 
 import os
@@ -32,7 +32,7 @@ class _Known:
     """What was printed about one exception.
 
     Attributes:
-        ids: the own fields of the scope whose closing event told of it, ``None`` where none did.
+        ids: the own fields of the scope whose closing event told of it, ``None`` if none did.
         printed: who has printed its traceback on a line: the console, or one of the application's files.
         proof: which exception it is.
     """
@@ -49,7 +49,7 @@ class _Known:
         return proof is _dict_of(exc) if isinstance(proof, dict) else proof() is exc
 
     def is_dead(self) -> bool:
-        """Whether the exception is gone: then nobody else has its ``__dict__``. One with a weak reference sees to itself."""
+        """Return True if the exception is gone: then nothing else has its ``__dict__``. A weak reference tells by itself."""
         return isinstance(self.proof, dict) and sys.getrefcount(self.proof) <= 2
 
 
@@ -58,7 +58,7 @@ os.register_at_fork(after_in_child=_known.clear)
 
 
 def take_traceback(exc: BaseException, taker: str = CONSOLE) -> bool:
-    """Return True if a line of *taker* about *exc* is to print its traceback; it then counts as printed there."""
+    """Return True if a line of *taker* about *exc* is to print its traceback. It then counts as printed there."""
     printed = _know(exc).printed
     first = taker not in printed
     printed.add(taker)
@@ -78,7 +78,7 @@ def note_closing(exc: BaseException, ids: Mapping[str, Any]) -> None:
 
 
 def reported_ids(exc: BaseException) -> Mapping[str, Any] | None:
-    """Return the own fields of the scope whose closing event told of *exc*, ``None`` where none did."""
+    """Return the own fields of the scope whose closing event told of *exc*, ``None`` if none did."""
     known = _find(exc)
     return None if known is None else known.ids
 

@@ -64,6 +64,22 @@ def test_what_is_logged_is_there_as_the_json_line_has_it(run: Run) -> None:
     run(HEAD + code).assert_outcomes(passed=2)
 
 
+def test_a_logger_that_does_not_propagate_is_heard(run: Run) -> None:
+    """Each event once, whatever handlers it has."""
+    code = """
+    def test_it(telemetry_events):
+        shop = logging.getLogger("shop")
+        shop.info("told")
+        get_logger("shop.cart").info("told by ours")
+        assert [event["event"] for event in telemetry_events] == ["told", "told by ours"]
+
+    logging.getLogger("shop").propagate = False
+    logging.getLogger("shop").addHandler(logging.StreamHandler())
+    logging.getLogger("shop").setLevel("INFO")
+    """
+    run(HEAD + code).assert_outcomes(passed=1)
+
+
 def test_it_comes_from_threads_and_from_asynchronous_code_too(run: Run) -> None:
     """Each event with what was bound where it was logged."""
     code = """

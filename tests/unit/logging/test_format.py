@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.core import mail
 from django.utils.log import AdminEmailHandler
@@ -242,7 +243,7 @@ class EmailHandlerWithId(AdminEmailHandler):
 @pytest.mark.filterwarnings("ignore:.*MAILERS")
 def test_the_subject_of_an_admins_mail_has_the_id(settings: Any, name: str) -> None:
     """Of a view that raises, and of a 5xx that is returned: Django logs that one when the middleware is left."""
-    settings.ADMINS = ["admin@example.org"]
+    settings.ADMINS = ["admin@example.org"] if django.VERSION >= (6,) else [("admin", "admin@example.org")]
     handler = EmailHandlerWithId()
     handler.setLevel(logging.ERROR)
     handler.addFilter(dtx_telemetry.ContextFilter())
