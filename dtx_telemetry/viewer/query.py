@@ -80,9 +80,12 @@ class Reading:
         """
         once, is_filtered = Once(), filtered and self._filters.any
         for read, pieces in watched(self.inputs):
-            for line in once(find_lines(pieces, texts, self.unwrapper, thorough=True)):
-                if read.source:
-                    line.source = read.source
+            lines = once(find_lines(pieces, texts, self.unwrapper, thorough=True))
+            if not read.source and not is_filtered:
+                yield from lines
+                continue
+            for line in lines:
+                line.source = read.source
                 if is_filtered and not self._filters.match(line):
                     self.left_out += 1
                 else:

@@ -15,6 +15,8 @@ __all__ = ["SORTS", "Row", "run"]
 _TEXTS = (b'"dtx_telemetry',)
 #: Scopes that have begun and not ended; of more than these the oldest are let go.
 _MOST_OPEN = 100_000
+#: Kinds that have an event at their beginning.
+_OPENED = frozenset(event.kind for event in OPENINGS.values())
 _KINDS = frozenset({"request", "task", "connection", "operation", "command"})
 
 
@@ -100,7 +102,7 @@ class _Listing:
         closing = CLOSINGS.get(event)
         if closing is None or closing.kind not in _KINDS:
             return None
-        opened = self._open.pop(scope_key(line), None)
+        opened = self._open.pop(scope_key(line), None) if closing.kind in _OPENED else None
         return Row(line, None if opened is None else opened.number("task.queue_ms"))
 
     def running(self) -> list[Row]:

@@ -17,6 +17,7 @@ __all__ = ["DURATION_TEXTS", "Durations"]
 #: All lines that tell a duration have this in them: ``duration_ms``, ``task.queue_ms``.
 DURATION_TEXTS = (b"_ms",)
 _NUMBERS = (float, int)
+_KINDS = {name: event.kind or "" for name, event in CLOSINGS.items()}
 _SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
 
 
@@ -72,34 +73,31 @@ class Durations:
         self._groups: dict[tuple[str, str, str], _Group] = {}
 
     def take(self, line: Line) -> None:
-        """Count *line*, if it tells a duration."""
+        """Count *line*, if it tells a duration. Written out, since this is done for every one of millions."""
         fields = line.fields
-        closing = CLOSINGS.get(fields["event"])
-        # Asked here and not of the line, since this is done for every one of millions.
-        if closing is not None and fields["logger"].startswith("dtx_telemetry"):
-            took: Any = fields.get("duration_ms")
-            if type(took) in _NUMBERS:
-                self._end(line, closing.kind or "", took)
-        elif closing is None and line.own_event == "task_started" and (waited := line.number("task.queue_ms")) is not None:
-            self._group(line, "task").queued.append(waited)
+        kind = _KINDS.get(fields["event"])
+        if kind is None:
+            if line.own_event == "task_started" and (waited := line.number("task.queue_ms")) is not None:
+                self._group(line, "task").queued.append(waited)
+            return
+        took: Any = fields.get("duration_ms")
+        if type(took) not in _NUMBERS or not fields["logger"].startswith("dtx_telemetry"):
+            return
+        group, failed = self._group(line, kind), fields["level"] in FAILURES
+        group.durations.append(took)
+        if failed:
+            group.errors += 1
+        if took > group.longest:
+            group.longest, group.slowest = took, line.request_id
+        if type(fields.get("db.query_count")) is int:
+            group.queries.append(fields["db.query_count"])
+            group.database.append(line.number("db.duration_ms") or 0.0)
+        self.strip.take(fields["timestamp"], failed=failed)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the groups, the slowest first, and connections last: how long a browser stayed open is nobody's slowness."""
         rows = [group.as_json() for group in self._groups.values() if group.durations]
         return sorted(rows, key=lambda row: (row["kind"] == "connection", -(row["p95_ms"] or 0.0)))
-
-    def _end(self, line: Line, kind: str, took: float) -> None:
-        fields = line.fields
-        group, failed = self._group(line, kind), fields["level"] in FAILURES
-        group.durations.append(took)
-        group.errors += failed
-        if took > group.longest:
-            group.longest, group.slowest = took, line.request_id
-        queries: Any = fields.get("db.query_count")
-        if type(queries) is int:
-            group.queries.append(queries)
-            group.database.append(line.number("db.duration_ms") or 0.0)
-        self.strip.take(fields["timestamp"], failed=failed)
 
     def _group(self, line: Line, kind: str) -> _Group:
         name, by = name_of(kind, line.fields), text_of(line, self._by) if self._by else ""

@@ -35,10 +35,11 @@ class Strip:
     def __init__(self) -> None:
         self._counts: dict[str, list[int]] = {}
         self._unit = 0
+        self._length = _UNITS[0][0]
 
     def take(self, timestamp: str, *, failed: bool) -> None:
         """Count one at *timestamp*, as a line has it."""
-        key = (timestamp if timestamp[-1:] == "Z" else _in_utc(timestamp))[: _UNITS[self._unit][0]]
+        key = (timestamp if timestamp.endswith("Z") else _in_utc(timestamp))[: self._length]
         found = self._counts.get(key)
         if found is not None:
             found[0] += 1
@@ -74,9 +75,10 @@ class Strip:
 
     def _coarsen(self) -> None:
         self._unit += 1
+        self._length = _UNITS[self._unit][0]
         counts, self._counts = self._counts, {}
         for key, (total, failed) in counts.items():
-            found = self._counts.setdefault(key[: _UNITS[self._unit][0]], [0, 0])
+            found = self._counts.setdefault(key[: self._length], [0, 0])
             found[0] += total
             found[1] += failed
 

@@ -15,7 +15,7 @@ import orjson
 from .line import Line
 from .usual import flat, usual_fields
 
-__all__ = ["parse", "parse_all"]
+__all__ = ["parse", "parse_all", "parse_plain"]
 
 Above = tuple[Mapping[str, Any], ...]
 
@@ -49,22 +49,24 @@ def parse(raw: bytes) -> Line | None:
     return lines[0] if lines else None
 
 
+def parse_plain(raw: bytes) -> Line | None:
+    """Return the line that *raw* is, with nothing around it. Written out, since this is done for every line that is read."""
+    try:
+        value = orjson.loads(raw)
+        timestamp = value["timestamp"]
+        if type(timestamp) is type(value["level"]) is type(value["logger"]) is type(value["event"]) is str:
+            return Line(value, raw) if timestamp[4:5] == timestamp[7:8] == "-" else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    return None
+
+
 def parse_all(raw: bytes) -> list[Line]:
     """Return the lines that are in *raw*, whatever is around them."""
-    if raw.startswith(b"{"):
-        # Written out: this is done for every line that is read.
-        try:
-            value = orjson.loads(raw)
-            timestamp = value["timestamp"]
-            is_ours = type(timestamp) is type(value["level"]) is type(value["logger"]) is type(value["event"]) is str
-            if is_ours and timestamp[4:5] == timestamp[7:8] == "-":
-                return [Line(value, raw)]
-        except orjson.JSONDecodeError:
-            return _in_text(raw)
-        except KeyError:
-            pass
-        return _once(_in_value(value, (), 0, {}))
-    if raw.startswith(b"["):
+    if raw.startswith((b"{", b"[")):
+        line = parse_plain(raw)
+        if line is not None:
+            return [line]
         try:
             return _once(_in_value(orjson.loads(raw), (), 0, {}))
         except orjson.JSONDecodeError:

@@ -18,6 +18,8 @@ _NUMBERS = (float, int)
 #: The year 9999 begins; what is later, or before 1970, cannot be shown in every zone.
 _END_OF_TIME = 253_370_764_800.0
 _NOTHING: Mapping[str, str] = {}
+#: What says best where a line comes from, first.
+_ROLES = ("service", "container", "pod", "host", "file")
 
 
 class Line:
@@ -26,17 +28,15 @@ class Line:
     Attributes:
         fields: everything that it says.
         raw: its JSON, without what a container runtime or collector put around it.
-        origin: what those say of where it comes from: ``service``, ``container``, ``pod``, ``host``.
-        source: the file that it stands in, if there are several.
+        origin: what those say of where it comes from: ``service``, ``container``, ``pod``, ``host``; `source` as ``file``.
     """
 
-    __slots__ = ("_time", "fields", "origin", "raw", "source")
+    __slots__ = ("_time", "fields", "origin", "raw")
 
     def __init__(self, fields: Mapping[str, Any], raw: bytes, origin: Mapping[str, str] = _NOTHING) -> None:
         self.fields = fields
         self.raw = raw
         self.origin = origin
-        self.source = ""
         self._time: float | None = None
 
     def __repr__(self) -> str:
@@ -77,10 +77,20 @@ class Line:
         return None
 
     @property
+    def source(self) -> str:
+        """The file that it stands in, or the command that printed it, if there are several."""
+        return self.origin.get("file", "")
+
+    @source.setter
+    def source(self, name: str) -> None:
+        if name:
+            self.origin = {**self.origin, "file": name}
+
+    @property
     def service(self) -> str:
         """Where it comes from, as a platform names that, else the file."""
         origin = self.origin
-        return next((origin[role] for role in ("service", "container", "pod", "host") if role in origin), self.source)
+        return next((origin[role] for role in _ROLES if role in origin), "") if origin else ""
 
     def text(self, name: str) -> str | None:
         """Return a field that is a non-empty string, else ``None``."""
@@ -111,7 +121,7 @@ class Once:
     It remembers a bounded number of the latest lines. Lines of other libraries whose times are coarse all pass.
     """
 
-    _MOST = 200_000
+    _MOST = 100_000
 
     def __init__(self) -> None:
         self._new: set[int] = set()
@@ -122,15 +132,13 @@ class Once:
 
     def is_new(self, line: Line) -> bool:
         """Return whether *line* has not come before, and remember it."""
-        if not line.raw or len(line.fields["timestamp"]) < _EXACT:
-            return True
         # By all that it says, microseconds included: no process logs the same twice within one.
-        key = hash(line.raw)
-        if key in self._new or key in self._old:
-            return False
-        self._new.add(key)
-        if len(self._new) >= self._MOST:
-            self._old, self._new = self._new, set()
+        key, new = hash(line.raw), self._new
+        if key in new or key in self._old:
+            return not line.raw or len(line.fields["timestamp"]) < _EXACT
+        new.add(key)
+        if len(new) >= self._MOST:
+            self._old, self._new = new, set()
         return True
 
 

@@ -1,15 +1,19 @@
 """Finding lines by a text in them before any is parsed: most of a large file is of no interest."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from .envelope import parse_all
+from .envelope import parse_all, parse_plain
 from .line import Line
 from .unwrap import Unwrapper, has_pieces
 
 __all__ = ["find_lines", "lines_with"]
 
-#: Every line of ours has this in it, the second if it stands in a text of JSON.
-_MARKS = (b'"event":', b'\\"event\\":')
+#: The time that our lines begin with, also in a text of JSON.
+_TIMESTAMP = re.compile(rb'\\?"timestamp\\?": ?\\?"(?=\d{4}-\d\d-)')
+#: Within so many bytes.
+_MAX_BEGINNING = 80
 
 
 def find_lines(
@@ -27,11 +31,14 @@ def find_lines(
         if not texts or unwrapper.holds_pieces or has_pieces(piece) or (thorough and not _is_ours(piece)):
             yield from unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))
             continue
-        unwrapper.lines += _count(piece) if thorough else 0
+        unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else 0
         for raw in lines_with(piece, texts):
-            lines = parse_all(raw)
-            unwrapper.lines += not thorough
-            if lines:
+            if not thorough:
+                unwrapper.lines += 1
+            line = parse_plain(raw)
+            if line is not None:
+                yield line
+            elif lines := parse_all(raw):
                 yield from lines
             else:
                 unwrapper.pass_over(raw)
@@ -39,13 +46,16 @@ def find_lines(
 
 
 def _is_ours(piece: bytes) -> bool:
-    end = piece.find(b"\n")
-    mark = next((mark for mark in _MARKS if piece.find(mark, 0, end) >= 0), None)
-    return mark is not None and piece.count(mark) == _count(piece)
+    """Return whether all lines begin as the first one does, which is ours."""
+    first = piece[: piece.find(b"\n")]
+    found = _TIMESTAMP.search(first, 0, _MAX_BEGINNING)
+    return found is not None and b"event" in first and _others(first[: found.end()]).search(piece) is None
 
 
-def _count(piece: bytes) -> int:
-    return piece.count(b"\n") + (not piece.endswith(b"\n"))
+@lru_cache(maxsize=64)
+def _others(beginning: bytes) -> re.Pattern[bytes]:
+    """Return what finds a line that does not begin with *beginning*. One pass: it is done for all bytes that are read."""
+    return re.compile(rb"\n(?!%b|\Z)" % re.escape(beginning))
 
 
 def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
