@@ -66,7 +66,7 @@ with open("/proc/self/status") as status:
 
 
 def comparisons(rounds: int) -> Iterator[Comparison]:
-    """Compare ``trace`` with grep, and ``slow`` and ``errors`` with jq and with the obvious Python."""
+    """Compare ``trace`` with grep, and ``slow``, ``list`` and ``errors`` with jq and with the obvious Python."""
     megabytes = int(os.environ.get("DTX_BENCH_MEGABYTES", "1024"))
     with tempfile.TemporaryDirectory() as folder:
         large, small = Path(folder, "large.json"), Path(folder, "small.json")
@@ -83,7 +83,11 @@ def comparisons(rounds: int) -> Iterator[Comparison]:
             "Memory of trace",
             {"large": ("trace", wanted, file), "a tenth": ("trace", small_wanted, str(small))},
         )
-        for command, jq, python in (("slow", _SLOW_JQ, _SLOW_PYTHON), ("errors", _ERRORS_JQ, _ERRORS_PYTHON)):
+        for command, jq, python in (
+            ("slow", _SLOW_JQ, _SLOW_PYTHON),
+            ("list", _SLOW_JQ, _SLOW_PYTHON),
+            ("errors", _ERRORS_JQ, _ERRORS_PYTHON),
+        ):
             subjects = {
                 f"dtx-telemetry {command}": (*_VIEWER, command, file),
                 "json.loads": (sys.executable, "-c", python, file),

@@ -52,6 +52,7 @@ def click(number: int, chance: random.Random) -> Iterator[Line]:
     """Return the lines of one click: of five, one publishes a task, which of twenty retries once, and of fifty fails."""
     begin = _BEGIN + timedelta(milliseconds=10 * number)
     ids = {"request.id": f"{number:08x}{_MARK}{0:08x}", "user.id": chance.randrange(1, 5000), "labels": ["tournament", "draft"]}
+    ids["scope.id"] = f"{4 * number:08x}"
     resources = {"tournament.id": chance.randrange(1, 900), "draft.id": chance.randrange(1, 9000)}
     path = f"/api/tournaments/{resources['tournament.id']}/draft/{resources['draft.id']}/"
     took = round(chance.lognormvariate(3, 0.7), 2)
@@ -82,7 +83,9 @@ def click(number: int, chance: random.Random) -> Iterator[Line]:
 def _task(number: int, after: float, chance: random.Random, line: Any, bound: Line) -> Iterator[Line]:
     logger = "dtx_telemetry.celery"
     took = round(chance.lognormvariate(4, 0.8), 2)
+    request = bound["scope.id"]
     for attempt in range(2 if number % 100 == 0 else 1):
+        bound = {**bound, "scope.id": f"{4 * number + 1 + attempt:08x}", "scope.cause": request}
         started = {"task.retries": attempt, "task.queue": "celery", "task.queue_ms": round(chance.expovariate(0.1), 2)}
         yield line(after + 5, "info", logger, "task_started", **started, **bound)
         if number % 100 == 0 and attempt == 0:
@@ -96,5 +99,6 @@ def _task(number: int, after: float, chance: random.Random, line: Any, bound: Li
         yield line(after + took, "error", logger, "task_failed", **said, **bound)
         return
     shown = {key: value for key, value in bound.items() if not key.startswith("task.")}
+    shown |= {"scope.id": f"{4 * number + 3:08x}", "scope.cause": bound["scope.id"]}
     yield line(after + 7, "info", "tournament.consumers", "draft_pick_shown", **shown, **{"ws.conn_id": f"{number:032x}"})
     yield line(after + took, "info", logger, "task_completed", duration_ms=took, **bound)

@@ -88,6 +88,7 @@ class _Listing:
         self._limit = limit
         self._kept: list[tuple[float, int, Row]] = []
         self._open: dict[object, Line] = {}
+        self._executions: dict[str | None, dict[object, None]] = {}
         self.count = 0
 
     def take(self, line: Line) -> Row | None:
@@ -96,14 +97,26 @@ class _Listing:
         if event in OPENINGS:
             key = scope_key(line)
             self._open[key] = line
+            self._executions.setdefault(line.text("task.id"), {})[key] = None
             if len(self._open) > _MOST_OPEN:
-                del self._open[next(iter(self._open))]
+                self._forget(next(iter(self._open)))
             return None
         closing = CLOSINGS.get(event)
         if closing is None or closing.kind not in _KINDS:
             return None
-        opened = self._open.pop(scope_key(line), None) if closing.kind in _OPENED else None
+        opened = self._forget(scope_key(line)) if closing.kind in _OPENED else None
+        if opened is None and closing.kind == "task" and (begun := self._executions.get(line.text("task.id"))):
+            opened = self._forget(next(iter(begun)))  # a worker's report about what was killed
         return Row(line, None if opened is None else opened.number("task.queue_ms"))
+
+    def _forget(self, key: object) -> Line | None:
+        line = self._open.pop(key, None)
+        if line is not None:
+            task_id = line.text("task.id")
+            del self._executions[task_id][key]
+            if not self._executions[task_id]:
+                del self._executions[task_id]
+        return line
 
     def running(self) -> list[Row]:
         """Return the rows of what has begun, and not ended."""

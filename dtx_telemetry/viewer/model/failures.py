@@ -81,7 +81,7 @@ class Failures:
     def __init__(self) -> None:
         self.strip = Strip()
         self._groups: dict[_Key, Group] = {}
-        self._told: dict[tuple[str, str], set[str]] = {}
+        self._told: dict[tuple[str, str], _Told] = {}
         self._statements: dict[tuple[str, str], str] = {}
 
     def take(self, line: Line) -> None:
@@ -90,7 +90,7 @@ class Failures:
         scope = line.text("scope.id") or line.text("task.id") or line.text("ws.conn_id") or ""
         if line.own_event == "db_queried" and line.text("error"):
             _remember(self._statements, (request_id, scope), line.text("db.query.text") or "")
-        if not is_failure(line) or self._is_told(line, request_id, scope):
+        if not is_failure(line) or (request_id and self._is_told(line, request_id, scope)):
             return
         key = _Key(_type(line), _place(line))
         group = self._groups.get(key)
@@ -103,6 +103,10 @@ class Failures:
             group.last, group.message = line, _message(line)
         group.statement = self._statements.get((request_id, scope)) or group.statement
         self.strip.take(line.fields["timestamp"], failed=True)
+        said = _message(line) if _said(line) else ""
+        told = _Told(group, scope, is_closing=line.own_event in CLOSINGS, has_traceback=line.text("exception") is not None)
+        _remember(self._told, (request_id, said), told)
+        _remember(self._told, (request_id, f"\0{scope}"), told)
 
     def groups(self, sort: str = "count") -> list[Group]:
         """Return the groups: the most frequent first, or by the time of their ``first``, or of their ``last``, newest first."""
@@ -114,22 +118,34 @@ class Failures:
         return sorted(self._groups.values(), key=orders[sort])
 
     def _is_told(self, line: Line, request_id: str, scope: str) -> bool:
-        """Return whether a closing event repeats what a line told before it; remember what this one tells.
+        """Return whether *line* repeats what one before it told: a closing event what a line in its scope said, or the reverse.
 
         An exception's traceback is printed once: an event about it in another scope, as of an eager task, has ``error`` alone.
+        What says best where it was, is what counts: the line with the traceback, and not the status of a response.
         """
-        if not request_id:
+        said = _said(line)
+        told = self._told.get((request_id, _message(line) if said else f"\0{scope}"))
+        is_closing, has_traceback = line.own_event in CLOSINGS, line.text("exception") is not None
+        if told is None or not (is_closing or told.is_closing):
             return False
-        text = _message(line) if _said(line) else ""
-        told, by_scope = self._told.get((request_id, text)), self._told.get((request_id, f"\0{scope}"))
-        if line.own_event in CLOSINGS:
-            if text and told is not None and (scope in told or line.text("exception") is None):
-                return True
-            if not text and by_scope is not None:
-                return True
-        _remember(self._told, (request_id, text), (told or set()) | {scope})
-        _remember(self._told, (request_id, f"\0{scope}"), set())
+        if told.scope != scope and (has_traceback or not is_closing):
+            return False
+        if (told.has_traceback or not has_traceback) and (said or is_closing):
+            return True
+        told.group.count -= 1
+        if not told.group.count:
+            self._groups.pop(_Key(told.group.type, told.group.place), None)
         return False
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A failure that was counted."""
+
+    group: Group
+    scope: str
+    is_closing: bool
+    has_traceback: bool
 
 
 def _remember(kept: dict[tuple[str, str], Any], key: tuple[str, str], value: Any) -> None:

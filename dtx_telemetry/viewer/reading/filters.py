@@ -202,7 +202,7 @@ def _has(name: str, text: str) -> Test:
     def has(line: Line) -> bool:
         value = _value(line, name)
         found = _texts(value)
-        if text in found or (is_pattern and any(fnmatchcase(each, text) for each in found)):
+        if text in found or (is_pattern and value is not _MISSING and any(fnmatchcase(each, text) for each in found)):
             return True
         if name == "logger":
             return found[0].startswith(f"{text}.")
