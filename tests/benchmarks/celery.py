@@ -10,11 +10,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from .harness import Comparison, Costs, Subject, compare
 
-__all__ = ["comparisons", "executor", "publisher"]
+__all__ = ["comparisons", "connect_peers_worker", "executor", "executor_of", "make_app", "publisher", "publisher_of"]
 
 OURS, PEER, BARE = "dtx_telemetry", "django-structlog", "bare Celery"
 # Its app and its boot step each connect receivers of what is published.
@@ -47,35 +48,50 @@ _kept: list[object] = []
 
 def publisher(name: str) -> Callable[[], None]:
     """Publish by name to a broker in this process, which forgets each message at once."""
-    from kombu.transport.memory import Channel
+    return _in_scope(name, publisher_of(_app(name)))
 
-    app = _app(name)
+
+def publisher_of(app: Any) -> Callable[[], None]:
+    """The same with an *app* in a process that is set up."""
+    from kombu.transport.memory import Channel
 
     def work() -> None:
         app.send_task("work")
         Channel.queues["celery"].queue.clear()
 
-    return _in_scope(name, work)
+    return work
 
 
 def executor(name: str) -> Callable[[], None]:
     """Run a task that does nothing, as a worker's process does with the message of the publisher above."""
+
+    def task() -> None:
+        pass
+
+    return executor_of(_app(PEERS_WORKER if name == PEER else name), task, partial(_in_scope, name))
+
+
+def executor_of(
+    app: Any, body: Callable[[], None], in_scope: Callable[[Callable[[], None]], Callable[[], None]] = lambda work: work
+) -> Callable[[], None]:
+    """The same with an *app* in a process that is set up.
+
+    Args:
+        app: runs the task.
+        body: what the task does.
+        in_scope: wraps what publishes its message.
+    """
     from celery.app.trace import build_tracer
     from kombu.transport.memory import Channel
 
-    app = _app(PEERS_WORKER if name == PEER else name)
-
-    @app.task(name="work", ignore_result=True)
-    def work() -> None:
-        pass
-
+    app.task(name="work", ignore_result=True)(body)
     headers: dict[str, Any] = {}
 
     def publish() -> None:
         app.send_task("work")
         headers.update(Channel.queues["celery"].get()["headers"])
 
-    _in_scope(name, publish)()
+    in_scope(publish)()
     request = {**headers, "delivery_info": {"routing_key": "celery"}, "is_eager": False}
     trace = build_tracer("work", app.tasks["work"], app=app)
 
@@ -118,11 +134,16 @@ def worker(name: str) -> Callable[[], None]:
 
 def _app(name: str) -> Any:
     """Return a Celery app in a process that is set up for *name*."""
-    from celery import Celery
-
     logging.getLogger("celery").setLevel(logging.WARNING)
     makers = {BARE: lambda: None, OURS: _set_up_ours, PEER: _set_up_peer, PEERS_WORKER: _set_up_peers_worker}
     makers[name]()
+    return make_app()
+
+
+def make_app() -> Any:
+    """Return a Celery app whose messages stay in this process."""
+    from celery import Celery
+
     app = Celery("benchmark", broker="memory://", backend="disabled://")
     app.finalize()
     return app
@@ -167,6 +188,11 @@ def _set_up_peer() -> None:
 def _set_up_peers_worker() -> None:
     """Set it up as in a worker, where its boot step comes to its app."""
     _set_up_peer()
+    connect_peers_worker()
+
+
+def connect_peers_worker() -> None:
+    """Do what django-structlog's boot step does in a worker."""
     from django_structlog.celery.steps import DjangoStructLogInitStep
 
     _kept.append(DjangoStructLogInitStep(None))

@@ -61,6 +61,11 @@ def _added(name: str) -> Ratio:
 def wsgi(subject: str) -> Work:
     """Return what serves one request by the WSGI handler."""
     _set_up(subject, APPS, MIDDLEWARE)
+    return wsgi_work()
+
+
+def wsgi_work() -> Work:
+    """The same, in a process that is set up."""
     from django.core.handlers.wsgi import WSGIHandler
 
     handler = WSGIHandler()
@@ -84,12 +89,17 @@ def wsgi(subject: str) -> Work:
 
 
 def asgi(subject: str) -> Work:
-    """Return what serves one request by the ASGI handler's chain; no middleware but the measured one is in it.
+    """Return what serves one request by the ASGI handler's chain; no middleware but the measured one is in it."""
+    _set_up(subject, APPS, [])
+    return asgi_work(correlated=subject == CORRELATION_ID)
+
+
+def asgi_work(*, correlated: bool = False) -> Work:
+    """The same, in a process that is set up.
 
     What Django does around the chain in threads of its own (signals, closing) is the same for all, takes ten times as long and
     varies by more than what is measured: it is left out.
     """
-    _set_up(subject, APPS, [])
     from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 
     handler = ASGIHandler()
@@ -100,7 +110,7 @@ def asgi(subject: str) -> Work:
         response = await handler.get_response_async(ASGIRequest(scope, io.BytesIO()))
         assert response.status_code == 200
 
-    if subject != CORRELATION_ID:
+    if not correlated:
         return lambda: loop.run_until_complete(serve())
     from asgi_correlation_id import CorrelationIdMiddleware
 

@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from . import celery, http
 from .harness import Comparison, Costs, Ratio, Subject, compare, times
 
-__all__ = ["comparisons"]
+__all__ = ["comparisons", "set_providers"]
 
 Work = Callable[[], object]
 BARE, OURS, CONTRIB = "bare", "dtx_telemetry", "contrib"
@@ -74,7 +74,8 @@ class _DroppedRecords(LogRecordExporter):
         return True
 
 
-def _set_providers(sampled: str = "sampled") -> None:
+def set_providers(sampled: str = "sampled") -> None:
+    """Give this process the providers that all subjects have."""
     provider = TracerProvider(sampler=ALWAYS_ON if sampled == "sampled" else ALWAYS_OFF)
     provider.add_span_processor(BatchSpanProcessor(_DroppedSpans()))
     trace.set_tracer_provider(provider)
@@ -88,7 +89,7 @@ def _prepare(name: str, sampled: str) -> None:
     if name == OURS:
         os.environ.update(OTEL_ENABLED="true", OTEL_LOGS_EXPORTER="none", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="*")
     if name != BARE:
-        _set_providers(sampled)
+        set_providers(sampled)
 
 
 def _served(kind: Callable[[str], Work], name: str, sampled: str) -> Work:
@@ -140,7 +141,7 @@ executor = partial(_worked, celery.executor)
 
 def line(name: str, what: str) -> Work:
     """Return what logs one line of stdlib logging with a few fields."""
-    _set_providers()
+    set_providers()
     logger = logging.getLogger("app")
     if name == OURS:
         exporter = "console" if what == EXPORTED else "none"  # of no effect: the provider is there

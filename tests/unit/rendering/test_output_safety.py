@@ -28,7 +28,7 @@ TEXTS = st.one_of(
         max_size=20,
     ),
 )
-REPEATED = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+REPEATED = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check_lines(data: bytes, log_format: str) -> list[str]:
