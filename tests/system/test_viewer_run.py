@@ -107,6 +107,32 @@ def test_signals_are_passed_on(processes, script, number, code):
     assert run.stop(number) == code
 
 
+def test_a_signal_reaches_the_command_alone(processes, script):
+    """Its children are its own to end: a worker's finish their tasks."""
+    child = (
+        "import signal, sys; signal.signal(15, lambda *_: print('child asked', flush=True)); print('child ready', flush=True)"
+    )
+    code = f"""
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", {child + "; sys.stdin.read()"!r}], stdin=subprocess.PIPE)
+
+def end(*_):
+    child.stdin.close()
+    child.wait()
+    sys.exit(7)
+
+signal.signal(signal.SIGTERM, end)
+log("begun")
+while True:
+    time.sleep(60)
+"""
+    run = processes.python(*RUN, "--", *script(code))
+    run.wait_for_text("child ready")
+    run.wait_for_text("begun")
+    assert run.stop(signal.SIGTERM) == 7
+    assert "child asked" not in run.text
+
+
 def test_the_third_ctrl_c_asks_no_more(processes, script):
     """As for a command that ignores the first and the second."""
     run = processes.python(

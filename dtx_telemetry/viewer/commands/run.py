@@ -140,13 +140,11 @@ class _Running:
     def _interrupt(self) -> None:
         self._interrupts += 1
         self._is_over.set()
-        self._send(signal.SIGINT if self._interrupts < _ENOUGH else signal.SIGKILL)
+        for child in self._children:
+            child.send_all(signal.SIGINT if self._interrupts < _ENOUGH else signal.SIGKILL)
 
     def _pass_on(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGHUP):
             self._is_over.set()
-        self._send(number)
-
-    def _send(self, number: int) -> None:
         for child in self._children:
             child.send(number)

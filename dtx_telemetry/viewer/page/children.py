@@ -96,7 +96,12 @@ class Child:
             termios.tcsetwinsize(self._output, termios.tcgetwinsize(sys.stdout.fileno()))
 
     def send(self, number: int) -> None:
-        """Send a signal to it and what it started."""
+        """Send a signal to it alone: what it started is its to end, such as a worker's children after their tasks."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def send_all(self, number: int) -> None:
+        """Send a signal to it and what it started, as a terminal does on Ctrl-C."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -114,7 +119,7 @@ class Child:
 
         loop.add_reader(self._output, take)
         code = await self._process.wait()
-        self.send(signal.SIGTERM)  # what it left behind
+        self.send_all(signal.SIGTERM)  # what it left behind
         # What it left behind on purpose may keep the output open for ever.
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), 1)

@@ -1,7 +1,8 @@
 // Asks the server for news. Each question is over at once, so all pages of a browser share its few connections; one that is
 // not seen asks nothing.
 
-const REST = 250, REST_AFTER_FAILURE = 1000;
+// Milliseconds from one question to the next, and of rest after an answer at least.
+const RHYTHM = 250, LEAST = 50, REST_AFTER_FAILURE = 1000;
 
 export class Feed {
   #onNews; #onWrong; #onConnected;
@@ -33,7 +34,7 @@ export class Feed {
 
   // Ask once, and return for how long to rest.
   async #ask() {
-    const round = this.#round;
+    const round = this.#round, begin = performance.now();
     const query = new URLSearchParams({run: this.#run, version: this.#version, filter: this.#filter, id: this.opened});
     const answer = await fetch(`/rows?${query}`).catch(() => null);
     if (answer?.status === 400) {
@@ -50,7 +51,7 @@ export class Feed {
     this.#run = news.run;
     this.#version = news.version;
     this.#onNews(news);
-    return REST;
+    return Math.max(begin + RHYTHM - performance.now(), LEAST);
   }
 
   #sleep(milliseconds) {

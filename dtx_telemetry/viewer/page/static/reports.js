@@ -68,12 +68,15 @@ function showErrors(root, {rows}, hrefOf) {
 
 function showSlow(root, {rows}, hrefOf) {
   const times = ["p50_ms", "p95_ms", "p99_ms", "max_ms", "queue_p95_ms"].filter(name => rows.some(row => row[name] !== null));
+  const asks = rows.some(row => row.queries_p95 !== null), asked = asks ? ["Queries p95", "Database p95"] : [];
   const heads = times.map(name => name.replace("_ms", "").replace("queue_", "queue ").replace("max", "Max"));
-  showTable(root, rows, ["What", "Count", "Errors", ...heads, "Id"], row => [
+  showTable(root, rows, ["What", "Count", "Errors", ...heads, ...asked, "Id"], row => [
     ["what", [element("span", "kind", KINDS[row.kind] ?? row.kind), " ", element("b", "", row.name)]],
     ["number", countText(row.count)],
     ["number bad", row.errors ? countText(row.errors) : ""],
     ...times.map(name => ["number", row[name] === null ? "" : lengthText(row[name])]),
+    ...(asks ? [["number", row.queries_p95 === null ? "" : countText(row.queries_p95)]] : []),
+    ...(asks ? [["number", row.database_p95_ms === null ? "" : lengthText(row.database_p95_ms)]] : []),
     ["id", idsOf(row, hrefOf)],
   ]);
 }
