@@ -6,8 +6,8 @@ from typing import Any
 
 from ..context import End, Participant, Scope, take_part
 from ..events import MESSAGE, Kind
+from .console import INSTALLED
 from .frameworks import spare_sentry
-from .install import restore
 from .line import span_ids
 from .logger import BoundLogger, get_logger
 from .said_once import WATCH, release
@@ -22,7 +22,7 @@ class ClosingEvents(Participant):
     def entered(self, scope: Scope, about: Any) -> None:
         """Put our handlers in place again if logging was configured since the last scope."""
         if scope.kind is not MESSAGE:  # of which there may be thousands a second, each in a scope that did this
-            restore()
+            INSTALLED.restore()
 
     def ended(self, scope: Scope, end: End) -> None:
         """Log the event of *end*, and print what waited for it if it was not printed."""

@@ -20,6 +20,8 @@ __all__ = ["INSTALLED", "ConsoleHandler", "Printer", "is_configured", "is_consol
 #: A record that comes by several of our handlers is printed once, by the first that lets it through.
 _taken: "WeakSet[logging.LogRecord]" = WeakSet()
 _MAX_KNOWN_LOGGERS = 4096
+#: References to all handlers in the order in which they were made. What configures logging makes a handler or empties the list.
+_handlers: list[object] = logging._handlerList  # type: ignore[attr-defined]
 
 
 class Printer:
@@ -169,6 +171,8 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         """
         if not self.prints_lines:
             return super().handle(record)
+        if not _handlers or _handlers[-1] is not INSTALLED.newest_handler:
+            INSTALLED.restore()  # a server may have set up its logging since, and logs before the first request
         if self.printer.least_level is not None and not self.lets_through(record.name, record.levelno):
             return False
         original = record
@@ -200,15 +204,17 @@ class _Installed:
     """What `configure` did to this process, for those that ask at each call. Written at start-up, and as settings change.
 
     Attributes:
+        newest_handler: the last in stdlib's list of handlers when ours were put in place.
         printer: prints our lines, ``None`` while telemetry is off.
         sanitizer: makes values safe that do not go through the printer.
         several: whether our handlers stand at more than one place.
         restore: puts our handlers in place again if logging was configured since. See `install.restore`.
     """
 
-    __slots__ = ("printer", "restore", "sanitizer", "several")
+    __slots__ = ("newest_handler", "printer", "restore", "sanitizer", "several")
 
     def __init__(self) -> None:
+        self.newest_handler: object = None
         self.printer: Printer | None = None
         self.sanitizer = Sanitizer(Secrets(), 16384)
         self.several = False

@@ -136,7 +136,6 @@ class _Setup:
         self._root_is_free = _is_free(logging.root)
         self._on_root: ConsoleHandler | None = None
         self._mark: logging.Handler | None = None
-        self._newest_handler: object = None
         self._chain: object = None
         self._busy: set[int] = set()
 
@@ -149,7 +148,7 @@ class _Setup:
         if (
             anyway
             or not handlers
-            or handlers[-1] is not self._newest_handler
+            or handlers[-1] is not INSTALLED.newest_handler
             or self._on_root not in logging.root.handlers
             or _STRUCTLOG.default_processors is not self._chain
         ):
@@ -162,16 +161,17 @@ class _Setup:
             return
         self._busy.add(thread)
         try:
-            self._put_handlers()
-            self._set_levels()
+            with logging._lock:  # type: ignore[attr-defined] - stdlib's, reentrant: nobody configures it meanwhile
+                self._put_handlers()
+                self._set_levels()
+                self._mark = logging.NullHandler()  # the newest, and alive as long as this set-up
+                INSTALLED.newest_handler = logging._handlerList[-1]  # type: ignore[attr-defined]
             if logging._warnings_showwarning is None:  # type: ignore[attr-defined]
                 logging.captureWarnings(True)
                 self._undo.append(partial(logging.captureWarnings, False))
             if not is_set_up(stdlib_logger, event_logger):
                 self._undo.append(set_up_structlog(event_logger, BoundLogger))
             self._chain = _STRUCTLOG.default_processors
-            self._mark = logging.NullHandler()  # the newest, and alive as long as this set-up
-            self._newest_handler = logging._handlerList[-1]  # type: ignore[attr-defined]
         finally:
             self._busy.discard(thread)
 

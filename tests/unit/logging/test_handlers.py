@@ -259,6 +259,16 @@ def test_logging_configured_again_in_a_running_process(
     assert "within" not in "".join(capfd.readouterr())
 
 
+def test_a_server_that_logs_before_the_first_request(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """From its second line on there is one of each, ours."""
+    printed = print_lines(tmp_path)
+    server(tmp_path)
+    for text in ("starting", "listening", "ready"):
+        logging.getLogger("mysite").warning(text)
+    assert events(printed) == ["starting", "listening", "ready"]
+    assert "".join(capfd.readouterr()).splitlines() == ["starting"]
+
+
 def test_nothing_is_looked_at_while_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The question is one at each scope."""
     print_lines(tmp_path)
