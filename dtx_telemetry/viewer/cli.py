@@ -24,6 +24,13 @@ value), key>1, key>=500ms, key<2s, key<=1, key~regex; a - before one means not. 
 user.id=42, order.id=7, task.name~charge, 'duration_ms>1s', 'level>=warning', -event=ws_*, 'timestamp>=10m', Invoker. A row of
 `list` is wanted if its lines together meet them.
 """
+_RUNNING = """\
+For example: dtx-telemetry run --open -- python manage.py runserver -- celery -A site worker
+
+Each COMMAND gets LOG_FORMAT=json and, at a terminal, a terminal of its own; what is typed goes to the first one. Ctrl-C ends
+all of them, other signals are passed on. The exit code is that of the first that fails. A command with a -- in it: sh -c '...'.
+FILTER chooses the lines that count on the page; all are shown here.
+"""
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _SORTS = ("start", "duration", "queue", "queries", "database")
 _INTERRUPTED = 130
@@ -107,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--open", action="store_true", help="open the page in the browser")
     running = _add(commands, "run", _run, "run commands, show their lines as `pretty` does, and serve the live page of them")
     running.usage = "%(prog)s [options] [FILTER ...] -- COMMAND... [-- COMMAND...]"
+    running.epilog = _RUNNING
     running.add_argument("--port", type=int, default=0, help="where the page listens; by default a port that is free")
     running.add_argument("--open", action="store_true", help="open the page in the browser")
     running.add_argument("--stay", action="store_true", help="keep the page when the commands have ended, until Ctrl-C")

@@ -177,6 +177,7 @@ def test_filters_choose_what_counts_on_the_page(processes, script):
     ("arguments", "said"),
     [
         (["--", "/no/such/command"], "/no/such/command: No such file or directory"),
+        (["--", "sleep", "600", "--", "/no/such/command"], "/no/such/command: No such file or directory"),
         ([], "name a command behind --: dtx-telemetry run -- python manage.py runserver"),
         (["app.log", "--", "ls"], "write -- before the command"),
     ],
