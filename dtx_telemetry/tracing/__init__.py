@@ -3,7 +3,6 @@
 Importing this room imports nothing of OpenTelemetry. The edges ask ``TRACING.on``, which is ``None`` while it is off.
 """
 
-from .setup import configure
-from .state import TRACING
+from .setup import TRACING, configure
 
 __all__ = ["TRACING", "configure"]

@@ -1,4 +1,4 @@
-"""OpenTelemetry's context beside a scope's: a span is current where its scope is, and nowhere else."""
+"""OpenTelemetry's context beside a scope's: a span is current while its scope is, and at no other time."""
 
 from contextvars import Token
 
@@ -15,18 +15,18 @@ ROOT = set_value(_IN_SCOPE, True, Context())
 
 
 def is_in_scope(context: Context) -> bool:
-    """Whether *context* is that of a scope of ours."""
+    """Return True if *context* is that of a scope of ours."""
     return get_value(_IN_SCOPE, context) is not None
 
 
 class Current:
-    """Makes *context* current, until `leave`; in between it can be left and entered again, also elsewhere.
+    """Makes *context* current until `leave`. In between it can be left and entered again, also in another thread or task.
 
     What is current afterwards is what was found. OpenTelemetry's own way, a token, must not be used in another context than the
-    one that gave it, and the pieces of a streamed response are made wherever the server asks for them.
+    one that gave it, and the pieces of a streamed response are made in whatever context the server asks for them.
 
     Args:
-        context: what is current inside; ``None`` for nothing at all.
+        context: what is current inside, None for nothing at all.
     """
 
     __slots__ = ("_found", "_inside", "_token")
@@ -60,7 +60,7 @@ class Current:
     def leave_block(self) -> None:
         """Put back what was found, at the end of a block in a coroutine.
 
-        The garbage collector ends a coroutine in whatever context it runs itself, where nothing is to be put back.
+        The garbage collector ends a coroutine in whatever context it runs itself, and there nothing is to be put back.
         """
         token, self._token, self._found = self._token, None, None
         try:

@@ -1,4 +1,4 @@
-"""Spans and metrics of Django's own Tasks, for which nobody else has an instrumentation."""
+"""Spans and metrics of Django's own Tasks, for which OpenTelemetry has no instrumentation."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT
 from .failures import Failures
-from .measures import Measures
+from .metrics import Measures
 from .sdk.providers import Providers
 from .spans import ScopeSpan, new_trace
 
@@ -46,7 +46,7 @@ class DjangoTaskSpans:
     def enqueued(self, result: Any) -> dict[str, str]:
         """Make the span of a task that has been enqueued, and return what carries it.
 
-        Django has no signal before a task is enqueued; the span begins when the result says that it was.
+        Django has no signal before a task is enqueued, so the span begins when the result says that it was.
 
         Args:
             result: the task's result.

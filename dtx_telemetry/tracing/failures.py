@@ -27,7 +27,7 @@ def type_name(error: BaseException) -> str:
 class Failures:
     """Records exceptions.
 
-    ``OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN``: ``logs`` keeps exceptions off spans; log records have them in any case.
+    ``logs`` in ``OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`` keeps exceptions off spans. Log records have them in any case.
 
     Args:
         sanitizer: makes the texts safe.

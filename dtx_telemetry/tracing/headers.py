@@ -1,4 +1,4 @@
-"""Headers that somebody asked for, as attributes, by the variables of OpenTelemetry's own HTTP instrumentations."""
+"""Headers of requests and responses as attributes, as OpenTelemetry's own variables ask for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["Headers"]
 
 
 class Headers:
-    """Reads the variables once; without them nothing is looked at."""
+    """Reads the variables once. Without them no header is looked at."""
 
     def __init__(self) -> None:
         self._request = get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST)

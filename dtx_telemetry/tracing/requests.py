@@ -33,17 +33,16 @@ from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT, is_in_scope
 from .failures import Failures, type_name
-from .fields import scope_fields
 from .headers import Headers
-from .measures import Measures
+from .metrics import Measures
 from .sdk.providers import Providers
-from .spans import ScopeSpan
+from .spans import ScopeSpan, scope_fields
 
 __all__ = ["META_GETTER", "RequestSpan", "RequestSpans"]
 
 
 class Request(Protocol):
-    """A request, as far as its span wants to know; Django's is one."""
+    """What the span of a request wants to know of it. Django's request has all of it."""
 
     META: Mapping[str, Any]
     method: str | None
@@ -78,7 +77,7 @@ class RequestSpans:
         providers: where spans come from.
         failures: records what they fail with.
         measures: the metrics.
-        trusts: whether a request's ``traceparent`` is its parent; else it gets a trace of its own, with a link.
+        trusts: True if a request's ``traceparent`` is its parent. Else it gets a trace of its own, with a link.
         excludes: whether a path gets no span.
     """
 
@@ -104,7 +103,7 @@ class RequestSpans:
 
     @never_raises
     def begin(self, scope: Scope, request: Request) -> RequestSpan | None:
-        """Begin the span of a request and make it current; ``None`` if its URL is excluded."""
+        """Begin the span of a request and make it current. Return None if its URL is excluded."""
         if self._excludes(request.path) or (self._excluded._excluded_urls and self._excluded.url_disabled(_url(request))):
             return None
         method = request.method or ""
@@ -133,7 +132,7 @@ class RequestSpans:
             propagator.inject(response)
 
     def origin(self, meta: Mapping[str, Any], outside: Context) -> tuple[Context, list[Link] | None]:
-        """Return the context that a request brings; where it is not trusted, a root's and a link to it.
+        """Return the context that a request brings, or if that is not trusted, a root's and a link to it.
 
         One that brings none has somebody else's of *outside*, and none of ours: a server that a management command runs is in
         the command's scope, and would serve all requests in one trace.
@@ -148,7 +147,7 @@ class RequestSpans:
 
 
 class RequestSpan(ScopeSpan):
-    """The span of one request: ours, or one that was current when it began, which is enriched and left to whoever made it."""
+    """The span of one request: ours, or one that was current when it began, which is enriched and left to its maker."""
 
     __slots__ = ("_attributes", "_owned", "_spans", "_started")
 
@@ -223,7 +222,7 @@ def _outcome(status: int | None, route: str | None, error: BaseException | None)
 
 
 def _foreign_span(outside: Context) -> Span | None:
-    """Return the span that somebody else's instrumentation of the server has made current, ``None`` where there is none.
+    """Return the span that another instrumentation of the server has made current, or None.
 
     One that has ended, or that came from another process, is not the server's.
     """

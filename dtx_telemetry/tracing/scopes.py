@@ -11,7 +11,7 @@ from .spans import ScopeSpan
 
 __all__ = ["SpansOfScopes"]
 
-#: What a scope asked of the database; the statements are on the spans of the drivers' instrumentations.
+#: What a scope asked of the database. The statements are on the spans of the drivers' instrumentations.
 _TOTALS = ("db.query_count", "db.duration_ms")
 
 
@@ -28,7 +28,7 @@ class Companion(Protocol):
         """Make current what was before."""
 
 
-#: Begins the span of a scope and makes it current; ``None`` for no span. It gets the scope, and what its edge knows of it.
+#: Begins the span of a scope and makes it current, or returns None. It gets the scope, and what its edge knows of it.
 Begin = Callable[[Scope, Any], Companion | None]
 
 

@@ -2,22 +2,37 @@
 
 import os
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from .. import context, logging
 from ..config import Settings
 from ..errors import needs_extra
 from .line_ids import API_MODULE, line_ids
-from .state import TRACING
 
-__all__ = ["configure"]
+if TYPE_CHECKING:
+    from .tracing import Tracing
+
+__all__ = ["TRACING", "Switch", "configure"]
 
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.instrumentation", "opentelemetry.semconv", "opentelemetry.util.http")
+
+
+class Switch:
+    """Holds what begins and ends spans, None while OpenTelemetry is off. Written at start-up, and when settings change."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on: Tracing | None = None
+
+
+TRACING = Switch()
 
 
 def configure(settings: Settings) -> None:
     """Switch OpenTelemetry on or off, as *settings* say. Callable any number of times.
 
-    Off, nothing of it is imported; lines still have the ids of a span that the application's own set-up has made current.
+    Off, nothing of it is imported. Lines still have the ids of a span that the application's own set-up has made current.
 
     Raises:
         NotInstalledError: it is to be on, and the extra is not installed.
@@ -60,7 +75,7 @@ def _switch_off() -> None:
 
 
 def _is_disabled() -> bool:
-    """Whether the SDK's own switch is off."""
+    """Return True if the SDK's own switch is off."""
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 

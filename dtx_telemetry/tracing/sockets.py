@@ -17,7 +17,7 @@ from ..context import End, Scope
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
-from .measures import Measures
+from .metrics import Measures
 from .requests import RequestSpans
 from .sdk.providers import Providers
 from .spans import ScopeSpan, ScopeSpans
@@ -149,8 +149,8 @@ def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
 def route_of(path: str, matched: Mapping[str, Any] | None) -> str | None:
     """Return the pattern that *path* matched, as far as it can be told from the arguments that it gave.
 
-    Channels' router tells those, and not the pattern: each stands for the segment that it is equal to. ``None`` where one is
-    equal to none, as an ``<int:id>`` of ``007`` is: a name with an id in it would be of high cardinality.
+    Channels' router tells those and not the pattern: each stands for the segment that it is equal to. Returns None if one is
+    not equal to any, as an ``<int:id>`` of ``007`` is not: a name with an id in it would be of high cardinality.
     """
     if matched is None:
         return None
@@ -203,7 +203,7 @@ class ConnectionSpans(Current):
 
     @never_raises
     def end_event(self, event: ScopeSpan | None, error: BaseException | None) -> None:
-        """End what `begin_event` returned; the handshake goes on until it is accepted or refused."""
+        """End what `begin_event` returned. The handshake goes on until it is accepted or refused."""
         if event is None:
             return
         if error is not None:

@@ -1,18 +1,48 @@
-"""The span of a scope: begun and ended with it, current where it is."""
+"""What stands on every span, and the span of a scope: begun and ended with it, current while it is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, get_current_span, set_span_in_context
 
+from ..config import get_settings
 from ..context import End, Scope, bound
-from ..guard import never_raises
+from ..guard import never_raises, report
 from .current import ROOT, Current
 from .failures import Failures
 from .sdk.providers import Providers
 
-__all__ = ["ScopeSpan", "ScopeSpans", "new_trace"]
+__all__ = ["ScopeFields", "ScopeSpan", "ScopeSpans", "new_trace", "scope_fields"]
+
+
+def scope_fields() -> dict[str, Any]:
+    """Return the scope's own fields. What the application binds besides stays on its lines."""
+    own = get_settings().own_keys
+    return {key: value for key, value in bound().items() if key in own and value is not None}
+
+
+class ScopeFields(SpanProcessor):
+    """Puts the scope's fields on each span that starts, also on those of instrumentations and of the application."""
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        """Set the attributes."""
+        try:
+            span.set_attributes(scope_fields())
+        except Exception as error:
+            report("the fields of a span", error)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """No-op: it was done at the start."""
+
+    def shutdown(self) -> None:
+        """No-op: it holds nothing."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Return True: it holds nothing."""
+        return True
 
 
 class ScopeSpan(Current):
@@ -39,7 +69,7 @@ class ScopeSpan(Current):
 
     @never_raises
     def end(self, error: BaseException | None = None) -> None:
-        """End the span, once; it stays current until its scope is left, so that the closing event is a part of it.
+        """End the span, once. It stays current until its scope is left, so that the closing event is a part of it.
 
         Args:
             error: what the scope failed with.
@@ -92,7 +122,7 @@ class ScopeSpans:
         Args:
             name: its name, of low cardinality.
             kind: its kind.
-            parent: the context of its parent; ``None`` for what is current, `ROOT` for a trace of its own.
+            parent: the context of its parent. None for what is current, `ROOT` for a trace of its own.
             attributes: its attributes at the start, which a sampler sees.
             link: another span to point at.
         """

@@ -21,7 +21,7 @@ from ..events import TASK_FAILED
 from ..guard import never_raises
 from .current import ROOT, Current
 from .failures import Failures
-from .measures import Measures
+from .metrics import Measures
 from .sdk.providers import Providers
 from .spans import ScopeSpan, new_trace
 
@@ -34,7 +34,7 @@ _publishing: ContextVar[tuple[Any, Span] | None] = ContextVar("dtx_telemetry_pub
 _OTHER = "_OTHER"
 #: Options that may be objects of kombu's.
 _NAMED = ("exchange", "queue")
-#: Celery's names of what we call an outcome; a task that the worker ended has no such name.
+#: Celery's names of what we call an outcome. A task that the worker ended has no such name.
 _STATES = {
     "completed": "SUCCESS",
     "failed": "FAILURE",
@@ -136,7 +136,7 @@ class TaskSpans:
         return _ReportedTask(_extract(request), self._measures)
 
     def _origin(self, request: Any) -> tuple[Context, list[Link] | None]:
-        """Return the context that a task's message brings; an eager task has its caller's."""
+        """Return the context that a task's message brings, or for an eager task its caller's."""
         if request.is_eager:
             return get_current(), None
         context = _extract(request)
@@ -172,7 +172,7 @@ class _TaskSpan(ScopeSpan):
             _end_unpublished()
         if self.span.is_recording():
             self._note(end)
-        self.end(end.error if end.with_traceback else None)  # an error that the task declares is none
+        self.end(end.error if end.with_traceback else None)  # an error that the task declares is no failure
         if end.event is not None:  # else the worker tells of it, and measures it
             self._measures.task_done(self._name, scope.duration_ms / 1000, end.outcome)
 
@@ -224,7 +224,7 @@ class _ReportedTask(Current):
         self._measures = measures
 
     def finish_scope(self, scope: Scope, end: End) -> None:
-        """Measure a task that never ran, or that the worker lost with its process; it is not known for how long that ran."""
+        """Measure a task that never ran, or that the worker lost with its process. For how long that ran is not known."""
         # There is no end to the names that a message for no task of this worker may bring.
         name = _OTHER if end.outcome == "unknown" else scope.own.get("task.name", _OTHER)
         self._measures.task_done(name, 0.0, "killed" if end.event is TASK_FAILED else end.outcome)
@@ -263,7 +263,7 @@ class _Attributes(dict[str, Any]):
     """Attributes that are set in one go. To the instrumentation, which knows what to tell of a message, it is a span."""
 
     def add_from(self, options: Mapping[str, Any]) -> None:
-        """Add what the instrumentation tells of *options*; of queues and exchanges, which no attribute can hold, the names."""
+        """Add what the instrumentation tells of *options*. No attribute can hold queues and exchanges: their names are told."""
         objects = {key: name for key in _NAMED if (name := getattr(options.get(key), "name", None)) is not None}
         set_attributes_from_context(self, {**options, **objects} if objects else options)  # type: ignore[arg-type]
 

@@ -12,16 +12,15 @@ from ..guard import never_raises
 from ..rendering import Sanitizer, Secrets
 from .django_tasks import DjangoTaskSpans
 from .failures import Failures
-from .fields import ScopeFields
-from .measures import Measures
-from .records import RecordExport
+from .logs import RecordExport
+from .metrics import Measures
 from .requests import RequestSpans
 from .scopes import SpansOfScopes
 from .sdk.environment import read_blueprint
 from .sdk.processes import CHILD_SECONDS, close_all
 from .sdk.providers import Providers
 from .sockets import SocketSpans
-from .spans import ScopeSpans
+from .spans import ScopeFields, ScopeSpans
 
 if TYPE_CHECKING:
     from .tasks import TaskSpans
@@ -46,7 +45,7 @@ class Tracing:
         work: spans of commands and operations.
         measures: the metrics.
         scopes: spans of scopes of whatever kind.
-        records: exports log lines; ``None`` where ``OTEL_LOGS_EXPORTER`` is ``none``.
+        records: exports log lines, None if ``OTEL_LOGS_EXPORTER`` is ``none``.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -63,7 +63,7 @@ class RecordBatches(LogRecordProcessor):
             processor.on_emit(log_record)
 
     def shutdown(self) -> None:
-        """Each process's closer does it."""
+        """No-op: each process's closer does it."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._batches.force_flush(timeout_millis)
@@ -76,7 +76,7 @@ class _Room:
     to the SDK once a minute.
 
     Args:
-        processor: one of the SDK's. Where its queue is not found, it is left alone.
+        processor: one of the SDK's. If its queue is not found, it is left alone.
     """
 
     __slots__ = ("_next_warning", "_queue")
@@ -87,7 +87,7 @@ class _Room:
         self._next_warning = 0.0
 
     def make(self) -> None:
-        """Drop the oldest where the queue is full."""
+        """Drop the oldest if the queue is full."""
         queue = self._queue
         if queue is None or len(queue) != queue.maxlen:
             return

@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own variables say, where the SDK has no public way to read them: exporters, sampler, ids, resource."""
+"""What OpenTelemetry's own variables say, if the SDK has no public way to read them: exporters, sampler, ids, resource."""
 
 import os
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class Blueprint:
 
     Attributes:
         exporters: by signal the classes, or functions, that make an exporter. Empty for ``none``.
-        make_sampler: makes the sampler, or ``None`` for the SDK's own reading of its variable.
-        make_ids: makes the generator of ids, or ``None`` for the SDK's.
+        make_sampler: makes the sampler. None if the SDK reads its variable itself.
+        make_ids: makes the generator of ids. None for the SDK's.
     """
 
     exporters: dict[str, list[Callable[[], Any]]]
@@ -40,7 +40,7 @@ def read_blueprint() -> Blueprint:
     """Read the variables and import what they name.
 
     Raises:
-        ImproperlyConfigured: a name that nothing is registered under, or a protocol that is unknown.
+        ImproperlyConfigured: nothing is registered under a name, or a protocol is unknown.
     """
     exporters = {signal: [_exporter(signal, name) for name in _exporter_names(signal)] for signal in SIGNALS}
     return Blueprint(exporters, _sampler(), _id_generator())

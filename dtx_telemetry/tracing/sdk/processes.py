@@ -32,7 +32,7 @@ class PerProcess(Generic[_T]):
     A forked child starts without it: threads do not survive a fork, and a connection must not be shared.
 
     Args:
-        make: makes it. Where that fails, the process is told once and goes on without it.
+        make: makes it. If that fails, it is said once and the process goes on without it.
     """
 
     def __init__(self, make: Callable[[], _T]) -> None:
@@ -48,11 +48,11 @@ class PerProcess(Generic[_T]):
 
     @property
     def is_made(self) -> bool:
-        """Whether this process has made it."""
+        """True once this process has made it."""
         return self._made is not None
 
     def get(self) -> _T | None:
-        """Return it; ``None`` where it could not be made, or is being made right now."""
+        """Return it, None if it could not be made or is being made right now."""
         made = self._made
         return made if made is not None or self._failed else self._make_once()
 
@@ -115,20 +115,20 @@ class Closer:
         self._asked.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was done within *seconds*."""
+        """Return True if it was done within *seconds*."""
         return self._done.wait(max(seconds, 0.0))
 
 
 def gevent_has_patched() -> bool:
-    """Whether gevent has replaced what waits in the standard library."""
+    """Return True if gevent has replaced what waits in the standard library."""
     monkey: Any = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("socket"))
 
 
 def _start_gevents_threads() -> None:
-    """Start now all threads that gevent may want, and for good: at exit it is too late for them, too.
+    """Start all threads that gevent may want now, and for good: at exit it is too late for them too.
 
-    It looks up hosts in them, and gRPC waits in them for each of its calls. Where all are busy, it waits for one.
+    It looks up hosts in them, and gRPC waits in them for each of its calls. If all are busy, it waits for one.
     """
     if gevent_has_patched():
         pool = sys.modules["gevent"].get_hub().threadpool
@@ -142,7 +142,7 @@ _closers: list[Closer] = []
 
 
 def close_all(seconds: float = EXIT_SECONDS) -> None:
-    """Export what is left and close, within *seconds* for everything; what takes longer is left behind. Callable again."""
+    """Export what is left and close, within *seconds* for everything. What takes longer is left behind. Callable again."""
     deadline = time.monotonic() + seconds
     closers = _closers.copy()
     _closers.clear()

@@ -170,7 +170,7 @@ class _OwnLoggerProvider(LoggerProvider):
 
 
 def _reader(make: Callable[[], MetricExporter | MetricReader]) -> MetricReader | None:
-    """Make an exporter of metrics and what feeds it; None if that fails, so that the others are not lost with it."""
+    """Make an exporter of metrics and what feeds it. Return None if that fails: the others are not lost with it."""
     try:
         exporter = make()
     except OSError as error:

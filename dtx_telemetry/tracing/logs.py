@@ -99,13 +99,13 @@ class RecordExport:
 
 
 def _severity(level: int, name: str) -> tuple[SeverityNumber, str]:
-    """Return the severity of a level that is none of stdlib's: that of the nearest one below."""
+    """Return the severity of a level that stdlib does not have: that of the nearest one below."""
     known = max((number for number in (10, 20, 30, 40, 50) if number <= level), default=0)
     number = {0: SeverityNumber.TRACE, 10: SeverityNumber.DEBUG2, 20: SeverityNumber.INFO2, 30: SeverityNumber.WARN2}
     return number.get(known, SeverityNumber.ERROR2 if known == 40 else SeverityNumber.FATAL2), name.upper()
 
 
 def _is_exported_by_another() -> bool:
-    """Whether a handler of OpenTelemetry's own stands on the root logger: then each record would go out twice."""
+    """Return True if a handler of OpenTelemetry's own stands on the root logger: each record would go out twice."""
     handlers = logging.getLogger().handlers
     return any(type(handler).__module__.startswith("opentelemetry.") for handler in handlers)

@@ -1,4 +1,4 @@
-"""Our metrics. Their attributes are of low cardinality: route, method, status, task, consumer; never an id."""
+"""Our metrics. Their attributes are of low cardinality (route, method, status, task, consumer) and never an id."""
 
 from collections.abc import Mapping
 from typing import Any
