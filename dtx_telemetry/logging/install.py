@@ -161,7 +161,8 @@ class _Setup:
             return
         self._busy.add(thread)
         try:
-            with logging._lock:  # type: ignore[attr-defined] - stdlib's, reentrant: nobody configures it meanwhile
+            # stdlib's own, which is reentrant: no thread configures logging meanwhile.
+            with logging._lock:  # type: ignore[attr-defined]
                 self._put_handlers()
                 self._set_levels()
                 self._mark = logging.NullHandler()  # the newest, and alive as long as this set-up
