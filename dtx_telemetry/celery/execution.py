@@ -101,8 +101,16 @@ def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> N
     escaping = error if state is None or id(error) != scope.kept else None
     if escaping is not None:
         _escaped.set((task_id, task.name))
-    if not scope.ended:
-        _end(scope, task, state, retval, escaping)
+    if state is None or escaping is not None:
+        _end_raised(scope, task, escaping)
+    elif state == states.SUCCESS:
+        scope.end(TASK_COMPLETED, level=level_of(TASK_COMPLETED, task.name))
+    elif state == states.RETRY:
+        end_retried(scope, task, task.request, retval)
+    elif state in {states.IGNORED, states.REJECTED}:
+        scope.end(TASK_IGNORED if state == states.IGNORED else TASK_REJECTED)
+    else:
+        end_failed(scope, task, retval)
     scope.end(None, error=escaping, outcome="killed")  # if nothing here says how it ended, the worker will
 
 
@@ -146,9 +154,9 @@ def _started_fields(request: Context, found: OurHeaders) -> dict[str, Any]:
     delivery = request.delivery_info
     if delivery and (queue := delivery.get("routing_key") or delivery.get("exchange")):
         fields["task.queue"] = queue
-    waited = found.seconds_since(time.time())
-    if waited is not None:
-        fields["task.queue_ms"] = context.milliseconds(waited)
+    published_at = found.published_at
+    if type(published_at) in (float, int) and 0 < published_at < 2**40:  # else it is missing, or makes no sense
+        fields["task.queue_ms"] = context.milliseconds(max(time.time() - published_at, 0))  # its clock may be ahead of ours
     parent_id = request.parent_id
     if parent_id is None and request.is_eager and (around := context.current_scope()) is not None:
         parent_id = around.own.get("task.id")  # Celery 5.5 does not name it
@@ -168,21 +176,6 @@ def _eager_fields(task: AnyTask, found: OurHeaders, request: Context) -> tuple[d
     if context.current_scope_id() is not None:
         fields.pop("scope.cause", None)  # the scope around runs it, whoever made the headers
     return fields, problems
-
-
-def _end(scope: Scope, task: AnyTask, state: str | None, retval: Any, escaping: BaseException | None) -> None:
-    if state is None or escaping is not None:
-        _end_raised(scope, task, escaping)
-    elif state == states.SUCCESS:
-        scope.end(TASK_COMPLETED, level=level_of(TASK_COMPLETED, task.name))
-    elif state == states.RETRY:
-        end_retried(scope, task, task.request, retval)
-    elif state == states.IGNORED:
-        scope.end(TASK_IGNORED)
-    elif state == states.REJECTED:
-        scope.end(TASK_REJECTED)
-    else:
-        end_failed(scope, task, retval)
 
 
 def _end_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> None:

@@ -38,13 +38,6 @@ class OurHeaders(NamedTuple):
     fields: Any
     published_at: Any
 
-    def seconds_since(self, now: float) -> float | None:
-        """Return how long ago it was published, 0 if the publisher's clock is ahead; ``None`` if missing or implausible."""
-        at = self.published_at
-        if type(at) not in (float, int) or not 0 < at < 2**40:
-            return None
-        return now - at if now > at else 0.0
-
 
 def read_headers(message: Message) -> OurHeaders:
     """Return our headers of *message*.
