@@ -1,6 +1,5 @@
 """The channel layer that carries the sender's context with each message, around any other layer."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +59,7 @@ class TelemetryChannelLayer(BaseChannelLayer):
         if name == "_dtx_layer":  # in a copy that is not filled yet
             raise AttributeError(name)
         found = getattr(self._dtx_layer, name)
-        return _outside(found) if name in _STARTING else found
+        return _outside(name, found) if name in _STARTING else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _OWN:
@@ -133,7 +132,7 @@ def _around(layer: Any) -> Any:
     return wrapper
 
 
-def _outside(method: Any) -> Any:
+def _outside(name: str, method: Any) -> Any:
     """Return *method*; if it is asynchronous, outside the scope of its caller: what the layer starts and keeps holds none."""
     if not inspect.iscoroutinefunction(method):
         return method
@@ -143,7 +142,8 @@ def _outside(method: Any) -> Any:
             return await method(*args, **kwargs)
         return await context.run_in(context.outside_context(settings.own_keys), method(*args, **kwargs))
 
-    return functools.update_wrapper(call, method) if hasattr(method, "__name__") else call
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 def _settings() -> Settings | None:

@@ -36,16 +36,17 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**environ, **project, **more}
 
 
-def run_python(code: str, **environ: str) -> str:
+def run_python(code: str, *, deadline: float = 120, **environ: str) -> str:
     """Run *code*, indented as it may be, in a new interpreter that no Django project is set up for; return its stdout.
 
     Args:
         code: fails the test where it raises.
+        deadline: seconds that it may take.
         environ: what it gets besides.
     """
     given = {name: value for name, value in clean_environ().items() if name != "DJANGO_SETTINGS_MODULE"}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, env={**given, **environ}, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env={**given, **environ}, cwd=ROOT, capture_output=True, text=True, timeout=deadline)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

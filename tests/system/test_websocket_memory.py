@@ -8,6 +8,7 @@ from tests.support.processes import run_python
 
 CODE = """
     import asyncio, gc, json, weakref
+    from contextvars import Context
     import django
     django.setup()
     from channels.generic.websocket import AsyncWebsocketConsumer
@@ -78,7 +79,7 @@ CODE = """
             for consumer in (Consumer, Decorated):
                 gc.collect()
                 await asyncio.gather(*(one(consumer, way) for _ in range(20)))
-                counts.append([way.__name__, consumer.__name__, len(alive), left(Connection)])
+                counts.append([way.__name__, consumer.__name__, len(alive), left(Connection), left(Context)])
         gc.collect()
         print(json.dumps([counts, left(Scope)]))
 
@@ -103,12 +104,15 @@ def test_connections_are_freed_as_they_end(request, layer):
 
     counts, scopes = json.loads(output.splitlines()[-1])
     ours = [row for row in counts if row[1] == "Decorated"]
-    assert [(way, consumers, connections) for way, _, consumers, connections in ours] == [
+    assert [(way, consumers, connections) for way, _, consumers, connections, _ in ours] == [
         ("fails", 0, 0),
         ("fails_in_a_handler", 0, 0),
         ("uses_the_layer", 0, 0),
     ]
     assert scopes == 0
+    contexts = [row[-1] for row in counts]
+    # Each second one is with us. A pool may have opened connections, each with its context, in the first.
+    assert max(contexts[1::2]) - max(contexts[::2]) <= 2, contexts
 
 
 class TestWhatIsLeft:

@@ -1,5 +1,6 @@
 """Consumers under the real uvicorn, Daphne and granian, with real clients that close, vanish and are thrown out."""
 
+import os
 import signal
 import socket as sockets
 import struct
@@ -324,6 +325,8 @@ def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
 
         server.process.stop(number)
 
+    if has_aborted(server):
+        pytest.skip("granian aborted its worker by itself")
     for request_id in [*(f"{name}-{index}" for name in ("async", "sync") for index in range(3)), "closed-before"]:
         ends = [line for line in server.lines(request_id) if line["event"] in ENDS]
         assert [line["event"] for line in ends] == ["ws_disconnected"], server.process.text
@@ -336,6 +339,48 @@ def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
         assert (ends[0]["draft.id"], ends[0]["hero"]) == (5, "Invoker")
     if kind != "granian":  # its own lines are in a format of its own
         assert server.process.other == []
+
+
+def stop_twice(process):
+    """Ask it to stop, and ask again before it has."""
+    process.popen.send_signal(signal.SIGTERM)
+    process.wait_for(lambda line: line["event"] in ENDS)
+    process.popen.send_signal(signal.SIGTERM)
+    process.wait(deadline=30)
+
+
+def stop_group(process):
+    """Ask it and its children to stop at once, as a terminal and some supervisors do."""
+    os.killpg(process.popen.pid, signal.SIGTERM)
+    process.wait(deadline=30)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("stop", [stop_twice, stop_group], ids=["twice", "group"])
+def test_a_stop_in_another_way(processes, tmp_path, kind, stop):
+    """With idle sockets: a second signal, a signal to all its processes; each connection has its one closing event."""
+    processes.environ["DTX_TEST_DB"] = str(tmp_path / "empty.sqlite3")
+    ids = {f"idle-{index}" for index in range(16)}
+    for _ in range(5):
+        server = Server(processes, kind)
+        with ExitStack() as stack:
+            for request_id in ids:
+                stack.enter_context(server.connect("async", request_id))
+                server.process.wait_for_event("ws_connected", request_id=request_id)
+            stop(server.process)
+        if not has_aborted(server):
+            break
+    ends = [line["request.id"] for line in with_event(server.process.lines, "ws_disconnected")]
+    assert sorted(ends) == sorted(ids), server.process.text
+
+
+def has_aborted(server):
+    """Return True if granian's own code aborted its worker, which no program in it survives.
+
+    pyo3 panics in a thread of its runtime ("Cannot drop pointer into Python heap without the thread being attached"): granian
+    2.8 does so in one of six stops with open sockets, also under an ASGI application of ten lines without this library.
+    """
+    return server.kind == "granian" and any("Fatal Python error: Aborted" in line for line in list(server.process.errors))
 
 
 def test_a_worker_on_a_channel(processes, valkey_url, tmp_path):
