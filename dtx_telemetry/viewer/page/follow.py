@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..reading.envelope import parse_all
 from ..reading.line import Line
+from ..reading.packing import is_packed
 from ..reading.unwrap import Unwrapper
 from .pieces import PIECE, LineCutter
 
@@ -58,8 +59,9 @@ class Follower:
     @property
     def progress(self) -> float | None:
         """How much of what is there is read, as a part of 1; ``None`` if it is nearly all."""
-        size = sum(tail.size for tail in self._tails.values())
-        read = sum(min(tail.position, tail.size) for tail in self._tails.values())
+        tails = [tail for tail in self._tails.values() if not tail.is_packed]
+        size = sum(tail.size for tail in tails)
+        read = sum(min(tail.position, tail.size) for tail in tails)
         return read / size if size - read > _LITTLE else None
 
     def batches(self) -> Iterator[list[Line]]:
@@ -150,12 +152,14 @@ class _Tail:
     Attributes:
         position: how many bytes are read.
         size: how many there are, as far as is known.
+        is_packed: whether it is what a rotation packed, the lines of which were read before.
         heard: when something was read, or it had a name.
     """
 
     def __init__(self, name: str, identity: _Identity, unwrapper: Unwrapper, *, stays: bool) -> None:
         self.name = name
         self.position = self.size = 0
+        self.is_packed = False
         self.heard = time.monotonic()
         self._identity = identity
         self._unwrapper = unwrapper
@@ -198,4 +202,6 @@ class _Tail:
         if status.st_size < self.position:  # cut off: what comes now is new
             self.position = 0
             self._cutter = LineCutter()
-        return os.pread(file, PIECE, self.position)
+        piece = os.pread(file, PIECE, self.position)
+        self.is_packed = self.is_packed or (self.position == 0 and is_packed(piece))
+        return b"" if self.is_packed else piece

@@ -105,6 +105,19 @@ def test_a_pattern_fits_later_files_too(tmp_path, monkeypatch):
     source.close()
 
 
+def test_what_a_rotation_packs_is_not_read_again(log):
+    """Nor taken for lines that are none."""
+    log.write(request("one"))
+    follower = Follower([f"{log.path}*"])
+    assert ids(follower) == ["one"]
+    Path(f"{log.path}.1.gz").write_bytes(gzip.compress(request("one") * 1000))
+    follower._looked -= 10
+    assert ids(follower) == []
+    assert [unwrapper.lines for unwrapper in follower.unwrappers] == [1, 0]
+    assert follower.progress is None
+    follower.close()
+
+
 def test_more_files_than_may_be_open_are_followed(tmp_path):
     """They are opened when there is something to read."""
     for number in range(150):
