@@ -217,9 +217,8 @@ class Scope:
 current: ContextVar[Scope | None] = ContextVar("dtx_telemetry_scope", default=None)
 
 
-def current_scope() -> Scope | None:
-    """Return the innermost scope that was entered in this context, or ``None`` outside any."""
-    return current.get()
+#: Return the innermost scope that was entered in this context, or ``None`` outside any.
+current_scope: Callable[[], Scope | None] = current.get
 
 
 def current_scope_id() -> str | None:

@@ -16,13 +16,16 @@ from ..guard import never_raises, report, signal_receiver
 from ..logging import get_logger
 from .comments import with_comment
 from .statements import MAX_TEXT, readable, text_of
-from .totals import Totals, TotalsOfScopes
+from .totals import Totals, TotalsOfScopes, totals_of
 
-__all__ = ["QueryWrapper", "install"]
+__all__ = ["install", "is_ours"]
 
+_MARK = "_dtx_connected"
 _UID = "dtx_telemetry.wrap_queries"
 #: Lines of queries in one scope; a million of them would take the process with them.
 _MAX_LINES = 1000
+#: SQLite's goes through a cursor, PostgreSQL's and MariaDB's do not.
+_BEGIN = "BEGIN"
 _log = get_logger("dtx_telemetry.database")
 # A log handler of the application's may write to the database.
 _is_logging: ContextVar[bool] = ContextVar("dtx_telemetry_logs_query", default=False)
@@ -50,81 +53,87 @@ def install(settings: Settings) -> None:
             _put(connection, settings)
 
 
+class _Connected:
+    """Which of the driver's connections has been asked all that Django asks while it connects."""
+
+    connection: Any = None
+
+
 def _put(connection: Any, settings: Settings) -> None:
     """Let the queries of *connection* pass by us first; once, however often it connects anew.
 
     First, and not last: one who is inside ``with connection.execute_wrapper(…)`` as it connects takes the last one away.
     """
     wrappers = connection.execute_wrappers
-    ours = next((wrapper for wrapper in wrappers if type(wrapper) is QueryWrapper), None)
-    if ours is None:
-        ours = QueryWrapper(settings)
-        wrappers.insert(0, ours)
-    ours.connected = connection.connection
+    connected = next((getattr(wrapper, _MARK) for wrapper in wrappers if is_ours(wrapper)), None)
+    if connected is None:
+        connected = _Connected()
+        wrappers.insert(0, _watching(settings, connected))
+    connected.connection = connection.connection
 
 
 def _take_away(connection: Any) -> None:
     wrappers = connection.execute_wrappers
-    wrappers[:] = [wrapper for wrapper in wrappers if type(wrapper) is not QueryWrapper]
+    wrappers[:] = [wrapper for wrapper in wrappers if not is_ours(wrapper)]
 
 
-class QueryWrapper:
-    """Watches the queries of one connection.
+def is_ours(wrapper: object) -> bool:
+    """Return True for the one of a connection's ``execute_wrappers`` that is ours."""
+    return hasattr(wrapper, _MARK)
 
-    Args:
-        settings: what to do with them.
 
-    Attributes:
-        connected: the driver's connection, once all that Django asks while connecting has been asked.
-    """
+def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
+    """Return a wrapper that watches the queries of one connection. A function, since calling an object takes twice as long."""
+    counts, lines, comments = settings.db_queries != "off", settings.db_queries == "lines", settings.sql_comments
+    is_plain = counts and not lines
 
-    __slots__ = ("_comments", "_counts", "_lines", "connected")
-
-    def __init__(self, settings: Settings) -> None:
-        self.connected: Any = None
-        self._counts = settings.db_queries != "off"
-        self._lines = settings.db_queries == "lines"
-        self._comments = settings.sql_comments
-
-    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        """Execute *sql*; what it raises goes on."""
+    def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         scope = current_scope()
-        if scope is None or context["connection"].connection is not self.connected:
+        if scope is None or context["connection"].connection is not connected.connection:
             return execute(sql, params, many, context)
         given = sql
-        if self._comments != "off":
-            sql = _commented(sql, self._comments)
-        started, error = time.perf_counter(), None
+        if comments != "off":
+            sql = _commented(sql, comments)
+        started = time.perf_counter()
         try:
-            return execute(sql, params, many, context)
-        except BaseException as raised:
-            error = raised
+            result = execute(sql, params, many, context)
+        except BaseException as error:
+            if counts:
+                _note(scope, given, time.perf_counter() - started, params if many else None, context, error, lines=lines)
             raise
-        finally:
-            if self._counts:
-                self._note(scope, given, time.perf_counter() - started, params if many else None, context, error)
+        seconds = time.perf_counter() - started
+        if is_plain and (totals := scope.queries) is not None and type(given) is str and len(given) <= MAX_TEXT:
+            if given != _BEGIN:
+                totals.add((given, seconds))  # most queries need no more
+        elif counts:
+            _note(scope, given, seconds, params if many else None, context, None, lines=lines)
+        return result
 
-    def _note(
-        self, scope: Scope, sql: Any, seconds: float, rows: Any, context: dict[str, Any], error: BaseException | None
-    ) -> None:
-        try:
-            text = sql if type(sql) is str and len(sql) <= MAX_TEXT else text_of(sql)
-            # SQLite's goes through a cursor, PostgreSQL's and MariaDB's do not.
-            if text == "BEGIN":
-                return
-            query, vendor = (text, seconds), context["connection"].vendor
-            around: Scope | None = scope
-            while around is not None:
-                if around.kind is not None:
-                    totals = around.queries
-                    if totals is None:
-                        totals = around.queries = Totals(vendor)
-                    totals.add(query)
-                around = around.outer
-            if self._lines:
-                _log_query(scope, text, seconds, rows, context, error)
-        except Exception as failure:
-            report("the count of queries", failure)
+    setattr(watch, _MARK, connected)
+    return watch
+
+
+def _note(
+    scope: Scope,
+    sql: Any,
+    seconds: float,
+    rows: Any,
+    context: dict[str, Any],
+    error: BaseException | None,
+    *,
+    lines: bool,
+) -> None:
+    try:
+        text = sql if type(sql) is str and len(sql) <= MAX_TEXT else text_of(sql)
+        if text == _BEGIN:
+            return
+        totals = scope.queries or totals_of(scope, context["connection"].vendor)
+        if totals is not None:
+            totals.add((text, seconds))
+            if lines:
+                _log_query(totals, text, seconds, rows, context, error)
+    except Exception as failure:
+        report("the count of queries", failure)
 
 
 def _commented(sql: Any, where: str) -> Any:
@@ -136,10 +145,11 @@ def _commented(sql: Any, where: str) -> Any:
 
 
 def _log_query(
-    scope: Scope, text: str, seconds: float, rows: Any, context: dict[str, Any], error: BaseException | None
+    totals: Totals, text: str, seconds: float, rows: Any, context: dict[str, Any], error: BaseException | None
 ) -> None:
-    if _is_logging.get() or not _log.isEnabledFor(logging.DEBUG) or not _may_log(scope):
+    if _is_logging.get() or totals.lines >= _MAX_LINES or not _log.isEnabledFor(logging.DEBUG):
         return
+    totals.lines += 1
     connection = context["connection"]
     fields: dict[str, Any] = {
         "duration_ms": milliseconds(seconds),
@@ -157,17 +167,6 @@ def _log_query(
         _log.emit(DB_QUERIED.level, DB_QUERIED.name, fields)
     finally:
         _is_logging.reset(token)
-
-
-def _may_log(scope: Scope) -> bool:
-    """Return True for the first queries of the scope, a block of `bind_fields` being a part of the scope around it."""
-    around: Scope | None = scope
-    while around is not None and around.queries is None:
-        around = around.outer
-    if around is None:
-        return True
-    around.queries.lines += 1
-    return bool(around.queries.lines <= _MAX_LINES)
 
 
 def _rows(cursor: Any, text: str, vendor: str) -> int | None:

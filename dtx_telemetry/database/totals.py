@@ -4,9 +4,10 @@ import threading
 from collections import Counter
 
 from ..context import End, Participant, Scope
+from ..guard import never_raises
 from .statements import readable
 
-__all__ = ["Totals", "TotalsOfScopes"]
+__all__ = ["Totals", "TotalsOfScopes", "totals_of"]
 
 #: From so many on it is worth saying that the same statement was asked again and again.
 _REPEATS = 10
@@ -23,30 +24,35 @@ class Totals:
     thread waits for at the end alone, and not for long: a finalizer may ask the database in the midst of it.
     """
 
-    __slots__ = ("_count", "_lock", "_seconds", "_statements", "_vendor", "lines", "waiting")
+    __slots__ = ("_around", "_count", "_lock", "_seconds", "_statements", "_vendor", "_waiting", "lines")
 
-    def __init__(self, vendor: str) -> None:
+    def __init__(self, vendor: str, around: "Totals | None") -> None:
         self._vendor = vendor
+        self._around = around
         self._lock = threading.Lock()
         self._count = 0
         self._seconds = 0.0
         self._statements: Counter[str] = Counter()
+        #: Text and seconds of queries that were not counted yet.
+        self._waiting: list[tuple[str, float]] = []
         #: How many of them had a line of their own.
         self.lines = 0
-        #: Text and seconds of queries that were not counted yet.
-        self.waiting: list[tuple[str, float]] = []
 
     def add(self, query: tuple[str, float]) -> None:
-        """Add a query.
+        """Add a query, here and to the totals of the scopes around.
 
         Args:
             query: its text and how long it took to be executed, in seconds.
         """
-        waiting = self.waiting
-        waiting.append(query)
-        if len(waiting) >= _WAITING and self._lock.acquire(blocking=False):
-            self._settle()
+        totals: Totals | None = self
+        while totals is not None:
+            waiting = totals._waiting
+            waiting.append(query)
+            if len(waiting) >= _WAITING and totals._lock.acquire(blocking=False):
+                totals._settle()
+            totals = totals._around
 
+    @never_raises
     def _settle(self) -> None:
         try:
             self._account()
@@ -54,12 +60,13 @@ class Totals:
             self._lock.release()
 
     def _account(self) -> None:
-        waiting = self.waiting
+        waiting = self._waiting
         batch = waiting[:]
         del waiting[: len(batch)]
         self._count += len(batch)
-        self._seconds += sum(seconds for _, seconds in batch)
-        self._statements.update(text for text, _ in batch)
+        texts, seconds = zip(*batch, strict=True) if batch else ((), ())
+        self._seconds += sum(seconds)
+        self._statements.update(texts)
         if len(self._statements) > _STATEMENTS:
             self._statements = self._alike()
             if len(self._statements) > _STATEMENTS // 2:
@@ -80,6 +87,15 @@ class Totals:
         if self._count >= _REPEATS and (commonest := self._alike().most_common(1)) and commonest[0][1] >= _REPEATS:
             fields["db.repeated_query"], fields["db.repeat_count"] = commonest[0]
         return fields
+
+
+def totals_of(scope: Scope, vendor: str) -> Totals | None:
+    """Return the totals of *scope*, made at its first query. A block of `bind_fields` has those of the scope around it."""
+    totals: Totals | None = scope.queries
+    if totals is None:
+        around = None if scope.outer is None else totals_of(scope.outer, vendor)
+        totals = scope.queries = around if scope.kind is None else Totals(vendor, around)
+    return totals
 
 
 class TotalsOfScopes(Participant):
