@@ -17,7 +17,7 @@ def axe() -> str:
     """Return its script; skip if it is not installed, and fail there if ``DTX_REQUIRE_AXE`` is 1."""
     npm = shutil.which("npm")
     if npm is not None:
-        root = subprocess.run([npm, "root", "--global"], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        root = subprocess.run([npm, "root", "--global"], capture_output=True, text=True, check=True, timeout=180).stdout.strip()
         script = Path(root, "axe-core", "axe.min.js")
         if script.exists():
             return script.read_text()

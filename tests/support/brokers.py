@@ -65,7 +65,7 @@ def private_valkey(folder: Path) -> Iterator[str]:
 def rabbitmq_answers() -> bool:
     """Whether a RabbitMQ that takes the guest is on this machine; ``DTX_REQUIRE_RABBITMQ=1`` raises where it does not."""
     try:
-        with kombu.Connection(RABBITMQ, connect_timeout=2) as connection:
+        with kombu.Connection(RABBITMQ, connect_timeout=20) as connection:
             connection.connect()
             return True
     except Exception:

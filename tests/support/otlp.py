@@ -124,7 +124,7 @@ class Collector:
             **more,
         }
 
-    def wait_for_spans(self, count: int = 1, *, deadline: float = 60, **fields: Any) -> list[Span]:
+    def wait_for_spans(self, count: int = 1, *, deadline: float = 180, **fields: Any) -> list[Span]:
         """Return the spans with these fields, once *count* of them are there."""
         return self._wait_for(self.spans, count, deadline, fields)
 
@@ -134,11 +134,11 @@ class Collector:
         assert len(found) == 1, found
         return found[0]
 
-    def wait_for_records(self, count: int = 1, *, deadline: float = 60, **fields: Any) -> list[Record]:
+    def wait_for_records(self, count: int = 1, *, deadline: float = 180, **fields: Any) -> list[Record]:
         """Return the log records with these fields, once *count* of them are there."""
         return self._wait_for(self.records, count, deadline, fields)
 
-    def wait_for_points(self, count: int = 1, *, deadline: float = 60, **fields: Any) -> list[Point]:
+    def wait_for_points(self, count: int = 1, *, deadline: float = 180, **fields: Any) -> list[Point]:
         """Return the data points with these fields, once *count* of them are there."""
         return self._wait_for(self.points, count, deadline, fields)
 

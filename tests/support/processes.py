@@ -36,7 +36,7 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**environ, **project, **more}
 
 
-def run_python(code: str, *, deadline: float = 120, **environ: str) -> str:
+def run_python(code: str, *, deadline: float = 180, **environ: str) -> str:
     """Run *code*, indented as it may be, in a new interpreter that no Django project is set up for; return its stdout.
 
     Args:
@@ -98,7 +98,7 @@ class Process:
         """Everything that it wrote, for the message of a test that failed."""
         return "\n".join([repr(self), *map(repr, self.lines), "--- not JSON:", *self.other, "--- stderr:", *self.errors])
 
-    def wait_for(self, predicate: Callable[[Line], bool], *, deadline: float = 60, count: int = 1) -> Line:
+    def wait_for(self, predicate: Callable[[Line], bool], *, deadline: float = 180, count: int = 1) -> Line:
         """Return the first line for which *predicate* holds, once *count* of them are there.
 
         Raises:
@@ -106,7 +106,7 @@ class Process:
         """
         return self.wait_for_lines(predicate, deadline=deadline, count=count)[0]
 
-    def wait_for_lines(self, predicate: Callable[[Line], bool], *, deadline: float = 60, count: int = 1) -> list[Line]:
+    def wait_for_lines(self, predicate: Callable[[Line], bool], *, deadline: float = 180, count: int = 1) -> list[Line]:
         """Return the lines for which *predicate* holds, once *count* of them are there; see `wait_for`."""
         end = time.monotonic() + deadline
         while True:
@@ -120,11 +120,11 @@ class Process:
             with self._news:
                 self._news.wait(0.05)
 
-    def wait_for_event(self, event: str, *, deadline: float = 60, count: int = 1, **fields: Any) -> Line:
+    def wait_for_event(self, event: str, *, deadline: float = 180, count: int = 1, **fields: Any) -> Line:
         """Return the first line of *event* with these fields (see `with_event`), once *count* of them are there."""
         return self.wait_for(lambda line: bool(with_event([line], event, **fields)), deadline=deadline, count=count)
 
-    def wait_for_text(self, text: str, *, deadline: float = 60) -> None:
+    def wait_for_text(self, text: str, *, deadline: float = 180) -> None:
         """Wait until *text* stands somewhere in the output; fails as `wait_for` does."""
         end = time.monotonic() + deadline
         while text not in self.text:
@@ -134,7 +134,7 @@ class Process:
             with self._news:
                 self._news.wait(0.05)
 
-    def wait_for_port(self, *, deadline: float = 60) -> int:
+    def wait_for_port(self, *, deadline: float = 180) -> int:
         """Return the port on which it or a child of it listens: start a server with port 0, and no port is ever taken."""
         wait_until(lambda: self.ended or self.ports(), deadline=deadline, what=f"a listening port of {self!r}")
         assert not self.ended, self.text
@@ -147,7 +147,7 @@ class Process:
     def send_signal(self, number: int) -> None:
         self.popen.send_signal(number)
 
-    def wait(self, *, deadline: float = 60) -> int:
+    def wait(self, *, deadline: float = 180) -> int:
         """Return the exit code, once the process has ended and its output is read.
 
         Raises:
@@ -161,7 +161,7 @@ class Process:
             reader.join(deadline)
         return self.popen.returncode
 
-    def stop(self, number: int = signal.SIGTERM, *, deadline: float = 60) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, deadline: float = 180) -> int:
         """Ask the process to end, as a supervisor does, and return its exit code; see `wait`."""
         if not self.ended:
             self.send_signal(number)
@@ -253,7 +253,7 @@ class Processes:
         quiet = ("--without-gossip", "--without-mingle")  # with its heartbeat: between beats a worker notices no signal
         command = ("-m", "celery", "-A", app, "worker", "-P", pool, "-c", str(concurrency), *quiet, *args)
         process = self.python(*command, **options)
-        process.wait_for_text(" ready.", deadline=60)
+        process.wait_for_text(" ready.", deadline=180)
         return process
 
     def beat(self, *args: str, **options: Any) -> Process:

@@ -54,13 +54,13 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series that answer *expression* now, without those whose value is no number."""
         query = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self._url}/api/v1/query?{query}", timeout=30) as response:
+        with urllib.request.urlopen(f"{self._url}/api/v1/query?{query}", timeout=180) as response:
             result: list[dict[str, Any]] = json.load(response)["data"]["result"]
         return [series for series in result if series["value"][1] != "NaN"]
 
     def rules(self) -> list[dict[str, Any]]:
         """Return the alert rules, each with its ``state`` and ``health``."""
-        with urllib.request.urlopen(f"{self._url}/api/v1/rules", timeout=30) as response:
+        with urllib.request.urlopen(f"{self._url}/api/v1/rules", timeout=180) as response:
             groups = json.load(response)["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 

@@ -101,7 +101,7 @@ class SmallProject:
     def manage(self, *args: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         command = [sys.executable, "manage.py", *args]
-        return subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=180)
 
 
 def write_project(folder: Path, settings: str, files: Mapping[str, str], environ: Mapping[str, str]) -> SmallProject:

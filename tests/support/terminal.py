@@ -61,11 +61,11 @@ class Terminal:
     def wait_for(self, text: str, *, count: int = 1) -> None:
         """Wait until *text* is shown, so many times."""
         wait_until(lambda: self.text.count(text) >= count or self.popen.poll() is not None, what=f"{text!r}")
-        wait_until(lambda: self.text.count(text) >= count, deadline=5, what=f"{text!r} in {self.text!r}")
+        wait_until(lambda: self.text.count(text) >= count, deadline=180, what=f"{text!r} in {self.text!r}")
 
     def wait(self) -> int:
         """Return the exit code."""
-        return self.popen.wait(60)
+        return self.popen.wait(180)
 
     def _read(self) -> None:
         while True:

@@ -9,7 +9,7 @@ __all__ = ["wait_until"]
 _R = TypeVar("_R")
 
 
-def wait_until(condition: Callable[[], _R], *, deadline: float = 60, what: str = "the condition") -> _R:
+def wait_until(condition: Callable[[], _R], *, deadline: float = 180, what: str = "the condition") -> _R:
     """Return what *condition* gives once that is true.
 
     Raises:

@@ -37,7 +37,7 @@ def test_ten_thousand_mixed_tasks(processes: Processes, valkey: Broker, pool: st
     worker = processes.python("-m", "celery", "-A", "tests.plain_app", "worker", "-P", pool, "-c", "4")
     kinds = {f"task-{number}": TASKS[number % len(TASKS)] for number in range(COUNT)}
     with make_app(valkey, worker_enable_remote_control=True) as app:
-        worker.wait_for_text("[queues]", deadline=60)
+        worker.wait_for_text("[queues]", deadline=180)
         while not app.control.ping(timeout=0.5):
             pass
         app.control.revoke([task_id for task_id, kind in kinds.items() if kind[0] == "revoked"], reply=True)

@@ -117,7 +117,7 @@ class Run:
         for name in self.endings:
             self.publish(name)
         if "terminated" in self.endings:
-            wait_until(lambda: with_fields(self.lines(), event="task_started", task_id=self.ids["terminated"]), deadline=60)
+            wait_until(lambda: with_fields(self.lines(), event="task_started", task_id=self.ids["terminated"]), deadline=180)
             self.app.control.revoke(self.ids["terminated"], terminate=True)
 
     def publish(self, name: str) -> None:
@@ -133,7 +133,7 @@ class Run:
     def wait_until_all_ended(self) -> None:
         """Wait for the closing events that each task must have; those of tasks that were published by tasks too."""
         try:
-            wait_until(self.all_ended, deadline=60)
+            wait_until(self.all_ended, deadline=180)
         except AssertionError:
             return  # the cells of the table say which are missing
 

@@ -169,7 +169,7 @@ if {calls_init}:
     init_telemetry()
 before = root.level, list(root.handlers)
 with start_worker(app, perform_ping_check=False, loglevel=0), bind_fields(**{{"request.id": "req-1"}}):
-    work.delay().get(timeout=30)
+    work.delay().get(timeout=180)
     print("same" if (root.level, list(root.handlers)) == before else "changed")
 """
 

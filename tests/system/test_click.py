@@ -30,11 +30,11 @@ def test_one_id_in_three_processes(processes, broker, database, valkey_url, kind
     address = f"127.0.0.1:{server.wait_for_port()}"
     headers = {**database.headers, "X-Request-ID": "socket-1"}
 
-    with connect(f"ws://{address}/ws/draft/5/", additional_headers=headers, open_timeout=30, proxy=None) as socket:
+    with connect(f"ws://{address}/ws/draft/5/", additional_headers=headers, open_timeout=180, proxy=None) as socket:
         body = {"task": "tell_group", "args": ["draft_5", "your pick"]}
         url = f"http://{address}/api/tournaments/7/publish/"
-        answer = httpx.post(url, json=body, headers={**database.headers, "X-Request-ID": CLICK}, timeout=30)
-        pushed = socket.recv(timeout=60)
+        answer = httpx.post(url, json=body, headers={**database.headers, "X-Request-ID": CLICK}, timeout=180)
+        pushed = socket.recv(timeout=180)
     server.wait_for_event("ws_disconnected")
     worker.wait_for_event("task_completed")
 
@@ -72,9 +72,9 @@ def test_the_way_back(processes, valkey, database, valkey_url):
     worker = processes.worker(pool="threads")
     uri = f"ws://127.0.0.1:{server.wait_for_port()}/ws/async/draft/5/"
 
-    with connect(uri, additional_headers={"X-Request-ID": CLICK}, open_timeout=30, proxy=None) as socket:
+    with connect(uri, additional_headers={"X-Request-ID": CLICK}, open_timeout=180, proxy=None) as socket:
         socket.send("task")
-        socket.recv(timeout=30)
+        socket.recv(timeout=180)
         echo = worker.wait_for_event("echo")
 
     published = server.wait_for_event("task_published")

@@ -66,7 +66,7 @@ def test_threads_that_bind_a_new_key_at_once_all_keep_it():
         def work(number):
             for turn in range(400):
                 key = f"key_{turn}"
-                start.wait(30)
+                start.wait(180)
                 if number % 2:
                     scope = context.enter_root(events.OPERATION, {key: number})
                 else:

@@ -58,7 +58,7 @@ class Demo:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=180,
             stdin=subprocess.DEVNULL,
         )
         self.text = done.stdout + done.stderr
@@ -93,12 +93,12 @@ class Demo:
 
     def wait_for(self, text):
         """Wait until the demo has printed *text*."""
-        wait_until(lambda: text in self.text or self.popen.poll() is not None, deadline=90, what=repr(text))
+        wait_until(lambda: text in self.text or self.popen.poll() is not None, deadline=180, what=repr(text))
         assert text in self.text, self.text
 
     def end(self):
         """Wait for its end and return the exit code."""
-        code = self.popen.wait(60)
+        code = self.popen.wait(180)
         self._reader.join(10)
         return code
 
@@ -216,7 +216,7 @@ def test_serve_goes_on_until_ctrl_c(tmp_path):
         with connect(f"ws://127.0.0.1:{socket}", origin=url, additional_headers={"Cookie": session}, proxy=None) as watching:
             opener.addheaders = [("X-CSRFToken", token)]
             answer = opener.open(f"{url}{path}", urlencode({"hero": "Axe"}).encode())
-            assert watching.recv(timeout=30) == '{"draft": 12, "hero": "Axe", "role": "offlane"}'
+            assert watching.recv(timeout=180) == '{"draft": 12, "hero": "Axe", "role": "offlane"}'
         demo.wait_for(f"hero=Axe request.id={answer.headers['X-Request-ID']}")
         os.killpg(demo.popen.pid, signal.SIGINT)
         assert demo.end() == 0, demo.text
@@ -381,7 +381,7 @@ def test_a_server_that_refuses_is_told(act):
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        browser = Browser((server.server_port, server.server_port), time.monotonic() + 30, lambda: None)
+        browser = Browser((server.server_port, server.server_port), time.monotonic() + 180, lambda: None)
         try:
             with pytest.raises(DemoError, match=r"^(/|the WebSocket /).* 403"):
                 browser.watch().__enter__() if act == "watch" else getattr(browser, act)("click")
@@ -461,7 +461,7 @@ def test_a_process_that_ends_too_early_is_an_error(code, said):
     with Processes(0, taken.take) as processes:
         processes.start("short", "-c", code, environ=os.environ)
         with pytest.raises(DemoError, match=said) as raised:
-            taken.wait_for(lambda: False, deadline=time.monotonic() + 30, check=processes.check)
+            taken.wait_for(lambda: False, deadline=time.monotonic() + 180, check=processes.check)
     assert "'short'" in str(raised.value)
     assert ("farewell" in str(raised.value)) == ("farewell" in code)
 
@@ -481,6 +481,6 @@ def test_a_process_that_ignores_the_signal_is_killed(monkeypatch):
     processes = Processes(0, taken.take)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     process = processes.start("deaf", "-c", code, environ=os.environ)
-    taken.expect(lambda: taken.others, what="its line", deadline=time.monotonic() + 30, check=processes.check)
+    taken.expect(lambda: taken.others, what="its line", deadline=time.monotonic() + 180, check=processes.check)
     processes.stop()
     assert process.has_failed()

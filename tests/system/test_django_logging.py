@@ -113,7 +113,7 @@ ADDING_HANDLERS = """
         get_task_logger("plain.work").warning("worked")
 
     with start_worker(app, perform_ping_check=False, loglevel="INFO"):
-        work.delay().get(timeout=30)
+        work.delay().get(timeout=180)
 """
 
 

@@ -18,7 +18,7 @@ async def browse(number, address, http):
     """Be one browser: a socket that stays open, and requests whose tasks log, and tell the socket."""
     path = f"ws://{address}/ws/draft/{number}/"
     headers = {"X-Request-ID": f"socket-{number}"}
-    async with connect(path, additional_headers=headers, open_timeout=60, proxy=None) as socket:
+    async with connect(path, additional_headers=headers, open_timeout=180, proxy=None) as socket:
         for turn in range(ROUNDS):
             await socket.send(json.dumps({"browser": number}))
             await socket.recv()
@@ -33,7 +33,7 @@ async def browse(number, address, http):
 async def browse_all(address):
     # Each request has a connection of its own: the server closes idle ones, perhaps just as one is used again.
     async with httpx.AsyncClient(
-        timeout=120, limits=httpx.Limits(max_connections=BROWSERS, max_keepalive_connections=0)
+        timeout=180, limits=httpx.Limits(max_connections=BROWSERS, max_keepalive_connections=0)
     ) as http:
         await asyncio.gather(*(browse(number, address, http) for number in range(BROWSERS)))
 
@@ -71,7 +71,7 @@ def test_no_line_has_anothers_id(processes, valkey, valkey_url, tmp_path):
     worker = processes.worker(pool="threads", concurrency=8)
 
     asyncio.run(browse_all(f"127.0.0.1:{server.wait_for_port()}"))
-    worker.wait_for_event("task_completed", count=2 * BROWSERS * ROUNDS, deadline=60)
+    worker.wait_for_event("task_completed", count=2 * BROWSERS * ROUNDS, deadline=180)
     server.wait_for_event("ws_disconnected", count=BROWSERS)
     wait_until(lambda: len(server.lines) + len(worker.lines) >= LINES, what=f"{LINES} lines")
 

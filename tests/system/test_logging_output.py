@@ -289,10 +289,10 @@ def test_fork_while_a_line_is_written() -> None:
         import io
         entered, go = threading.Event(), threading.Event()
         class Slow(io.StringIO):
-            def write(self, text): entered.set(); go.wait(30); raise OSError
+            def write(self, text): entered.set(); go.wait(180); raise OSError
         good, sys.stdout = sys.stdout, Slow()
         configure(Settings(log_format="json"))
-        thread = threading.Thread(target=log.info, args=("slow",)); thread.start(); entered.wait(30)
+        thread = threading.Thread(target=log.info, args=("slow",)); thread.start(); entered.wait(180)
         pid = os.fork()
         if not pid:
             Slow.write, Slow.flush = lambda self, text: good.write(text), lambda self: good.flush()

@@ -29,8 +29,8 @@ def test_reader_that_stops_reading() -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == b"logged\n"
     start = time.monotonic()
-    assert process.wait(60) == 0
-    assert time.monotonic() - start < 20
+    assert process.wait(180) == 0
+    assert time.monotonic() - start < 50
     process.stderr.close()
     assert process.stdout is not None
     process.stdout.close()

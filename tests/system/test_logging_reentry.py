@@ -170,7 +170,7 @@ def test_a_signal_within_a_print_while_another_thread_logs() -> None:
         print("printed", flush=True)
         thread.join()
         """,
-        timeout=60,
+        timeout=180,
     )
     lines = result.stdout.splitlines()
     assert lines.count("printed") == 1
@@ -228,7 +228,7 @@ def test_exit_beside_a_daemon_thread_that_writes() -> None:
     try:
         assert process.stderr is not None
         assert process.stderr.readline() == b"ending\n"
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=180)
     finally:
         process.kill()
         process.communicate()

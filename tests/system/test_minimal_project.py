@@ -145,12 +145,12 @@ def test_it_gets_everything(project, processes):
     worker = processes.worker(app="dota", pool="prefork", cwd=project)
     address = f"127.0.0.1:{server.wait_for_port()}"
 
-    with connect(f"ws://{address}/ws/draft/12/", open_timeout=30, proxy=None) as socket:
+    with connect(f"ws://{address}/ws/draft/12/", open_timeout=180, proxy=None) as socket:
         answer = httpx.post(
-            f"http://{address}/api/tournaments/5/draft/12/?secret=1", headers={"X-Request-ID": "click"}, timeout=30
+            f"http://{address}/api/tournaments/5/draft/12/?secret=1", headers={"X-Request-ID": "click"}, timeout=180
         )
-        assert socket.recv(timeout=60) == '{"type": "picked", "draft": 12}'
-        assert httpx.get(f"http://{address}/api/fail/", headers={"X-Request-ID": "failing"}, timeout=30).status_code == 500
+        assert socket.recv(timeout=180) == '{"type": "picked", "draft": 12}'
+        assert httpx.get(f"http://{address}/api/fail/", headers={"X-Request-ID": "failing"}, timeout=180).status_code == 500
     server.wait_for_event("ws_disconnected")
     worker.wait_for_event("task_completed")
     for process in (server, worker):

@@ -86,7 +86,7 @@ def test_the_table_of_pages_is_complete() -> None:
 def _printed(*arguments: str) -> str:
     """Return what ``dtx-telemetry`` prints."""
     command = [sys.executable, "-m", "dtx_telemetry", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=180).stdout
 
 
 def test_pages_that_are_named_are_there() -> None:
@@ -132,7 +132,7 @@ def test_the_demos_command_shows_one_click(tmp_path: Path) -> None:
     picture = tmp_path / "click.svg"
     command = [sys.executable, *program, "--svg", str(picture)]
     done = subprocess.run(
-        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "of 3 processes" in done.stdout
@@ -247,7 +247,7 @@ class Newcomer:
         *lines, install = re.split(r"^(?:python3 .* && )?\.venv/bin/pip install .*$", script, flags=re.MULTILINE)
         assert len(lines) == 1
         link = f"test -e .venv || ln -s {self._environment} .venv"
-        subprocess.run(["bash", "-euc", f"{lines[0]}\n{link}\n{install}"], cwd=folder, check=True, timeout=60, env=_environ())
+        subprocess.run(["bash", "-euc", f"{lines[0]}\n{link}\n{install}"], cwd=folder, check=True, timeout=180, env=_environ())
 
     def serve(self) -> "Terminal":
         """Start the server of the block ``start``."""
@@ -275,7 +275,7 @@ class Newcomer:
             start_new_session=True,
         )
         try:
-            output, errors = process.communicate(timeout=150)
+            output, errors = process.communicate(timeout=180)
         except subprocess.TimeoutExpired:
             _kill_group(process.pid)
             output, errors = process.communicate()
@@ -320,7 +320,7 @@ class Terminal:
 
     def end(self) -> str:
         """Wait until nobody writes any more and return the text."""
-        self._process.wait(60)
+        self._process.wait(180)
         self._reader.join(60)
         return self.text
 
@@ -373,7 +373,7 @@ def test_the_first_success_is_a_line_for_the_first_request(tmp_path: Path) -> No
     newcomer.begin()
     with newcomer.serve() as terminal:
         wait_until(lambda: "Quit the server" in terminal.text, what="the server")
-        with urlopen(newcomer.address, timeout=60):
+        with urlopen(newcomer.address, timeout=180):
             wait_until(lambda: re.search(r"request\.id=\w{8}\n", terminal.text), what="the line")
         (shown,) = re.findall(r"^[\d:.]+ \w+ +request_completed .*(?:\n .*)*", terminal.text, flags=re.MULTILINE)
     assert _words(shown) == _words(BLOCKS["first-line"])

@@ -158,7 +158,7 @@ def start(processes: Processes, name: str, **telemetry: Any) -> tuple[Process, i
 
 
 def get(port: int, path: str, request_id: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
     try:
         connection.request("GET", path, headers={"X-Request-ID": request_id, "Connection": "close"})
         response = connection.getresponse()
@@ -203,7 +203,7 @@ def test_a_servers_report_of_a_consumers_exception(processes: Processes, name: s
         with connect(address, additional_headers={"X-Request-ID": f"id-{number}"}, proxy=None) as socket:
             socket.send("fail")
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=30)
+                socket.recv(timeout=180)
     failed = process.wait_for_lines(lambda line: line["event"] == "ws_failed", count=2)
     if wanted:
         process.wait_for_lines(lambda line: line["logger"] in {"uvicorn.error", "daphne.server"} and "error" in line, count=2)
@@ -211,7 +211,7 @@ def test_a_servers_report_of_a_consumers_exception(processes: Processes, name: s
     with connect(f"ws://127.0.0.1:{port}/ws/bare/draft/5/", proxy=None) as socket:
         socket.send("fail")
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=30)
+            socket.recv(timeout=180)
     process.wait_for(lambda line: "error" in line and line["error"] == "RuntimeError: nobody watches")
     process.stop()
     servers = [line for line in process.lines if line["logger"] in {"uvicorn.error", "daphne.server"} and "error" in line]

@@ -41,7 +41,7 @@ class Server:
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Return status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         try:
             connection.request("GET", path, headers={**headers, "Connection": "close"})
             response = connection.getresponse()
@@ -51,7 +51,7 @@ class Server:
 
     def send(self, data: bytes) -> bytes:
         """Return all that comes back for the bytes of a request."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=180) as connection:
             try:
                 connection.sendall(data)
             except ConnectionError:  # it has heard enough
@@ -60,7 +60,7 @@ class Server:
 
     def leave(self, path: str, after: str) -> Line:
         """Ask for *path*, go away once the event *after* is logged, and return that event's line."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=180) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             return self.process.wait_for_event(after)
 

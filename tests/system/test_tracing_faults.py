@@ -47,6 +47,9 @@ SIGNALS = {"traces", "metrics", "logs"}
 #: Exports begin at once, and again and again.
 DELAYS = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "100"}
 
+#: What one export is given: who waits for it is late by much more than a busy machine makes anybody.
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "170"}
+
 
 @contextmanager
 def broken(mode: str) -> Iterator[Collector]:
@@ -74,7 +77,8 @@ class Worked:
     """
 
     def __init__(self, folder: Path, collector: Collector, protocol: str) -> None:
-        environ = clean_environ(LOG_FORMAT="json", LOG_STREAM="stderr", **DELAYS, **collector.environ(protocol))
+        given = {**DELAYS, **collector.environ(protocol), **PATIENT}
+        environ = clean_environ(LOG_FORMAT="json", LOG_STREAM="stderr", **given)
         log = folder / f"{uuid.uuid4().hex}.log"
         with log.open("w") as stderr:
             command = [sys.executable, "-c", f"{WORK}\nwork(3000)\nprint('DONE', flush=True)"]
@@ -84,7 +88,7 @@ class Worked:
                     assert said is not None
                     assert said.readline() == "DONE\n"
                     start = time.monotonic()
-                    assert process.wait(60) == 0
+                    assert process.wait(180) == 0
                     self.ended_after = time.monotonic() - start
                 finally:
                     process.kill()
@@ -108,19 +112,16 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("mode", "protocol"), FAULTS)
-def test_an_exit_takes_five_seconds_at_most(tmp_path: Path, mode: str, protocol: str) -> None:
+def test_an_exit_does_not_wait_for_the_collector(tmp_path: Path, mode: str, protocol: str) -> None:
     """However much of all three signals waits; nothing is raised, and the complaints are one line a minute from each logger.
 
-    A busy machine makes everything slow: it may be the third exit.
+    It takes five seconds at most, or ten times that on a busy machine.
     """
     with broken(mode) as collector:
-        for _ in range(3):
-            worked = Worked(tmp_path, collector, protocol)
-            if worked.ended_after < 5:
-                break
+        worked = Worked(tmp_path, collector, protocol)
         assert collector.signals == (set() if mode in {"refuse", "unknown host", "no TLS"} else SIGNALS)
 
-    assert worked.ended_after < 5
+    assert worked.ended_after < 50
     assert "Traceback" not in worked.lines
     assert "telemetry_failed" not in worked.lines
     complaints = Counter(re.findall(r'"logger":"(opentelemetry[^"]*)"', worked.lines))
@@ -158,7 +159,7 @@ class Server:
 
     def __init__(self, collector: Collector, protocol: str) -> None:
         environ = clean_environ(LOG_FORMAT="json", LOG_STREAM="stderr", PYTHONHASHSEED="0", **DELAYS)
-        environ |= collector.environ(protocol)
+        environ |= collector.environ(protocol, **PATIENT)
         command = [sys.executable, "-c", SERVE]
         self.process = subprocess.Popen(
             command, env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -190,7 +191,7 @@ def slower_by(modes: list[str], protocol: str) -> dict[str, float]:
         for _ in range(30):
             times = {mode: server.measure(60) for mode, server in servers.items()}
             for mode in modes:
-                assert max(longest for _, longest in times[mode]) < 5  # an export is given ten
+                assert max(longest for _, longest in times[mode]) < 50  # see PATIENT
                 pairs = zip(times[mode], times["accept"], strict=True)
                 ratios[mode].append([usual / healthy for (usual, _), (healthy, _) in pairs])
     return {mode: max(map(statistics.median, zip(*found, strict=True))) for mode, found in ratios.items()}
@@ -319,7 +320,7 @@ def test_a_recycled_child_does_not_wait_for_the_collector(processes: Processes, 
     ends = [timestamp(line["timestamp"]) for line in worker.lines if line["event"] == "task_completed"]
     starts = [timestamp(line["timestamp"]) for line in worker.lines if line["event"] == "task_started"]
     waits = [start - end for start, end in zip(starts[1:], ends, strict=False)]
-    assert max(waits) < 15
+    assert max(waits) < 60  # it is 120 if the exporter is waited for
 
 
 def timestamp(text: str) -> float:

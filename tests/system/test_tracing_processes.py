@@ -38,7 +38,7 @@ def running(processes: Processes, collector: Collector, database: Database) -> P
 
 
 def ask(port: int, path: str = PATH) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status
@@ -110,8 +110,8 @@ def check_tasks(collector: Collector, worker: Process, count: int, *, deadline: 
     """
     worker.wait_for_event("task_completed", count=count, deadline=deadline)
     assert worker.stop() == 0
-    spans = collector.wait_for_spans(count, kind="CONSUMER", deadline=20)
-    records = collector.wait_for_records(count, body="task_completed", deadline=20)
+    spans = collector.wait_for_spans(count, kind="CONSUMER", deadline=180)
+    records = collector.wait_for_records(count, body="task_completed", deadline=180)
     assert (len(spans), len(records)) == (count, count)
     assert {record.span_id for record in records} == {span.span_id for span in spans}
 
@@ -191,7 +191,7 @@ class TestGrpcUnderGevent:
         publish(valkey, 1)
         wait_until(lambda: collector.signals == {"traces", "logs", "metrics"})
         publish(valkey, 1)
-        worker.wait_for_event("task_completed", count=2, deadline=30)
+        worker.wait_for_event("task_completed", count=2, deadline=180)
         worker.stop()
 
 

@@ -34,7 +34,7 @@ def metrics_at(port: int) -> str:
 
 
 def ask(address: str) -> httpx.Response:
-    return httpx.get(address + PATH, timeout=60)
+    return httpx.get(address + PATH, timeout=180)
 
 
 def served_by(server: Process, metrics: int) -> str:

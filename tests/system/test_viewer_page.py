@@ -81,7 +81,7 @@ class Page:
         return self.driver.execute_script(script, *args)
 
     def wait_for(self, script, *args):
-        return wait_until(lambda: self.run(script, *args), deadline=30, what=script)
+        return wait_until(lambda: self.run(script, *args), deadline=180, what=script)
 
     def rows(self):
         """Return the texts of the rows that are drawn, from the top."""
@@ -95,7 +95,7 @@ class Page:
         """Wait for a row that has all of *texts* in it."""
         return wait_until(
             lambda: next((row for row in self.rows() if all(text in row for text in texts)), None),
-            deadline=30,
+            deadline=180,
             what=f"a row with {texts}",
         )
 
@@ -118,10 +118,10 @@ class Page:
         return {row.split("|")[-1] for row in self.rows()}
 
     def wait_for_ids(self, *ids):
-        wait_until(lambda: self.ids() == set(ids), deadline=30, what=f"{ids} in the list")
+        wait_until(lambda: self.ids() == set(ids), deadline=180, what=f"{ids} in the list")
 
     def wait_for_text(self, selector, text):
-        wait_until(lambda: self.texts(selector) == [text], deadline=30, what=f"{text!r} in {selector}")
+        wait_until(lambda: self.texts(selector) == [text], deadline=180, what=f"{text!r} in {selector}")
 
     def drag(self, selector, begin, end):
         """Drag across an element, from one part of its width to another."""

@@ -179,7 +179,7 @@ def test_it_listens_on_loopback_only_on_a_port_that_it_prints(processes, log):
     (listening,) = [found for found in psutil.Process(page.pid).net_connections("tcp") if found.status == psutil.CONN_LISTEN]
     assert listening.laddr.ip == "127.0.0.1"
     assert address == f"http://127.0.0.1:{listening.laddr.port}/"
-    with httpx.Client(base_url=address, trust_env=False, timeout=30) as browser:
+    with httpx.Client(base_url=address, trust_env=False, timeout=180) as browser:
         wait_until(lambda: shown(browser) == {"one"}, what="what is there")
         log.write(request("two"))
         wait_until(lambda: shown(browser) == {"one", "two"}, what="what comes")
@@ -205,7 +205,7 @@ def test_filters_choose_what_counts(processes, log, tmp_path):
     packed.write_bytes(gzip.compress(request("three", user_id=2)))
     page = processes.python("-m", "dtx_telemetry", "page", str(log.path), str(packed), "user.id=2")
     page.wait_for_text("http://")
-    with httpx.Client(base_url=page.other[0], trust_env=False, timeout=30) as browser:
+    with httpx.Client(base_url=page.other[0], trust_env=False, timeout=180) as browser:
         wait_until(lambda: len(shown(browser)) == 2, what="both")
         assert shown(browser) == {"two", "three"}
 

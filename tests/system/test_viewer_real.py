@@ -20,11 +20,11 @@ def lines(processes, valkey, database, valkey_url):
     url = f"http://{address}/api/tournaments/7/publish/"
 
     def click(request_id, task, *args):
-        httpx.post(url, json={"task": task, "args": args}, headers={"X-Request-ID": request_id}, timeout=30)
+        httpx.post(url, json={"task": task, "args": args}, headers={"X-Request-ID": request_id}, timeout=180)
 
     with connect(f"ws://{address}/ws/draft/5/", additional_headers={"X-Request-ID": "socket"}, proxy=None) as socket:
         click("click-tell", "tell_group", "draft_5", "your pick")
-        socket.recv(timeout=60)
+        socket.recv(timeout=180)
     click("click-nested", "publish", 2)
     click("click-retried", "retry", 2)
     click("click-failed", "fail")

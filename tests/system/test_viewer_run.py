@@ -57,7 +57,7 @@ def address_of(process):
 
 
 def shown(address, **query):
-    with httpx.Client(base_url=address, trust_env=False, timeout=30) as browser:
+    with httpx.Client(base_url=address, trust_env=False, timeout=180) as browser:
         return browser.get("/rows", params=query).json()
 
 
@@ -197,7 +197,7 @@ def test_a_reader_that_goes_ends_the_commands(script):
     with subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
         assert b"turn" in run.stdout.readline()
         run.stdout.close()
-        run.wait(60)
+        run.wait(180)
 
 
 def test_a_debugger_works_at_a_terminal(script):
@@ -236,7 +236,7 @@ def test_runserver_and_its_reloader_run(processes):
     family = run.children()
     assert len(family) >= 2
     answer = httpx.get(
-        f"http://127.0.0.1:{port}/nowhere/", trust_env=False, headers={"X-Request-ID": "asked-by-test"}, timeout=30
+        f"http://127.0.0.1:{port}/nowhere/", trust_env=False, headers={"X-Request-ID": "asked-by-test"}, timeout=180
     )
     assert answer.status_code == 404
     wait_until(lambda: "asked-by-test" in {row[0] for row in shown(address)["rows"]}, what="the request on the page")

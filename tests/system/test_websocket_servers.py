@@ -36,11 +36,11 @@ class Server:
     def connect(self, name, request_id, **options):
         headers = [("X-Request-ID", request_id), *options.pop("headers", {}).items()]
         uri = f"ws://127.0.0.1:{self.port}/ws/{name}/draft/5/"
-        return connect(uri, additional_headers=headers, open_timeout=30, close_timeout=30, proxy=None, **options)
+        return connect(uri, additional_headers=headers, open_timeout=180, close_timeout=180, proxy=None, **options)
 
     def http(self, body, request_id):
         return httpx.post(
-            f"http://127.0.0.1:{self.port}/api/stream/", content=body, headers={"X-Request-ID": request_id}, timeout=30
+            f"http://127.0.0.1:{self.port}/api/stream/", content=body, headers={"X-Request-ID": request_id}, timeout=180
         )
 
     def lines(self, request_id):
@@ -95,7 +95,7 @@ def test_the_client_closes(server, request_id, name, code):
     """With its code; every line bears the ids."""
     with server.connect(name, request_id) as socket:
         socket.send("hi")
-        assert socket.recv(timeout=30) == "hi"
+        assert socket.recv(timeout=180) == "hi"
         socket.close(code)
 
     end = server.end_of(request_id)
@@ -130,7 +130,7 @@ def test_the_server_closes(server, request_id, name):
     with server.connect(name, request_id) as socket:
         socket.send("close")
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=30)
+            socket.recv(timeout=180)
         assert socket.close_code == 4002
 
     end = server.end_of(request_id)
@@ -153,7 +153,7 @@ def test_the_client_vanishes_while_it_is_sent_to(server, request_id):
         pytest.skip("Daphne swallows what is sent to a client that is gone, so that the consumer would go on for ever")
     with server.connect("async", request_id) as socket:
         socket.send("flood")
-        socket.recv(timeout=30)
+        socket.recv(timeout=180)
         vanish(socket)
 
     end = server.end_of(request_id)
@@ -179,7 +179,7 @@ def test_an_exception(server, request_id, name, how):
     with server.connect(name, request_id) as socket:
         socket.send(how)
         with pytest.raises(ConnectionClosed):
-            deque(iter(partial(socket.recv, timeout=30), None))
+            deque(iter(partial(socket.recv, timeout=180), None))
 
     end = server.end_of(request_id)
     assert (end["event"], end["close_code"], end["error"]) == ("ws_failed", 1011, "RuntimeError: no mana")
@@ -224,13 +224,13 @@ def test_each_exception_has_one_traceback(server, request_id):
     with server.connect("async", request_id) as socket:
         socket.send("fail")
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=30)
+            socket.recv(timeout=180)
     assert "exception" in server.end_of(request_id)
     # Daphne reports what failed once a second: what nobody watches comes after it, and has its traceback.
     with server.connect("bare", f"bare-{request_id}") as socket:
         socket.send("fail")
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=30)
+            socket.recv(timeout=180)
     unwatched = server.process.wait_for(lambda line: line.get("error") == "RuntimeError: nobody watches")
     assert "exception" in unwatched
     assert not [line for line in list(server.process.lines) if line["logger"] == unwatched["logger"] and "no mana" in str(line)]
@@ -241,7 +241,7 @@ def test_a_bad_id_in_the_handshake(server, request_id):
     bad = f"{request_id} with blanks"
     with server.connect("async", bad) as socket:
         socket.send(f"hi {request_id}")
-        socket.recv(timeout=30)
+        socket.recv(timeout=180)
 
     line = server.process.wait_for_event("received", text=f"hi {request_id}")
     assert len(line["request.id"]) == 32
@@ -252,7 +252,7 @@ def test_two_ids_in_the_handshake(server, request_id):
     """Replaced too, as the server gives it: some join them by a comma."""
     with server.connect("async", request_id, headers={"x-request-id": "second"}) as socket:
         socket.send(f"hi {request_id}")
-        socket.recv(timeout=30)
+        socket.recv(timeout=180)
 
     assert server.process.wait_for_event("received", text=f"hi {request_id}")["request.id"] not in {request_id, "second"}
 
@@ -262,7 +262,7 @@ class TestHttp:
         """The HTTP consumer's id is in its response, on its lines, and on the line of the socket that it tells."""
         with server.connect("async", f"socket-{request_id}") as socket:
             answer = server.http(b"", request_id)
-            assert socket.recv(timeout=30) == "told"
+            assert socket.recv(timeout=180) == "told"
 
         assert answer.headers.get_list("x-request-id") == [request_id]
         told = server.process.wait_for_event("told", request_id=request_id)
@@ -281,7 +281,7 @@ class TestHttp:
     def test_a_client_that_leaves(self, server, request_id):
         """In the middle of the body: one cancelled request."""
         url = f"http://127.0.0.1:{server.port}/api/stream/"
-        with httpx.stream("POST", url, content=b"for ever", headers={"X-Request-ID": request_id}, timeout=30) as response:
+        with httpx.stream("POST", url, content=b"for ever", headers={"X-Request-ID": request_id}, timeout=180) as response:
             next(response.iter_raw())
 
         server.process.wait_for_event("request_cancelled", request_id=request_id)
@@ -318,7 +318,7 @@ def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
             for index in range(3):
                 socket = stack.enter_context(server.connect(name, f"{name}-{index}"))
                 socket.send("hi")
-                socket.recv(timeout=30)
+                socket.recv(timeout=180)
         with server.connect("async", "closed-before") as closed:
             closed.close(4001)
         server.process.wait_for_event("ws_disconnected", request_id="closed-before")
@@ -391,7 +391,7 @@ def test_a_worker_on_a_channel(processes, valkey_url, tmp_path):
     worker = processes.manage("runworker", "thumbnails")
     with server.connect("async", "click") as socket:
         socket.send("publish")
-        assert socket.recv(timeout=30) == "publish"
+        assert socket.recv(timeout=180) == "publish"
 
         made = worker.wait_for_event("made")
 
@@ -410,7 +410,7 @@ def test_a_logged_in_browser(processes, database):
     server = Server(processes, "uvicorn")
     with server.connect("async", "click", headers=database.headers) as socket:
         socket.send("hi")
-        socket.recv(timeout=30)
+        socket.recv(timeout=180)
 
     server.end_of("click")
     assert {line["user.id"] for line in server.lines("click")} == {database.user_id}
