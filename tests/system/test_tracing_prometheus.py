@@ -109,7 +109,6 @@ def test_a_worker_of_one_process_is_asked(processes: Processes, port: int, valke
     with make_app(valkey) as app:
         app.send_task("tests.project.tasks.echo", ignore_result=True)
     worker.wait_for_event("task_completed")
-    text = metrics_at(port)
-    assert 'outcome="completed"' in text
-    assert "dtx_task_queue_duration_seconds_bucket" in text
+    wait_until(lambda: 'outcome="completed"' in metrics_at(port))  # it is measured after its line
+    assert "dtx_task_queue_duration_seconds_bucket" in metrics_at(port)
     worker.stop()
