@@ -193,3 +193,31 @@ def test_where_a_tasks_event_is_silenced_celerys_line_is_printed(
     (line,) = [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
     assert "Traceback" in line["exception"]
     assert line["task.id"] == "t-1"
+
+
+#: What each server logs of a request, as its own code does.
+ACCESS_LINES: dict[str, tuple[str, Any]] = {
+    "hypercorn.access": ('%(h)s "%(R)s" %(s)s', {"h": "127.0.0.1:1", "R": "GET /x/?page=2 1.1", "s": "200", "U": "/x/"}),
+    "granian.access": (
+        '%(addr)s "%(method)s %(path)s" %(status)d',
+        {"addr": "-", "method": "GET", "path": "/x/", "status": 200},
+    ),
+    "gunicorn.access": ('%(h)s "%(r)s" %(s)s', {"h": "-", "r": "GET /x/ HTTP/1.1", "s": "200", "U": "/x/"}),
+}
+
+
+@pytest.mark.parametrize(("name", "line"), ACCESS_LINES.items(), ids=ACCESS_LINES)
+@pytest.mark.parametrize("wanted", [False, True])
+def test_access_lines_of_servers(
+    log_output: LogOutput, telemetry: Callable[..., None], name: str, line: tuple[str, Any], wanted: bool
+) -> None:
+    """They are left out unless they are wanted, and other lines of that logger are printed."""
+    telemetry(FRAMEWORK_LINES=wanted)
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.INFO)
+    logger.info(*line)
+    logger.warning("something else")
+    assert [entry["event"] for entry in log_output.lines if entry["logger"] == name] == [
+        *([line[0] % line[1]] if wanted else []),
+        "something else",
+    ]
