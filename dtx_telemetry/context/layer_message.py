@@ -8,7 +8,7 @@ from ..events import MESSAGE
 from .binding import OWN_KEYS
 from .carrying import Parcel, carry_in
 from .request_ids import new_request_id
-from .scope import Scope, bound, current_scope, enter
+from .scope import Scope, bound, current, enter
 
 __all__ = ["enter_message", "unpack_message_context"]
 
@@ -49,8 +49,8 @@ def enter_message(
         receiver: the receiver's scope, if another of its messages may be in progress. That one's fields are not inherited.
         about: what the edge knows of the message, for the participants.
     """
-    current = current_scope()
-    around = receiver if receiver is not None and (current is None or current.own is not receiver.own) else None
+    outer = current.get()
+    around = receiver if receiver is not None and (outer is None or outer.own is not receiver.own) else None
     receivers = bound() if around is None else around.inside
     if parcel.request_id is None:
         return enter(MESSAGE, _unless_bound(parcel.fields, receivers), around=around, about=about)

@@ -10,7 +10,7 @@ from .. import context
 from ..config import Settings
 from ..guard import never_raises
 
-__all__ = ["Handshake", "client_address", "fields_of", "known_user", "meta_of", "path_of", "tells_reasons", "user_id_of"]
+__all__ = ["Handshake", "client_address", "fields_of", "is_unknown", "meta_of", "path_of", "tells_reasons", "user_id_of"]
 
 # The versions of ASGI's HTTP and WebSocket specification before the client's close came with its reason; the first is the
 # default. uvicorn states 2.4 and gives reasons; granian states 2.3 and gives none.
@@ -30,15 +30,12 @@ def path_of(scope: Mapping[str, Any]) -> str:
     return path if isinstance(path, str) else ""
 
 
-def known_user(scope: Mapping[str, Any], settings: Settings) -> Any:
-    """Return ``scope["user"]``, or ``None`` without one and for a lazy one that the application has not looked up yet.
+def is_unknown(user: Any) -> bool:
+    """Return True for a lazy user that the application has not looked up yet.
 
     A look-up of ours would be a query that the application did not ask for, and in an event loop not even allowed.
     """
-    user = None if settings.user_id_field is None else scope.get("user")
-    if issubclass(type(user), LazyObject) and object.__getattribute__(user, "__dict__").get("_wrapped") is empty:
-        return None
-    return user
+    return issubclass(type(user), LazyObject) and object.__getattribute__(user, "__dict__").get("_wrapped") is empty
 
 
 @never_raises

@@ -12,7 +12,7 @@ from .. import context
 from ..config import get_settings
 from ..events import MESSAGE, Kind
 from ..guard import never_raises, report
-from .asgi_scope import fields_of, known_user, user_id_of
+from .asgi_scope import fields_of, is_unknown, user_id_of
 from .messages import Handle, is_failure
 
 __all__ = ["ChannelCall", "ConsumerCall", "Receive", "Send"]
@@ -109,7 +109,9 @@ class ConsumerCall:
         """Bind the user again if the consumer, whose *scope* it is, has logged one in or out. Raises nothing."""
         try:
             self._asgi = scope or self._asgi
-            user = known_user(self._asgi, self._settings)
+            user = self._asgi.get("user")
+            if self._settings.user_id_field is None or is_unknown(user):
+                user = None
             if user is not self._user:
                 self._user = user
                 self._scope.set_field("user.id", user_id_of(user, self._settings))

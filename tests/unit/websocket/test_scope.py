@@ -287,6 +287,31 @@ class TestUser:
             assert seen["after"] == user.pk
             assert log_output.one("ws_disconnected").get("user.id") == (user.pk if last == "in" else None)
 
+    async def test_a_lazy_one_in_place_of_the_known_one(self, log_output):
+        """Until it is looked up no one is known: the lines do not go on with who was before."""
+        lazy = SimpleLazyObject(lambda: User(9))
+
+        @telemetry_consumer
+        class Changes(Echo):
+            async def receive(self, text_data=None, bytes_data=None):
+                log.info("received", text=text_data)
+                if text_data == "change":
+                    self.scope["user"] = lazy
+                elif text_data == "look":
+                    assert lazy.is_authenticated
+                await self.send(text_data)
+
+        async with connected(Changes.as_asgi(), scope_of(user=User(7))) as socket:
+            for text in ("change", "look", "known"):
+                await socket.say(text)
+                await socket.text()
+
+        assert {line["text"]: line.get("user.id") for line in log_output.events("received")} == {
+            "change": 7,
+            "look": None,
+            "known": 9,
+        }
+
     @pytest.mark.parametrize("user", [User(7), None])
     async def test_a_login_in_the_last_message(self, log_output, user):
         """It is on the closing event, which no message comes before any more; a logout too."""
