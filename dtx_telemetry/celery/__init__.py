@@ -1,6 +1,6 @@
-"""Celery, by signals alone: import this once where the Celery app is made.
+"""Celery, by signals alone: import this once, in the module that makes the Celery app.
 
-The context of whoever publishes goes along in the message's headers (``request.id``, ``dtx.context``,
+The publisher's context goes along in the message's headers (``request.id``, ``dtx.context``,
 ``dtx.published_at``), and is bound again around the task. The worker's and beat's own lines come through the same log pipeline.
 
 Importing it connects the signals, once in a process, however often it is imported. It reads no settings and touches no logging.

@@ -36,7 +36,7 @@ _escaped: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_
 
 @signal_receiver
 def start(task: AnyTask, task_id: str | None) -> None:
-    """Enter the scope of an execution and log ``task_started``; a receiver of ``task_prerun``."""
+    """Enter the scope of an execution and log ``task_started``. A receiver of ``task_prerun``."""
     settings = get_settings()
     if not settings.enabled:
         return
@@ -65,12 +65,12 @@ def start(task: AnyTask, task_id: str | None) -> None:
 
 @signal_receiver
 def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
-    """Log ``task_failed``; a receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
+    """Log ``task_failed``. A receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
     scope = _scope_of(task_id)
     if scope is not None:
-        # What is being handled is the task's own exception; the signal has another one if that cannot be pickled.
+        # What is being handled is the task's own exception. The signal has another one if that cannot be pickled.
         end_failed(scope, sender, sys.exc_info()[1] or exception)
     elif _escaped.get() != (task_id, sender.name) and not _is_exit_that_only_the_child_reports(exception):
         reports.failed(sender, task_id, exception)
@@ -78,7 +78,7 @@ def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
 
 @signal_receiver
 def retry(sender: AnyTask, request: Any, reason: Any) -> None:
-    """Log ``task_retried``; a receiver of ``task_retry``."""
+    """Log ``task_retried``. A receiver of ``task_retry``."""
     if not get_settings().enabled:
         return
     scope = _scope_of(getattr(request, "id", None))
@@ -92,12 +92,12 @@ def retry(sender: AnyTask, request: Any, reason: Any) -> None:
 
 @signal_receiver
 def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> None:
-    """Log the closing event, if there was none yet; a receiver of ``task_postrun``, before those of the application."""
+    """Log the closing event, if there was none yet. A receiver of ``task_postrun``, before those of the application."""
     scope = _scope_of(task_id)
     if scope is None:
         return
     error = sys.exc_info()[1]
-    # Without a state it is the body's exception that leaves the tracer; with one, something after the body may have failed.
+    # Without a state it is the body's exception that leaves the tracer. With one, something after the body may have failed.
     escaping = error if state is None or id(error) != scope.kept else None
     if escaping is not None:
         _escaped.set((task_id, task.name))
@@ -116,7 +116,7 @@ def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> N
 
 @signal_receiver
 def leave(task_id: str | None) -> None:
-    """Leave the scope; a receiver of ``task_postrun``, after those of the application."""
+    """Leave the scope. A receiver of ``task_postrun``, after those of the application."""
     scope = _scope_of(task_id)
     if scope is not None:
         scope.leave()
@@ -174,7 +174,7 @@ def _eager_fields(task: AnyTask, found: OurHeaders, request: Context) -> tuple[d
         found = found._replace(request_id=request_id)
     fields, problems = restore(task, found, request, request.id)
     if context.current_scope_id() is not None:
-        fields.pop("scope.cause", None)  # the scope around runs it, whoever made the headers
+        fields.pop("scope.cause", None)  # the scope around runs it, wherever the headers come from
     return fields, problems
 
 

@@ -90,7 +90,7 @@ def _changed_by_receivers(sender: "AnyTask | str | None", fields: dict[str, Any]
 def workflow_id(group: Any, chain: Any, chord: Any, root_id: Any) -> str:
     """Return the id of a workflow that was given none, for all its tasks the same: Celery says enough in each message.
 
-    It is that of the outermost group that a task is published in, else its root task's; a new one if neither is usable.
+    It is that of the outermost group that a task is published in, else its root task's, or a new one if neither is usable.
 
     Args:
         group: the id of the task's own group.

@@ -65,7 +65,7 @@ def _take_over(settings: Settings, loglevel: Any, logfile: Any) -> None:
 
 
 def _tell_application(loglevel: Any, logfile: Any, format: Any = None, colorize: Any = None, **_: Any) -> None:
-    """Send the signals by which applications add handlers, as Celery does if nobody listens to ``setup_logging``."""
+    """Send the signals by which applications add handlers, as Celery does if nothing listens to ``setup_logging``."""
     if len(setup_logging.receivers) > 1:
         return
     told = {"loglevel": loglevel, "logfile": logfile, "colorize": colorize}

@@ -22,7 +22,7 @@ context_publishing = Signal(name="context_publishing", providing_args=["context"
 
 @signal_receiver
 def add_context(sender: str | None, headers: Any, body: Any, exchange: Any, routing_key: Any, declare: Any) -> None:
-    """Put the bound context into *headers*; a receiver of ``before_task_publish``.
+    """Put the bound context into *headers*. A receiver of ``before_task_publish``.
 
     An id that the caller set by hand wins. What a retry publishes again is there already and is kept, so that a task's
     tenth attempt has the context, the cause and the size of its first.
@@ -50,7 +50,7 @@ def add_context(sender: str | None, headers: Any, body: Any, exchange: Any, rout
 
 @signal_receiver
 def log_published(sender: str | None, headers: Any, body: Any, exchange: Any, routing_key: Any) -> None:
-    """Log ``task_published``; a receiver of ``after_task_publish``, which is not sent if publishing failed."""
+    """Log ``task_published``. A receiver of ``after_task_publish``, which is not sent if publishing failed."""
     if not get_settings().enabled:
         return
     context.tell("task_published", headers)

@@ -44,7 +44,7 @@ _INTERRUPTED = "interrupted by the worker's shutdown"
 
 @signal_receiver
 def remember(request: Any) -> None:
-    """Note a request of the worker; a receiver of ``task_received``."""
+    """Note a request of the worker. A receiver of ``task_received``."""
     if get_settings().enabled:
         _received[request.id] = request
 
@@ -86,7 +86,7 @@ def cancelled(task: AnyTask, request: Context | None) -> None:
 
 
 def end_interrupted(scope: Scope, task: AnyTask) -> None:
-    """End *scope*, an execution in a greenlet that the worker killed, if it did so as it shuts down; else it will tell.
+    """End *scope*, an execution in a greenlet that the worker killed, if it did so as it shuts down. Else it will tell.
 
     The worker's signal handler may have run in that greenlet, and been ended with it.
     """
@@ -97,7 +97,7 @@ def end_interrupted(scope: Scope, task: AnyTask) -> None:
 
 @signal_receiver
 def interrupted() -> None:
-    """Log the end of the tasks that the worker's shutdown has cancelled without a word; a receiver of its two signals.
+    """Log the end of the tasks that the worker's shutdown has cancelled without a word. A receiver of its two signals.
 
     A task whose result came all the same was acknowledged meanwhile.
     """
@@ -109,7 +109,7 @@ def interrupted() -> None:
 
 @signal_receiver
 def revoked(sender: Any, request: Any, expired: Any) -> None:
-    """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``; a receiver of that signal."""
+    """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``. A receiver of that signal."""
     if get_settings().enabled and _is_first(request):
         with _report(sender, request, getattr(request, "id", None)) as scope:
             scope.end(TASK_REVOKED, outcome="expired" if expired else None)
@@ -117,7 +117,7 @@ def revoked(sender: Any, request: Any, expired: Any) -> None:
 
 @signal_receiver
 def rejected(message: Any, exc: Any) -> None:
-    """Log ``task_rejected`` for a message that no task can be made of; a receiver of that signal."""
+    """Log ``task_rejected`` for a message that no task can be made of. A receiver of that signal."""
     if get_settings().enabled:
         headers = _headers(message)
         with _report(headers.get("task"), headers, headers.get("id")) as scope:
@@ -126,7 +126,7 @@ def rejected(message: Any, exc: Any) -> None:
 
 @signal_receiver
 def unknown(message: Any, name: Any, id: Any) -> None:
-    """Log ``task_unknown`` for a task that the worker does not have; a receiver of that signal."""
+    """Log ``task_unknown`` for a task that the worker does not have. A receiver of that signal."""
     if get_settings().enabled:
         with _report(name, _headers(message), id) as scope:
             scope.end(TASK_UNKNOWN)

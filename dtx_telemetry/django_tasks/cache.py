@@ -52,7 +52,7 @@ def send_context(settings: Settings, result: "Result", trace: dict[str, str] | N
 
 @never_raises
 def receive_context(settings: Settings, result: "Result") -> dict[str, Any] | None:
-    """Return what the publisher of *result* put into the cache; ``None`` if that is nothing, or nonsense."""
+    """Return what the publisher of *result* put into the cache, or ``None`` if that is nothing, or nonsense."""
     if settings.tasks_cache is None:
         return None
     cache = caches[settings.tasks_cache]

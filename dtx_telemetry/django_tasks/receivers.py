@@ -37,7 +37,7 @@ _log = get_logger(__package__)
 
 
 def install() -> None:
-    """Connect to the signals of ``django.tasks``, where there is such a thing; a second call does nothing.
+    """Connect to the signals of ``django.tasks``, if Django has it. A second call does nothing.
 
     Raises:
         ImproperlyConfigured: ``TASKS_CACHE`` names no cache.
@@ -63,7 +63,7 @@ def install() -> None:
 def _starting_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap ``asend``, by which asynchronous workers send: what a receiver enters is entered where the task runs.
 
-    Django 6.0 calls the receivers in an asyncio task of their own, whose context is lost; from 6.1 on it does not.
+    Django 6.0 calls the receivers in an asyncio task of their own, whose context is lost. From 6.1 on it does not.
     """
 
     async def start_and_send(sender: Any, **named: Any) -> Any:
@@ -74,7 +74,7 @@ def _starting_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., A
 
 
 def _finishing_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``asend`` likewise: the task ends where its exception is handled, and left when all receivers were told."""
+    """Wrap ``asend`` likewise: the task ends while its exception is handled, and is left when all receivers were told."""
 
     async def finish_and_send(sender: Any, **named: Any) -> Any:
         _ended(sender, **named)
@@ -88,7 +88,7 @@ def _finishing_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., 
 
 @never_raises
 def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
-    """Let the context go along and log ``task_published``; a receiver of ``task_enqueued``."""
+    """Let the context go along and log ``task_published``. A receiver of ``task_enqueued``."""
     settings = get_settings()
     if not settings.enabled:
         return
@@ -96,14 +96,14 @@ def _enqueued(sender: Any, task_result: "Result", **_: Any) -> None:
     fields = {"task.id": task_result.id, "task.name": task_result.task.module_path, "task.queue": task_result.task.queue_name}
     if context.get_request_id() is None:
         fields[REQUEST_ID] = own_id(task_result)
-    if not _is_immediate(sender):  # with no message, there is nobody who sends one
+    if not _is_immediate(sender):  # which sends no message
         send_context(settings, task_result, context.tell("django_task_enqueued", task_result))
     _log.emit(TASK_PUBLISHED.level, TASK_PUBLISHED.name, fields)
 
 
 @never_raises
 def _started(sender: Any, task_result: "Result", **_: Any) -> None:
-    """Enter the scope of a task and log ``task_started``; a receiver of that signal."""
+    """Enter the scope of a task and log ``task_started``. A receiver of that signal."""
     settings = get_settings()
     if not settings.enabled or is_started(task_result):
         return
@@ -137,7 +137,7 @@ def _started_fields(result: "Result", parent_id: Any) -> dict[str, Any]:
 
 @never_raises
 def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
-    """Log the closing event and leave the scope; a receiver of ``task_finished``, which may come in another thread."""
+    """Log the closing event and leave the scope. A receiver of ``task_finished``, which may come in another thread."""
     started = take_running(task_result)
     scope = scope_of(task_result.id)
     if scope is not None:

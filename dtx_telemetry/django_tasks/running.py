@@ -1,4 +1,4 @@
-"""The tasks that are running, and the scope of each, where the signal of its end can find it."""
+"""The tasks that are running, each with its scope, for the signal of its end to find."""
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ _MAX_RUNNING = 1024
 #: Tasks of workers that have not ended, by id, the oldest left out above the limit: the signal of a task's end may come in
 #: another thread than that of its start, and has nothing else of it.
 _running: dict[str, Scope] = {}
-#: The id of the task that was last enqueued here; a backend may run it before ``enqueue`` returns.
+#: The id of the task that was last enqueued here. A backend may run it before ``enqueue`` returns.
 _last_enqueued: ContextVar[str | None] = ContextVar("dtx_telemetry_last_enqueued", default=None)
 
 
@@ -64,7 +64,7 @@ def is_started(result: "Result") -> bool:
 
 
 def scope_of(task_id: object) -> Scope | None:
-    """Return the scope of a task that is entered here; ``None`` if it is not."""
+    """Return the scope of a task that is entered here, or ``None`` if it is not."""
     scope = context.current_scope()
     while scope is not None and scope.own.get("task.id") != task_id:
         scope = scope.outer

@@ -67,8 +67,8 @@ class DjangoTaskSpans:
 
         Args:
             scope: the task's.
-            about: the task's result; what came along from `enqueued`, ``None`` for a task that runs where it is enqueued, in
-                its caller's span; milliseconds between enqueueing and now, if they are known.
+            about: first the task's result. Then what came along from `enqueued`, or ``None`` for a task that runs where it is
+                enqueued, in its caller's span. Last the milliseconds between enqueueing and now, if they are known.
         """
         result, carrier, waited_ms = about
         name = result.task.module_path
