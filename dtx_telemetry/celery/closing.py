@@ -24,7 +24,7 @@ def level_of(event: Event, task: str | None) -> int:
     return logging.DEBUG if task == POLLING_TASK else event.level
 
 
-def end_failed(scope: Scope, task: AnyTask, error: Any) -> None:
+def end_failed(scope: Scope, task: AnyTask, error: object) -> None:
     """End *scope* as ``task_failed``. An exception that the task declares in ``throws`` is no error.
 
     Args:
@@ -55,7 +55,7 @@ def end_retried(scope: Scope, task: AnyTask, request: Context | None, reason: ob
     scope.end(TASK_RETRIED, fields, level=level_of(TASK_RETRIED, task.name))
 
 
-def _text(error: Any) -> str:
+def _text(error: object) -> str:
     """Return the text of *error*, of one that could not be pickled too: Celery puts a wrapper in its place."""
     if isinstance(error, str):
         return error

@@ -64,7 +64,7 @@ def start(task: AnyTask, task_id: str | None) -> None:
 
 
 @signal_receiver
-def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
+def fail(sender: AnyTask, task_id: str | None, exception: object) -> None:
     """Log ``task_failed``. A receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
@@ -77,7 +77,7 @@ def fail(sender: AnyTask, task_id: str | None, exception: Any) -> None:
 
 
 @signal_receiver
-def retry(sender: AnyTask, request: Any, reason: Any) -> None:
+def retry(sender: AnyTask, request: Context | None, reason: object) -> None:
     """Log ``task_retried``. A receiver of ``task_retry``."""
     if not get_settings().enabled:
         return
@@ -91,7 +91,7 @@ def retry(sender: AnyTask, request: Any, reason: Any) -> None:
 
 
 @signal_receiver
-def end(task: AnyTask, task_id: str | None, state: str | None, retval: Any) -> None:
+def end(task: AnyTask, task_id: str | None, state: str | None, retval: object) -> None:
     """Log the closing event, if there was none yet. A receiver of ``task_postrun``, before those of the application."""
     scope = _scope_of(task_id)
     if scope is None:
@@ -195,7 +195,7 @@ def _worker_reports(error: BaseException | None) -> bool:
     return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
 
 
-def _is_exit_that_only_the_child_reports(error: Any) -> bool:
+def _is_exit_that_only_the_child_reports(error: object) -> bool:
     """Return True for a task's own exit under a Celery whose worker trips over it: its signal comes at best sometimes."""
     if not _WORKER_TRIPS_OVER_EXITS or not isinstance(error, SystemExit | KeyboardInterrupt):
         return False

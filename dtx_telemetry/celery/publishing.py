@@ -77,6 +77,6 @@ def _workflow_id(sender: str | None, headers: Mapping[str, Any], body: Any) -> s
     )
 
 
-def _in_body(body: Any, key: str) -> Any:
+def _in_body(body: object, key: str) -> Any:
     """Return *key* of a message of Celery's first protocol, which has everything in its body."""
     return body.get(key) if isinstance(body, Mapping) else None

@@ -49,7 +49,7 @@ def remember(request: Any) -> None:
         _received[request.id] = request
 
 
-def headers_of_lost_task(task_id: Any) -> OurHeaders:
+def headers_of_lost_task(task_id: object) -> OurHeaders:
     """Return what the message of a task carried that the worker holds, or of a task in the header of the chord with that body.
 
     The worker publishes error callbacks of a task that it lost, and those name no more than that task or that body.
@@ -60,7 +60,7 @@ def headers_of_lost_task(task_id: Any) -> OurHeaders:
     return read_headers(request)
 
 
-def failed(task: AnyTask, task_id: str | None, error: Any) -> None:
+def failed(task: AnyTask, task_id: str | None, error: object) -> None:
     """Log ``task_failed`` for a task that the pool lost or killed."""
     request = _request_of(task, task_id)
     if _is_first(request):
@@ -116,7 +116,7 @@ def revoked(sender: Any, request: Any, expired: Any) -> None:
 
 
 @signal_receiver
-def rejected(message: Any, exc: Any) -> None:
+def rejected(message: object, exc: object) -> None:
     """Log ``task_rejected`` for a message that no task can be made of. A receiver of that signal."""
     if get_settings().enabled:
         headers = _headers(message)
@@ -125,7 +125,7 @@ def rejected(message: Any, exc: Any) -> None:
 
 
 @signal_receiver
-def unknown(message: Any, name: Any, id: Any) -> None:
+def unknown(message: object, name: object, id: object) -> None:
     """Log ``task_unknown`` for a task that the worker does not have. A receiver of that signal."""
     if get_settings().enabled:
         with _report(name, _headers(message), id) as scope:
@@ -183,7 +183,7 @@ def _body_id(request: Any) -> Any:
     return (chord.get("options") or {}).get("task_id") if isinstance(chord, Mapping) else None
 
 
-def _is_first(request: Any) -> bool:
+def _is_first(request: object) -> bool:
     """Return True if *request* had no closing event yet, which it then has."""
     if not isinstance(request, Context):
         return True
@@ -192,6 +192,6 @@ def _is_first(request: Any) -> bool:
     return first
 
 
-def _headers(message: Any) -> Mapping[str, Any]:
+def _headers(message: object) -> Mapping[str, Any]:
     headers = getattr(message, "headers", None)
     return headers if isinstance(headers, Mapping) else {}
