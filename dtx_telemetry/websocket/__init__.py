@@ -1,4 +1,4 @@
-"""Channels consumers: the decorator, connections, messages; the channel layer.
+"""Channels consumers: the decorator, connections, messages, and the channel layer.
 
 Its modules are imported where they are used: a Celery worker sends to channel layers and has no consumers.
 """

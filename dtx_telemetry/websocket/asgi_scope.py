@@ -49,7 +49,7 @@ def user_id_of(user: Any, settings: Settings) -> int | str | None:
 
 @never_raises
 def client_address(scope: Mapping[str, Any]) -> str | None:
-    """Return the client's address without its port; a Unix socket has none."""
+    """Return the client's address without its port, ``None`` for a Unix socket."""
     client = scope.get("client")
     return str(client[0]) if client and client[0] else None
 

@@ -101,7 +101,7 @@ class Connection(ConsumerCall):
             self.end()
 
     def _note_code(self, code: int) -> None:
-        """Keep the code of who closed first; the peer's echo is ignored."""
+        """Keep the code of who closed first. The peer's echo is ignored."""
         if self._close_code is None:
             self._close_code = code
 

@@ -34,8 +34,8 @@ def telemetry_consumer(*, log_messages: bool | None = None) -> Callable[[_C], _C
 def telemetry_consumer(consumer: Any = _MISSING, /, *, log_messages: bool | None = None) -> Any:
     """Give every connection of *consumer* an id, its user and its labels, on all lines, and log how it began and ended.
 
-    For any Channels consumer class, synchronous or asynchronous, of WebSockets, HTTP or channels. Returns the same class;
-    a class whose base is decorated too is one consumer, not two. Written ``@telemetry_consumer``, ``@telemetry_consumer()``
+    For any Channels consumer class, synchronous or asynchronous, of WebSockets, HTTP or channels. Returns the same class.
+    A class whose base is decorated too is one consumer, not two. Written ``@telemetry_consumer``, ``@telemetry_consumer()``
     or ``@telemetry_consumer(log_messages=True)``.
 
     Args:
@@ -44,7 +44,7 @@ def telemetry_consumer(consumer: Any = _MISSING, /, *, log_messages: bool | None
             type and size and never its content. ``None``: as a decorated base class has it, else no.
 
     Raises:
-        TypeError: it is no consumer class; what ``as_asgi()`` returns is none.
+        TypeError: it is no consumer class, as what ``as_asgi()`` returns.
 
     .. versionadded:: 0.1.0
     """
@@ -60,7 +60,7 @@ def telemetry_consumer(consumer: Any = _MISSING, /, *, log_messages: bool | None
 
 
 def _hint(given: Any) -> str:
-    """Return what to write where *given* was made by ``as_asgi()``."""
+    """Return what to write instead if *given* was made by ``as_asgi()``, else nothing."""
     name = getattr(getattr(given, "consumer_class", None), "__name__", None)
     return "" if name is None else f". Decorate the class, or write telemetry_consumer({name}).as_asgi()"
 
@@ -94,7 +94,7 @@ def _dispatching(dispatch: Any) -> Any:
 
 @never_raises
 def _begin(consumer: type, scope: Any) -> _Call | None:
-    """Enter the scope of what *scope* describes; ``None`` if telemetry is off or the kind is unknown."""
+    """Enter the scope of what *scope* describes, or return ``None`` if telemetry is off or the kind is unknown."""
     make = _CALLS.get(scope.get("type"))
     if make is None or not get_settings().enabled:
         return None

@@ -31,7 +31,7 @@ class TelemetryChannelLayer(BaseChannelLayer):
     ``CHANNEL_LAYERS = {"default": {"BACKEND": "dtx_telemetry.layers.TelemetryChannelLayer",
     "CONFIG": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [...]}}}}``
 
-    It is an instance of the wrapped layer's class to whoever asks.
+    For `isinstance` it is one of the wrapped layer's class as well.
 
     Args:
         BACKEND: the dotted path of the wrapped layer's class.
@@ -86,7 +86,7 @@ class TelemetryChannelLayer(BaseChannelLayer):
             await self._dtx_layer.group_send(group, message)
 
     async def receive(self, channel: str) -> Any:
-        """Return the next message of *channel*, equal to what was sent; a decorated consumer finds in it what it carried."""
+        """Return the next message of *channel*, equal to what was sent. A decorated consumer finds in it what it carried."""
         if (settings := _settings()) is None:
             return without_context(await self._dtx_layer.receive(channel))
         return take_apart(await context.run_in(context.outside_context(settings.own_keys), self._receive(channel)))
@@ -133,7 +133,7 @@ def _around(layer: Any) -> Any:
 
 
 def _outside(name: str, method: Any) -> Any:
-    """Return *method*; if it is asynchronous, outside the scope of its caller: what the layer starts and keeps holds none."""
+    """Return *method*, called outside any scope if it is asynchronous: what the layer starts and keeps holds none."""
     if not inspect.iscoroutinefunction(method):
         return method
 
@@ -157,7 +157,7 @@ def _settings() -> Settings | None:
 
 
 def _with_context(message: Any) -> Any:
-    """Return *message* with the context under its one key, if there is one; the sender's own dict is not changed."""
+    """Return *message* with the context under its one key, if there is one. The sender's own dict is not changed."""
     if (settings := _settings()) is None or not settings.carry_messages or not isinstance(message, dict):
         return message
     try:

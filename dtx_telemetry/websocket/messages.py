@@ -56,7 +56,7 @@ class CarryingMessage(dict[str, Any]):
 
 
 def take_apart(message: Any) -> Any:
-    """Return *message*, which is left as it is, as a `CarryingMessage`; as it is if it is no dict."""
+    """Return *message*, which is not changed, as a `CarryingMessage`. What is no dict is returned as it is."""
     if not isinstance(message, dict):
         return message
     carrying = CarryingMessage(message)
@@ -129,7 +129,7 @@ _handling: ContextVar[_Handling | None] = ContextVar("dtx_telemetry_handling", d
 
 
 async def dispatch(receiver: Receiver, handle: Handle, message: Any) -> Any:
-    """Dispatch *message*: a client's as it is, a channel layer's in a scope of its own, one of an outer dispatch in that one's.
+    """Dispatch *message*: a client's as it is, a channel layer's in a scope of its own, and a part of another in that scope.
 
     Args:
         receiver: the call of the consumer.

@@ -42,7 +42,7 @@ class RunningCalls(Generic[_Call]):
         # A child of multiprocessing runs no function of atexit, and forgets finalizers that were registered before its fork.
         if not self._is_finalized and multiprocessing.parent_process() is not None:
             self._is_finalized = True
-            Finalize = sys.modules["multiprocessing.util"].Finalize  # noqa: N806 - loaded in every such child, and dear elsewhere
+            Finalize = sys.modules["multiprocessing.util"].Finalize  # noqa: N806 - loaded in every such child, and slow to load elsewhere
             Finalize(None, self._end_all, exitpriority=100)
 
     def remove(self, consumer: object) -> None:
