@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "pretty", _pretty, "show lines in the development format, of several files in the order of their times")
     listing = _add(commands, "list", _list, "show one row for each request, task, connection, operation and command")
     listing.add_argument("--sort", choices=_SORTS, default="start", help="the latest, or the largest, first")
-    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many rows at most; 50 by default")
+    listing.add_argument("--limit", type=_number_of_rows, default=50, metavar="N", help="how many rows at most; 50 by default")
     trace = _add(commands, "trace", _trace, "show one request's life as a waterfall")
     slow = _add(commands, "slow", _slow, "show the slowest by route, task, consumer and operation")
     slow.add_argument("--by", default="", metavar="FIELD", help="group by this as well, for example service")
@@ -125,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     docs.add_argument("page", nargs="?", metavar="PAGE", help="its name")
     docs.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     return parser
+
+
+def _number_of_rows(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+    return int(text)
 
 
 class _Version(argparse.Action):

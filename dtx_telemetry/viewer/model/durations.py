@@ -8,7 +8,7 @@ from typing import Any
 
 from ..reading.filters import text_of
 from ..reading.line import Line
-from .routes import name_of
+from .routes import name_of, route_of
 from .scope import CLOSINGS, FAILURES
 from .strip import Strip
 
@@ -100,10 +100,11 @@ class Durations:
         return sorted(rows, key=lambda row: (row["kind"] == "connection", -(row["p95_ms"] or 0.0)))
 
     def _group(self, line: Line, kind: str) -> _Group:
-        name, by = name_of(kind, line.fields), text_of(line, self._by) if self._by else ""
-        group = self._groups.get((kind, name, by))
+        name = route_of(line.fields) if kind == "request" else name_of(kind, line.fields)
+        key = (kind, name, text_of(line, self._by) if self._by else "")
+        group = self._groups.get(key)
         if group is None:
-            group = self._groups[kind, name, by] = _Group(kind, name, by)
+            group = self._groups[key] = _Group(*key)
         return group
 
 

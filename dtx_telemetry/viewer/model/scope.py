@@ -80,7 +80,7 @@ class Scope:
     def queued(self) -> float:
         """Seconds between a task's being published and its start, 0 if unknown."""
         found = (line.number("task.queue_ms") for line in self.lines if line.own_event == "task_started")
-        return (next(found, None) or 0.0) / 1000
+        return (next(found, None) or 0.0) / 1000 if self.kind == "task" else 0.0
 
     @property
     def outcome(self) -> str:

@@ -5,7 +5,8 @@ import gzip
 import json
 import lzma
 import re
-import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import orjson
 import pytest
@@ -239,7 +240,7 @@ def test_zstd(file, capfd):
     try:
         from compression import zstd
     except ImportError:
-        zstd = pytest.importorskip("zstandard") if "zstandard" in sys.modules else None
+        zstd = import_module("zstandard") if find_spec("zstandard") else None
     path = file(zstd.compress(as_bytes(NINE)) if zstd else b"\x28\xb5\x2f\xfd\x04\x00")
     code = main(["errors", str(path)])
     said = capfd.readouterr().err
