@@ -489,6 +489,8 @@ async def test_what_django_warns_about_a_synchronous_body_has_the_requests_id(lo
     response = await TelemetryMiddleware(view)(AsyncRequestFactory().get("/x/", headers={"X-Request-ID": "warned"}))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
+        logging.captureWarnings(False)  # pytest has put its own in the place of logging's
+        logging.captureWarnings(True)
         assert [piece async for piece in response] == [b"a", b"b"]
     response.close()
     (line,) = [line for line in log_output.lines if line["logger"] == "py.warnings"]

@@ -244,12 +244,13 @@ class TestTakenOffTheLayer:
     @pytest.mark.parametrize("starter", ["receive", "start"])
     async def test_in_a_listener_task(self, log_output, starter):
         """It lives longer than the handler that started it, a client's message's or another sender's."""
+        listeners: list[asyncio.Task[None]] = []
 
         @telemetry_consumer
         class Listens(Hears):
             async def receive(self, text_data=None, bytes_data=None):
                 bind_contextvars(hero="Invoker")
-                self.listener = asyncio.create_task(self.listen())
+                listeners.append(asyncio.create_task(self.listen()))
                 await self.send("listening")
 
             async def start(self, message):
@@ -272,6 +273,9 @@ class TestTakenOffTheLayer:
             for number in (2, 3):
                 await send(log_output.one("channel")["name"], number, n=number)
                 assert await socket.text() == "told"
+        for listener in listeners:
+            listener.cancel()
+        await asyncio.gather(*listeners, return_exceptions=True)
 
         assert senders(log_output) == own(2, 3)
         told = log_output.events("told")
