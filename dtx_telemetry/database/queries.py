@@ -33,13 +33,12 @@ _is_logging: ContextVar[bool] = ContextVar("dtx_telemetry_logs_query", default=F
 
 @never_raises
 def install(settings: Settings) -> None:
-    """Watch the connections that are open, and those that will be, as *settings* say; or no more."""
-    counts, comments = settings.db_queries != "off", settings.sql_comments != "off"
+    """Watch the connections that are open, and those that will be, as *settings* say, or stop watching."""
     for connection in connections.all(initialized_only=True):
         _take_away(connection)
     connection_created.disconnect(dispatch_uid=_UID)
-    is_on = settings.enabled and (counts or comments)
-    take_part("database", TotalsOfScopes() if is_on and counts else None)
+    is_on = settings.enabled and settings.db_queries != "off"
+    take_part("database", TotalsOfScopes() if is_on else None)
     if not is_on:
         return
 
@@ -84,8 +83,7 @@ def is_ours(wrapper: object) -> bool:
 
 def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
     """Return a wrapper that watches the queries of one connection. A function, since calling an object takes twice as long."""
-    counts, lines, comments = settings.db_queries != "off", settings.db_queries == "lines", settings.sql_comments
-    is_plain = counts and not lines
+    lines, comments = settings.db_queries == "lines", settings.sql_comments
 
     def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         scope = current_scope()
@@ -98,14 +96,13 @@ def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
         try:
             result = execute(sql, params, many, context)
         except BaseException as error:
-            if counts:
-                _note(scope, given, time.perf_counter() - started, params if many else None, context, error, lines=lines)
+            _note(scope, given, time.perf_counter() - started, params if many else None, context, error, lines=lines)
             raise
         seconds = time.perf_counter() - started
-        if is_plain and (totals := scope.queries) is not None and type(given) is str and len(given) <= MAX_TEXT:
+        if not lines and (totals := scope.queries) is not None and type(given) is str and len(given) <= MAX_TEXT:
             if given != _BEGIN:
                 totals.add((given, seconds))  # most queries need no more
-        elif counts:
+        else:
             _note(scope, given, seconds, params if many else None, context, None, lines=lines)
         return result
 
