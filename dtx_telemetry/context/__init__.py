@@ -5,23 +5,12 @@ It knows nothing of Django, Celery or Channels.
 
 from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out, outgoing_fields
+from .entering import bind_fields, bound, enter, enter_root, get_request_id, no_scope, outside_context
 from .layer_message import enter_message, unpack_message_context
 from .participants import End, Participant, inject, listen, take_part, tell
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
 from .running import carry_context, run_in
-from .scope import (
-    Scope,
-    bind_fields,
-    bound,
-    current_scope,
-    current_scope_id,
-    enter,
-    enter_root,
-    get_request_id,
-    milliseconds,
-    no_scope,
-    outside_context,
-)
+from .scope import Scope, current_scope, current_scope_id, milliseconds
 from .users import user_id
 
 __all__ = [

@@ -7,8 +7,9 @@ from typing import Any
 from ..events import MESSAGE
 from .binding import OWN_KEYS
 from .carrying import Parcel, carry_in
+from .entering import bound, enter
 from .request_ids import new_request_id
-from .scope import Scope, bound, current, enter
+from .scope import Scope, current
 
 __all__ = ["enter_message", "unpack_message_context"]
 

@@ -1,4 +1,4 @@
-"""One life of a scope: entered, and left again as it was found; ended once, with its closing event.
+"""One life of a scope: left as it was found, and ended once, with its closing event.
 
 A scope is one request, one connection, one handled message, one execution of a task, one command, one operation. An edge calls
 `enter` or `enter_root` and, once, `Scope.end` with one of `dtx_telemetry.events`. What else goes with a beginning and an end is
@@ -7,9 +7,7 @@ done by the participants.
 
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
@@ -17,23 +15,10 @@ from ..errors import error_text
 from ..events import Event, Kind
 from ..guard import report
 from . import binding
-from .binding import OWN_KEYS, replace, switch
+from .binding import replace, switch
 from .participants import PARTICIPANTS, End
-from .request_ids import new_scope_id
 
-__all__ = [
-    "Scope",
-    "bind_fields",
-    "bound",
-    "current_scope",
-    "current_scope_id",
-    "enter",
-    "enter_root",
-    "get_request_id",
-    "milliseconds",
-    "no_scope",
-    "outside_context",
-]
+__all__ = ["Scope", "current", "current_scope", "current_scope_id", "milliseconds", "with_own_fields"]
 
 _R = TypeVar("_R")
 
@@ -96,8 +81,8 @@ class Scope:
         """What is bound in this scope itself; if it is not current, what was bound when it was last left."""
         inner = _inner_scopes(self)
         if inner is None:
-            return _with_own_fields(self._inside, self)
-        return _with_own_fields(dict(inner[-1]._found) if inner else binding.bound(), self)
+            return with_own_fields(self._inside, self)
+        return with_own_fields(dict(inner[-1]._found) if inner else binding.bound(), self)
 
     def set_field(self, key: str, value: Any) -> None:
         """Change a field of the scope's own, whichever scope nested in it is current; ``None`` takes it away."""
@@ -127,14 +112,11 @@ class Scope:
         outcome: str | None = None,
         **facts: Any,
     ) -> bool:
-        """End the scope with *event*, once: a later call does nothing and returns False. Raises nothing.
-
-        Wherever it is called, the event is logged inside the scope. Scopes nested in it that are still open, because a
-        generator was left half way, are left first.
+        """End the scope with *event*, once and wherever this is called. A later call returns False. Raises nothing.
 
         Args:
             event: the closing event; ``None`` if another process tells of it.
-            fields: the event's own fields. ``duration_ms`` and ``error`` are added if the event has them.
+            fields: its own fields. ``duration_ms`` and ``error`` are added if the event has them.
             error: what the scope failed with.
             level: another level than the event's own.
             with_traceback: print the traceback of *error*.
@@ -146,7 +128,7 @@ class Scope:
             return False
         self.ended = True
         if self._process != os.getpid() and _is_running(self._process):
-            return True  # of a process that was forked in the scope: the one that opened it ends it
+            return True  # it was opened before a fork, by a process that will end it
         end = End(event, dict(fields or ()), error, with_traceback, is_printed, facts)
         try:
             self._complete(end, level, outcome)
@@ -227,165 +209,9 @@ def current_scope_id() -> str | None:
     return None if scope is None else scope.own.get("scope.id")
 
 
-def enter(
-    kind: Kind | None,
-    fields: Mapping[str, Any],
-    *,
-    drop: Collection[str] = (),
-    around: Scope | None = None,
-    about: Any = None,
-) -> Scope:
-    """Enter a scope nested in the current one: an eager task, a message of a connection.
-
-    Args:
-        kind: its kind.
-        fields: what to bind for the scope; its own. Without a ``scope.cause`` the scope around it is its cause.
-        drop: bound keys that are not inherited.
-        around: the scope to start from; the current one's fields are not inherited then.
-        about: what the edge knows of it, for the participants.
-    """
-    outer = around or current.get()
-    own = {key: value for key, value in outer.own.items() if key not in drop} if outer is not None else {}
-    new = {"scope.id": new_scope_id(), **fields}
-    if "scope.cause" not in new and (caused_by := own.get("scope.id")) is not None:
-        new["scope.cause"] = caused_by
-    own.update(new)
-    return _enter_inside(kind, own, new, drop, around, about)
-
-
-def enter_root(
-    kind: Kind,
-    fields: dict[str, Any],
-    *,
-    own: AbstractSet[str] = OWN_KEYS,
-    about: Any = None,
-) -> Scope:
-    """Enter a scope that starts from what the process itself has bound: a request, a connection, a task.
-
-    What an earlier scope left behind is not inherited: a server may start a request in the context of the one before.
-
-    Args:
-        kind: its kind.
-        fields: what to bind for the scope, which keeps the dict; with a ``scope.cause`` if another scope caused it.
-        own: the keys that are never the process's own.
-        about: what the edge knows of it, for the participants.
-    """
-    found, outer = binding.bound(), current.get()
-    base = outer.base if outer is not None else found
-    if base and not own.isdisjoint(base):
-        base = {key: value for key, value in base.items() if key not in own}
-    fields["scope.id"] = new_scope_id()
-    scope = Scope(kind, outer, base, fields, {**base, **fields} if base else fields)
-    if outer is None:
-        scope.outside = copy_context()
-    return _switch_to(scope, found, about)
-
-
-@contextmanager
-def bind_fields(**fields: Any) -> Generator[None]:
-    """Bind *fields* for a block: on all its lines, and in what it publishes and sends.
-
-    As a decorator it is for functions that are not asynchronous.
-
-    Args:
-        fields: bound beside what is; ``**{"draft.id": 5}`` for a name with a point.
-
-    .. versionadded:: 0.1.0
-    """
-    outer = current.get()
-    scope = _enter_inside(None, outer.own if outer is not None else {}, fields, ())
-    try:
-        yield
-    finally:
-        scope.leave()
-
-
-def bound() -> dict[str, Any]:
-    """Return everything that is bound, the application's own included, as a new dict.
-
-    The own fields of the current scope are part of it even after ``structlog.contextvars.clear_contextvars()``, which
-    structlog's guide tells applications to call at the start of a request.
-    """
-    fields, scope = binding.bound(), current.get()
-    return fields if scope is None or scope.own.keys() <= fields.keys() else {**scope.own, **fields}
-
-
-def get_request_id() -> str | None:
-    """Return the current ``request.id``, or ``None`` without one.
-
-    .. versionadded:: 0.1.0
-    """
-    value = binding.bound_request_id()
-    if value is None and (scope := current.get()) is not None:
-        value = scope.own.get("request.id")
-    return value
-
-
-def outside_context(own: AbstractSet[str] = OWN_KEYS) -> Context:
-    """Return a context that is in no scope, for what outlives the current one: a receiver, a pooled connection.
-
-    What the process itself has bound is bound in it.
-
-    Args:
-        own: the keys that are never the process's own.
-    """
-    scope = current.get()
-    if scope is not None:
-        while scope.outer is not None:
-            scope = scope.outer
-        if scope.outside is not None:
-            return scope.outside.copy()
-    context = copy_context()
-    context.run(_go_outside, own)
-    return context
-
-
-class no_scope:  # noqa: N801 - a block, as contextlib.suppress is
-    """Be in no scope for a block, while what is bound stays bound: a connection that a pool opens in it holds no scope."""
-
-    __slots__ = ("_token",)
-
-    def __enter__(self) -> None:
-        """Be in no scope."""
-        self._token = current.set(None)
-
-    def __exit__(self, *error: object) -> None:
-        """Be in the scope again."""
-        try:
-            current.reset(self._token)
-        except ValueError:  # the garbage collector ends this in another context, which has nothing to be put back
-            pass
-
-
 def milliseconds(seconds: float) -> float:
     """Return *seconds* as milliseconds, to a hundredth. ``round`` takes four times as long."""
     return int(seconds * 100_000 + 0.5) / 100
-
-
-def _enter_inside(
-    kind: Kind | None,
-    own: dict[str, Any],
-    fields: Mapping[str, Any],
-    drop: Collection[str],
-    around: Scope | None = None,
-    about: Any = None,
-) -> Scope:
-    found, outer = binding.bound(), current.get()
-    base = outer.base if outer is not None else {key: value for key, value in found.items() if key not in OWN_KEYS}
-    start = _with_own_fields(found, outer) if around is None else around.inside
-    inside = {key: value for key, value in start.items() if key not in drop}
-    inside.update(fields)
-    return _switch_to(Scope(kind, outer, base, own, inside), found, about)
-
-
-def _switch_to(scope: Scope, found: dict[str, Any], about: Any) -> Scope:
-    scope._found = found
-    switch(found, scope._inside)
-    current.set(scope)
-    if scope.kind is not None:
-        for entered in PARTICIPANTS.entered:
-            entered(scope, about)
-    return scope
 
 
 def _leave_inner_scopes(scope: Scope) -> bool:
@@ -425,15 +251,9 @@ def _inner_scopes(scope: Scope) -> list[Scope] | None:
     return None
 
 
-def _with_own_fields(fields: dict[str, Any], scope: Scope | None) -> dict[str, Any]:
+def with_own_fields(fields: dict[str, Any], scope: Scope | None) -> dict[str, Any]:
+    """Return *fields* with those that *scope* is known by, if the application has cleared them."""
     return fields if scope is None or scope.own.keys() <= fields.keys() else {**scope.own, **fields}
-
-
-def _go_outside(own: AbstractSet[str]) -> None:
-    scope, found = current.get(), binding.bound()
-    base = scope.base if scope is not None else found
-    switch(found, {key: value for key, value in base.items() if key not in own})
-    current.set(None)
 
 
 def _set(fields: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Installing the pipeline: our handlers in the place of console handlers, the levels, structlog."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -236,15 +237,23 @@ class _Setup:
         logger.setLevel(level)
 
 
+#: The default of its option ``--log-fmt``.
+_DAPHNES_FORMAT = "%(asctime)-15s %(levelname)-8s %(message)s"
 #: The set-up that stands, if any.
 _standing: list[_Setup] = []
 
 
 def _is_free(root: logging.Logger) -> bool:
-    """Return True if nobody has configured the root logger: the level is Python's own, and no handler stands on it."""
+    """Return True if the root logger is not configured: the level is Python's own, and no handler of a project stands on it."""
     handlers = [handler for handler in root.handlers if not isinstance(handler, logging.NullHandler | ConsoleHandler)]
+    handlers = [handler for handler in handlers if not _is_daphnes(handler)]
     passive = [handler for handler in handlers if type(handler).__module__.startswith(_PASSIVE) or handler in _beside]
     return root.level == logging.WARNING and len(handlers) == len(passive)
+
+
+def _is_daphnes(handler: logging.Handler) -> bool:
+    """Return True for the handler that Daphne's command puts on the root logger before it loads the project."""
+    return "daphne.cli" in sys.modules and getattr(handler.formatter, "_fmt", None) == _DAPHNES_FORMAT
 
 
 def _exchange(logger: logging.Logger, handler: logging.Handler, other: logging.Handler | None) -> None:

@@ -62,6 +62,7 @@ REQUESTS = """
 OURS_ALONE = {
     "request.id",  # the scope's fields
     "labels",
+    "scope.id",
     "tournament.id",
     "server.address",  # also where the client names no host
     "url.path",  # theirs takes it from RAW_URI, which not every server gives

@@ -13,6 +13,13 @@ from tests.support.viewer import CLICK, as_bytes, line
 from tests.unit.viewer.test_commands import LINES, TRACE, WATERFALL_80, strip
 
 
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes(LINES))
+    return str(path)
+
+
 def process(*arguments, code=None, **options):
     """Run the command, or other *code* of Python, as a process of its own."""
     command = ["-m", "dtx_telemetry", *arguments] if code is None else ["-c", code]

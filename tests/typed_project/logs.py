@@ -2,8 +2,11 @@
 
 import logging
 
-from dtx_telemetry import ContextFilter
+from dtx_telemetry import ContextFilter, LineFormatter
 
 handler = logging.FileHandler("dota.log", delay=True)
 handler.addFilter(ContextFilter())
 handler.setFormatter(logging.Formatter("%(request.id)s %(message)s"))
+
+lines = logging.FileHandler("dota.json", delay=True)
+lines.setFormatter(LineFormatter(format="json"))
