@@ -106,7 +106,8 @@ def test_a_soft_shutdown_leaves_time_and_then_interrupts(work: Any, app: Celery)
     long, short = Task(app, worker), Task(app, worker, 1, is_asked=False)
     worker.send_signal(signal.SIGQUIT)
     long.check("task_retried", INTERRUPTED)
-    short.check("task_completed", None)
+    if VERSION >= (5, 7):  # an older worker cancels what its child has completed as well, and says so
+        short.check("task_completed", None)
 
 
 def test_a_second_signal_ends_a_soft_shutdown(work: Any, app: Celery) -> None:
