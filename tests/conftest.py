@@ -37,12 +37,27 @@ hypothesis.settings.load_profile("repeatable")
 OURS = ("TELEMETRY_", "LOG_", "OTEL_", "DTX_TEST_")
 
 
-def pytest_configure() -> None:
+class _LoggingOfWorkers:
+    """Puts logging back after a fixture that stays for many tests: a worker sets it up as its own.
+
+    It is a plugin since hooks of a conftest are not asked for fixtures of the session.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        with logging_as_found():
+            return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Start without an event loop, and with children that can be interrupted.
 
     Asked for the current loop, asyncio would make one, which pytest-asyncio leaves open. A shell that runs this in the
     background has SIGINT ignored, which processes inherit; a handler that does nothing is as deaf, and is not inherited.
     """
+    config.pluginmanager.register(_LoggingOfWorkers())
     asyncio.set_event_loop(None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
