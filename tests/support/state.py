@@ -19,10 +19,11 @@ def logging_as_found() -> Iterator[None]:
     yield
     for logger in _loggers():
         level, handlers, filters, propagate, disabled = found.get(logger, (logging.NOTSET, [], [], True, False))
-        logger.setLevel(level)  # empties the cache of all loggers' effective levels too
+        logger.level = level
         logger.handlers[:] = handlers + [handler for handler in logger.handlers if isinstance(handler, LogCaptureHandler)]
         logger.filters[:] = filters
         logger.propagate, logger.disabled = propagate, disabled
+    logging.root.setLevel(logging.root.level)  # empties the cache of all loggers' effective levels, once
     logging.setLogRecordFactory(factory)
     logging.captureWarnings(showing is not None)
     structlog.configure(**configuration) if configured else structlog.reset_defaults()

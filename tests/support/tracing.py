@@ -1,7 +1,8 @@
 """OpenTelemetry in the test's own process: on for one test, and then as if it had never been."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import entry_points
 
 import pytest
@@ -69,10 +70,15 @@ def forget_providers() -> None:
 
 
 def _switch_off_instrumentations() -> None:
-    for entry_point in entry_points(group="opentelemetry_instrumentor"):
-        try:
-            instrumentor: BaseInstrumentor = entry_point.load()()
-        except ImportError:
-            continue
+    for instrumentor in _instrumentors():
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
+
+
+@cache
+def _instrumentors() -> list[BaseInstrumentor]:
+    found = []
+    for entry_point in entry_points(group="opentelemetry_instrumentor"):
+        with suppress(ImportError):
+            found.append(entry_point.load()())
+    return found

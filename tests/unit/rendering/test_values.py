@@ -374,7 +374,7 @@ WAYS = pytest.mark.parametrize("way", ["ours", "stdlib", "bound"])
 
 @FORMS
 @WAYS
-@settings(FUZZ, max_examples=50)
+@settings(FUZZ, max_examples=25)
 @given(data=st.data())
 def test_fuzz(tmp_path: pathlib.Path, form: str, way: str, data: st.DataObject) -> None:
     """Whatever is logged in whatever way: nothing is raised, each line is valid, no secret is in it, nothing unprintable."""
