@@ -12,7 +12,7 @@ from tests.support.celery_app import make_app
 from tests.support.lines import Line
 from tests.support.processes import Processes
 
-COUNT = 10_000
+COUNT = 3_000
 CLOSING = {"task_completed", "task_failed", "task_retried", "task_ignored", "task_rejected", "task_revoked"}
 TASKS: list[tuple[str, tuple[Any, ...], Counter[str]]] = [
     ("echo", (), Counter(["task_completed"])),

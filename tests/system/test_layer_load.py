@@ -87,9 +87,12 @@ def busy(loops: int) -> Iterator[None]:
             process.wait()
 
 
+BUSY = pytest.param(2, marks=pytest.mark.skip(reason="not measured yet how long it takes"), id="busy")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("loops", [0, 2], ids=["quiet", "busy"])
+@pytest.mark.parametrize("loops", [pytest.param(0, id="quiet"), BUSY])
 def test_each_message_arrives_once(valkey_url: str, loops: int) -> None:
     """At every socket, in its sender's scope, also on a busy machine."""
     config = {"hosts": [{"address": valkey_url, "socket_timeout": 60}], "capacity": SOCKETS * ROUNDS, "expiry": 900}

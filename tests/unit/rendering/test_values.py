@@ -381,10 +381,11 @@ def test_fuzz(tmp_path: pathlib.Path, form: str, way: str, data: st.DataObject) 
     fuzz(print_lines(tmp_path, log_format=form, log_max_value_length=data.draw(st.sampled_from([16384, 40]))), form, way, data)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 @FORMS
 @WAYS
-@settings(FUZZ, max_examples=2300)
+@settings(FUZZ, max_examples=500)
 @given(data=st.data())
 def test_fuzz_for_long(tmp_path: pathlib.Path, form: str, way: str, data: st.DataObject) -> None:
     """The same, with more than 20,000 examples in all."""
