@@ -47,7 +47,7 @@ def default_stream() -> str:
 
 
 def install() -> None:
-    """Wrap ``BaseCommand.execute``; a second call does nothing."""
+    """Wrap ``BaseCommand.execute``. A second call does nothing."""
     wrap_method(BaseCommand, "execute", _executing)
 
 
@@ -73,7 +73,7 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 @never_raises
 def _begin(command: BaseCommand) -> context.Scope | None:
-    """Enter the scope of *command*: with a new id, or, where it is called inside another scope, that one's."""
+    """Enter the scope of *command*, with a new id or that of the scope that it is called in."""
     settings = get_settings()
     name = type(command).__module__.rpartition(".")[2]
     is_server = name in _SERVERS or not getattr(command, "telemetry", True)
@@ -88,7 +88,7 @@ def _begin(command: BaseCommand) -> context.Scope | None:
 
 
 def _write_to(stream: str) -> None:
-    """Correct the stream where the program's name did not tell what it is."""
+    """Correct the stream if the program's name did not tell what it is."""
     if stream != default_stream():
         configure(get_settings(), stream=stream)
 
@@ -106,5 +106,5 @@ def _end(command: BaseCommand, scope: context.Scope, error: BaseException | None
 
 
 def _is_djangos(command: BaseCommand) -> bool:
-    """Whether *command* is one of Django itself: whoever runs ``check`` or ``migrate`` sees how it went."""
+    """Return True if *command* is one of Django's own. People who run ``migrate`` see how it went."""
     return type(command).__module__.startswith("django.")

@@ -79,7 +79,6 @@ def _global_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.delenv(name)
     _forget()
     configure(Settings(enabled=False))
-    logging.getLogger().setLevel(logging.WARNING)  # Celery's worker of the session has set it to what it was started with
     with logging_as_found():
         yield
         configure(Settings(enabled=False))

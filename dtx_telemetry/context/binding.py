@@ -136,7 +136,7 @@ def unbind(key: str) -> None:
 
 
 def bound_request_id() -> str | None:
-    """Return the bound ``request.id``, or ``None`` where there is none."""
+    """Return the bound ``request.id``, or ``None`` if nothing is bound."""
     value = _request_id.get()
     return None if value is ... else value
 
@@ -148,12 +148,12 @@ def carried_keys() -> frozenset[str]:
 
 
 def variables() -> int:
-    """Return how many different keys were bound in this process so far; each one is kept for good."""
+    """Return how many different keys were bound in this process so far. Each one is kept for good."""
     return len(_VARIABLES)
 
 
 def replace(then: Mapping[str, Any]) -> dict[str, Any]:
-    """Make *then* what is bound; return what was."""
+    """Make *then* what is bound, and return what was."""
     now = bound()
     switch(now, then)
     return now

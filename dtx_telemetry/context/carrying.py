@@ -1,4 +1,4 @@
-"""Carrying a context out of a process and in again: what is safe in JSON and AMQP, bounded in size, and trusted by nobody."""
+"""Carrying a context out of a process and in again: what is safe in JSON and AMQP, bounded in size, and never trusted."""
 
 import json
 import math
@@ -91,7 +91,7 @@ def carry_out(fields: dict[str, Any]) -> Parcel:
 
 
 def carry_in(request_id: object, fields: object) -> Parcel:
-    """Return what of a received id and context is good; each is judged by itself. Never raises.
+    """Return what of a received id and context is good. Each is judged by itself. Never raises.
 
     The sender's ``scope.id`` becomes the ``scope.cause`` of the scope that is entered for the message.
 
@@ -194,7 +194,7 @@ class _CannotFit(Exception):
 
 
 class _Walk:
-    """One value on its way to something that JSON and AMQP can both hold; notes whether it had to be changed."""
+    """One value on its way to something that JSON and AMQP can both hold. Notes whether it had to be changed."""
 
     __slots__ = ("_around", "_left", "changed")
 
@@ -263,7 +263,7 @@ def _is_key(key: str) -> bool:
 
 
 def _text(value: object) -> str:
-    """Return *value* as text, whatever its ``__str__`` and ``__repr__`` do; what is too long to be carried, cut."""
+    """Return *value* as text, whatever its ``__str__`` and ``__repr__`` do, cut if it is too long to be carried."""
     if isinstance(value, bytes | bytearray):
         return bytes(value[: MAX_SIZE + 1]).decode("utf-8", "backslashreplace")
     for render in (str, repr):

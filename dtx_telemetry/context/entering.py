@@ -67,6 +67,8 @@ def enter_root(
     scope = Scope(kind, outer, base, fields, {**base, **fields} if base else fields)
     if outer is None:
         scope.outside = copy_context()
+        if base is not found:  # what leaked into this context does not hold outside the scope either
+            scope.outside.run(switch, found, base)
     return _switch_to(scope, found, about)
 
 
@@ -95,8 +97,7 @@ def bound() -> dict[str, Any]:
     The own fields of the current scope are part of it even after ``structlog.contextvars.clear_contextvars()``, which
     structlog's guide tells applications to call at the start of a request.
     """
-    fields, scope = binding.bound(), current.get()
-    return fields if scope is None or scope.own.keys() <= fields.keys() else {**scope.own, **fields}
+    return with_own_fields(binding.bound(), current.get())
 
 
 def get_request_id() -> str | None:

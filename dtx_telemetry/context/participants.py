@@ -45,7 +45,7 @@ class End:
 
 
 class Participant:
-    """Takes part in the life of scopes. Override what is of interest; nothing may raise an exception."""
+    """Takes part in the life of scopes. Override what is of interest. Nothing may raise an exception."""
 
     def entered(self, scope: "Scope", about: Any) -> None:
         """Take note of a scope that was just entered.
@@ -113,7 +113,7 @@ def take_part(name: str, participant: Participant | None) -> None:
 def listen(
     moments: dict[str, Callable[..., Any]], injector: Callable[[MutableMapping[str, Any]], object] | None = None
 ) -> None:
-    """Hear of moments in the midst of scopes, and add to what leaves the process; tracing does.
+    """Listen to moments inside scopes, and add to what leaves the process. Tracing does.
 
     Args:
         moments: what to call, by the name of the moment; nothing of it may raise an exception.
@@ -124,7 +124,7 @@ def listen(
 
 
 def tell(moment: str, *facts: Any) -> Any:
-    """Tell who listens of a moment in the midst of a scope, and return the answer; ``None`` without a listener.
+    """Tell the listener of a moment inside a scope, and return its answer, or ``None`` without a listener.
 
     Args:
         moment: its name.

@@ -78,14 +78,14 @@ class Scope:
 
     @property
     def inside(self) -> dict[str, Any]:
-        """What is bound in this scope itself; if it is not current, what was bound when it was last left."""
+        """What is bound in this scope itself, or was when it was last left."""
         inner = _inner_scopes(self)
         if inner is None:
             return with_own_fields(self._inside, self)
         return with_own_fields(dict(inner[-1]._found) if inner else binding.bound(), self)
 
     def set_field(self, key: str, value: Any) -> None:
-        """Change a field of the scope's own, whichever scope nested in it is current; ``None`` takes it away."""
+        """Set a field of the scope's own, or take it away if *value* is ``None``, also if a nested scope is current."""
         own = self.own
         if value is None:
             own.pop(key, None)
@@ -215,7 +215,7 @@ def milliseconds(seconds: float) -> float:
 
 
 def _leave_inner_scopes(scope: Scope) -> bool:
-    """Leave the scopes that are still open inside *scope*; return False if it is not current."""
+    """Leave the scopes that are still open inside *scope*, or return False if it is not current."""
     inner = _inner_scopes(scope)
     if inner is None:
         return False
@@ -234,13 +234,13 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's now
-        return True
+    except PermissionError:  # it is another user's now
+        pass
     return True
 
 
 def _inner_scopes(scope: Scope) -> list[Scope] | None:
-    """Return the scopes that are open inside *scope*, the innermost first; ``None`` if it is not current."""
+    """Return the scopes that are open inside *scope*, the innermost first, or ``None`` if it is not current."""
     inner: list[Scope] = []
     candidate = current.get()
     while candidate is not None:

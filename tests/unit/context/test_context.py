@@ -689,7 +689,7 @@ def test_work_can_be_started_outside_any_scope() -> None:
         outside = context.outside_context()
         assert outside.run(context.current_scope) is None
         assert outside.run(lambda: context.bound().get("request.id")) is None
-        assert outside.run(bound)["service"] == "dtx"
+        assert outside.run(bound) == {"service": "dtx"}
         outside.run(bind_contextvars, mine=1)
     assert "mine" not in context.outside_context().run(bound)
 
