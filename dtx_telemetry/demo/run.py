@@ -139,7 +139,8 @@ def _start(this: _Run, broker: str | None) -> tuple[int, int]:
         quiet = {**environ, "TELEMETRY_ENABLED": "false"}
         database = this.processes.start("tables", "-m", f"{_APP}.database", environ=quiet, once=True)
         for name, listener in zip(("web", "socket"), listeners, strict=True):
-            server = ("-m", "uvicorn", f"{_APP}.asgi:application", "--fd", str(listener.fileno()))
+            # The older implementation of WebSockets, uvicorn's former default, logs "connection open" outside any connection.
+            server = ("-m", "uvicorn", f"{_APP}.asgi:application", "--fd", str(listener.fileno()), "--ws", "websockets-sansio")
             this.processes.start(name, *server, environ={**environ, **_LEVELS.get(name, {})}, listener=listener)
     worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle")
     this.processes.start("worker", "-m", "celery", "--quiet", "-A", _APP, *worker, environ=environ)

@@ -6,9 +6,9 @@ See `said_once` for what becomes of them. How an edge finds the scope that a lin
 import asyncio
 import logging
 import sys
+import threading
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
@@ -38,13 +38,26 @@ def find_scopes_by(logger: str, find: Callable[[Any], Any]) -> None:
     _finders[logger] = find
 
 
-# Servers log access lines in the thread or task of the request, when its scope has been left.
-_latest_request: ContextVar[tuple[str, Mapping[str, Any]] | None] = ContextVar("dtx_telemetry_latest_request", default=None)
+# Servers log access lines in the thread or task of the request, when its scope has been left. A context variable would be
+# found there too, but would stay set in whatever context the server goes on in.
+_Served = tuple[str, Mapping[str, Any]]
+_served_by_task: WeakKeyDictionary[asyncio.Task[Any], _Served] = WeakKeyDictionary()
+
+
+class _ServedByThread(threading.local):
+    latest: _Served | None = None
+
+
+_served_by_thread = _ServedByThread()
 
 
 def note_request(scope: Scope, path: str) -> None:
     """Note the request that is being served, whose server may log an access line later."""
-    _latest_request.set((path, ChainMap(dict(span_ids()), scope.own)))  # of which the user may become known later
+    served = path, ChainMap(dict(span_ids()), scope.own)  # of which the user may become known later
+    if (task := _current_task()) is not None:
+        _served_by_task[task] = served
+    else:
+        _served_by_thread.latest = served
 
 
 # uvicorn tells of a handshake that failed in the connection's task, after the consumer's call, when its scope has been left.
@@ -67,7 +80,8 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 def _access_line(path: str) -> Subject:
     """Return the subject of an access line, with the ids of the request if that was for the same *path*."""
-    latest = _latest_request.get()
+    task = _current_task()
+    latest = _served_by_thread.latest if task is None else _served_by_task.get(task)
     if latest is None or latest[0] != unquote(path.partition("?")[0]):
         return Subject(True)
     return Subject(True, latest[1])

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
@@ -134,7 +135,7 @@ def _around(layer: Any) -> Any:
 
 def _outside(name: str, method: Any) -> Any:
     """Return *method*, called outside any scope if it is asynchronous: what the layer starts and keeps holds none."""
-    if not inspect.iscoroutinefunction(method):
+    if not _is_asynchronous(getattr(method, "__func__", method)):
         return method
 
     async def call(*args: Any, **kwargs: Any) -> Any:
@@ -144,6 +145,10 @@ def _outside(name: str, method: Any) -> Any:
 
     call.__name__ = call.__qualname__ = name
     return call
+
+
+# Python unwraps what it is asked about: for each connection that costs as much as the call.
+_is_asynchronous = lru_cache(maxsize=64)(inspect.iscoroutinefunction)
 
 
 def _settings() -> Settings | None:

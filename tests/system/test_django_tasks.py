@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import django
+import pytest
+
 from tests.support.database import Database
 from tests.support.lines import Line, one_event, with_event
 from tests.support.otlp import otlp_collector
@@ -15,6 +18,7 @@ DATABASE_PROJECT = {
 }
 
 
+@pytest.mark.skipif(django.VERSION < (6,), reason="Django has had Tasks since 6.0")
 def test_a_task_of_the_database_backend_joins_up_with_its_publisher(
     database: Database, processes: Processes, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 from urllib.request import urlopen
 
+import django
 import docutils.nodes
 import pytest
 from django.contrib.auth import get_user_model
@@ -609,7 +610,7 @@ def test_the_names_of_platforms_are_understood(log_output: Any, monkeypatch: pyt
 @pytest.mark.filterwarnings("ignore:.*MAILERS")
 def test_mails_to_admins_have_the_id_in_their_subject(mailoutbox: list[Any], settings: Any) -> None:
     """The class is Django's own, with another subject."""
-    settings.ADMINS = ["admin@example.com"]
+    settings.ADMINS = ["admin@example.com" if django.VERSION >= (6,) else ("Admin", "admin@example.com")]
     handler = run_block("mails")["EmailHandlerWithId"]()
     record = logging.LogRecord("app", logging.ERROR, __file__, 1, "no %s", ("mana",), None)
     record.__dict__["request.id"] = "docs-3"

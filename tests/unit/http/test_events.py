@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from dtx_telemetry import config, startup
@@ -263,6 +264,22 @@ def test_nothing_is_bound_after_a_request(log_output: LogOutput) -> None:
     logging.getLogger("elsewhere").info("afterwards")
     line = log_output.one("afterwards")
     assert not {"request.id", "own", "labels"} & line.keys()
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["said once", "FRAMEWORK_LINES"])
+async def test_no_context_variable_is_other_than_before(log_output: LogOutput, settings: Any, wanted: bool) -> None:
+    """A server may go on in the same context, with the next request or with something else."""
+    settings.DTX_TELEMETRY = {"FRAMEWORK_LINES": wanted}
+    startup.init_telemetry()
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    requests, before = RequestFactory(), dict(copy_context())
+    TelemetryMiddleware(lambda request: HttpResponse())(requests.get("/"))
+    await TelemetryMiddleware(answer)(requests.get("/"))
+    assert dict(copy_context()) == before
+    assert len(log_output.lines) == 2
 
 
 def test_the_path_is_the_route_by_default_and_the_query_is_nowhere(log_output: LogOutput) -> None:
