@@ -80,16 +80,16 @@ class Reading:
         """
         once, is_filtered = Once(), filtered and self._filters.any
         for read, pieces in watched(self.inputs):
-            lines = once(find_lines(pieces, texts, self.unwrapper, thorough=True))
-            if not read.source and not is_filtered:
+            for found in find_lines(pieces, texts, self.unwrapper, thorough=True):
+                lines = once(found)
+                if read.source:
+                    for line in lines:
+                        line.source = read.source
+                if is_filtered:
+                    wanted = [*filter(self._filters.match, lines)]
+                    self.left_out += len(lines) - len(wanted)
+                    lines = wanted
                 yield from lines
-                continue
-            for line in lines:
-                line.source = read.source
-                if is_filtered and not self._filters.match(line):
-                    self.left_out += 1
-                else:
-                    yield line
 
     def end(self, *, found: bool, nothing: str) -> int:
         """Say what was passed over and, unless something was *found*, that; return the exit code.

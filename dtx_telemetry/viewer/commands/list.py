@@ -1,7 +1,7 @@
 """``list``: one row for each request, task, connection, operation and command."""
 
-import heapq
 from collections.abc import Callable
+from heapq import heappush, heapreplace
 from typing import Any, NamedTuple
 
 from ..model.scope import CLOSINGS, FAILURES, OPENINGS, called, kind_of, status_of
@@ -15,9 +15,9 @@ __all__ = ["SORTS", "Row", "run"]
 _TEXTS = (b'"dtx_telemetry',)
 #: Scopes that have begun and not ended; of more than these the oldest are let go.
 _MOST_OPEN = 100_000
-#: Kinds that have an event at their beginning.
+#: The events that end a row or begin one, and the kinds of scopes that have an event at their beginning.
+_EVENTS = {name: event for name, event in (CLOSINGS | OPENINGS).items() if event.kind != "message"}
 _OPENED = frozenset(event.kind for event in OPENINGS.values())
-_KINDS = frozenset({"request", "task", "connection", "operation", "command"})
 
 
 class Row(NamedTuple):
@@ -29,33 +29,22 @@ class Row(NamedTuple):
     """
 
     closing: Line
-    queued: float | None
-
-    @property
-    def running(self) -> bool:
-        return self.closing.event not in CLOSINGS
-
-    @property
-    def kind(self) -> str:
-        return kind_of(self.closing)
+    queued: float | None = None
 
     @property
     def start(self) -> float:
+        """When it began, in seconds since the epoch."""
         return self.closing.time - (self.closing.duration or 0.0)
 
-    @property
-    def failed(self) -> bool:
-        return not self.running and self.closing.level in FAILURES
-
     def as_json(self) -> dict[str, Any]:
-        closing = self.closing
-        status = status_of(closing)
+        closing, kind, status = self.closing, kind_of(self.closing), status_of(self.closing)
+        ended = CLOSINGS.get(closing.event)
         return {
             "start": self.start,
-            "kind": self.kind,
-            "name": called(self.kind, closing),
-            "status": "running" if self.running else CLOSINGS[closing.event].outcome if status is None else str(status),
-            "failed": self.failed,
+            "kind": kind,
+            "name": called(kind, closing),
+            "status": str(status) if status is not None else "running" if ended is None else ended.outcome,
+            "failed": ended is not None and closing.level in FAILURES,
             "duration_ms": closing.number("duration_ms"),
             "queue_ms": self.queued,
             "queries": closing.number("db.query_count"),
@@ -66,17 +55,13 @@ class Row(NamedTuple):
         }
 
 
-def _milliseconds(row: Row, name: str) -> float:
-    return row.closing.number(name) or 0.0
-
-
 #: What rows may be sorted by, the largest first.
 SORTS: dict[str, Callable[[Row], float]] = {
     "start": lambda row: row.start,
-    "duration": lambda row: _milliseconds(row, "duration_ms"),
+    "duration": lambda row: row.closing.number("duration_ms") or 0.0,
     "queue": lambda row: row.queued or 0.0,
-    "queries": lambda row: _milliseconds(row, "db.query_count"),
-    "database": lambda row: _milliseconds(row, "db.duration_ms"),
+    "queries": lambda row: row.closing.number("db.query_count") or 0.0,
+    "database": lambda row: row.closing.number("db.duration_ms") or 0.0,
 }
 
 
@@ -88,31 +73,32 @@ class _Listing:
         self._limit = limit
         self._kept: list[tuple[float, int, Row]] = []
         self._open: dict[object, Line] = {}
-        self._executions: dict[str | None, dict[object, None]] = {}
+        self._executions: dict[object, dict[object, None]] = {}
         self.count = 0
 
     def take(self, line: Line) -> Row | None:
         """Return the row that *line* ends, if it does."""
-        event = line.own_event
-        if event in OPENINGS:
-            key = scope_key(line)
+        event = _EVENTS.get(line.own_event)
+        if event is None:
+            return None
+        if event.kind not in _OPENED:
+            return Row(line)
+        key = scope_key(line)
+        if event.role == "opens":
             self._open[key] = line
-            self._executions.setdefault(line.text("task.id"), {})[key] = None
+            self._executions.setdefault(line.fields.get("task.id"), {})[key] = None
             if len(self._open) > _MOST_OPEN:
                 self._forget(next(iter(self._open)))
             return None
-        closing = CLOSINGS.get(event)
-        if closing is None or closing.kind not in _KINDS:
-            return None
-        opened = self._forget(scope_key(line)) if closing.kind in _OPENED else None
-        if opened is None and closing.kind == "task" and (begun := self._executions.get(line.text("task.id"))):
+        opened = self._forget(key)
+        if opened is None and event.kind == "task" and (begun := self._executions.get(line.fields.get("task.id"))):
             opened = self._forget(next(iter(begun)))  # a worker's report about what was killed
         return Row(line, None if opened is None else opened.number("task.queue_ms"))
 
     def _forget(self, key: object) -> Line | None:
         line = self._open.pop(key, None)
         if line is not None:
-            task_id = line.text("task.id")
+            task_id = line.fields.get("task.id")
             del self._executions[task_id][key]
             if not self._executions[task_id]:
                 del self._executions[task_id]
@@ -126,12 +112,13 @@ class _Listing:
         self.count += 1
         item = (self._key(row), -self.count, row)
         if len(self._kept) < self._limit:
-            heapq.heappush(self._kept, item)
-        elif self._limit:
-            heapq.heappushpop(self._kept, item)
+            heappush(self._kept, item)
+        elif item > self._kept[0]:
+            heapreplace(self._kept, item)
 
     def rows(self) -> list[Row]:
-        return [row for *_, row in sorted(self._kept, key=lambda item: item[:2], reverse=True)]
+        """Return the rows that come first."""
+        return [row for *_, row in sorted(self._kept, reverse=True)]
 
 
 def scope_key(line: Line) -> object:

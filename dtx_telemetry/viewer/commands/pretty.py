@@ -33,7 +33,7 @@ def run(query: Query) -> int:
         parts = _merged(inputs) if len(inputs) > 1 else _taken(inputs[0], unwrapper)
         for lines in parts:
             for line in lines:
-                if isinstance(line, bytes) or once.is_new(line):
+                if isinstance(line, bytes) or once([line]):
                     text = printer.text(line)
                     found = found or bool(text)
                     write(text)

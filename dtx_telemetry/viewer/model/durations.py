@@ -1,18 +1,18 @@
 """How long everything takes, by route, task, consumer and operation."""
 
-from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, floor, log10
 from typing import Any
 
 from ..reading.filters import text_of
 from ..reading.line import Line
-from .routes import name_of, route_of
+from .routes import name_of
 from .scope import CLOSINGS, FAILURES
 from .strip import Strip
 
-__all__ = ["DURATION_TEXTS", "Durations"]
+__all__ = ["DURATION_TEXTS", "Durations", "Spread"]
 
 #: All lines that tell a duration have this in them: ``duration_ms``, ``task.queue_ms``.
 DURATION_TEXTS = (b"_ms",)
@@ -21,8 +21,43 @@ _KINDS = {name: event.kind or "" for name, event in CLOSINGS.items()}
 _SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
 
 
-def _array() -> "array[float]":
-    return array("d")
+class Spread:
+    """Numbers, and how often each came, in bounded memory: of too many different ones, three digits are kept."""
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] = Counter()
+        self._latest: list[float] = []
+
+    def take(self, number: float) -> None:
+        self._latest.append(number)
+        if len(self._latest) >= self._MOST:
+            self._count()
+
+    def _count(self) -> None:
+        self._counts.update(self._latest)  # much faster than one by one
+        self._latest.clear()
+        if len(self._counts) > self._MOST:
+            counts, self._counts = self._counts, Counter()
+            for number, count in counts.items():
+                self._counts[round(number, 2 - floor(log10(number))) if number > 0 else number] += count
+
+    def total(self) -> int:
+        """Return how many there are."""
+        return len(self._latest) + self._counts.total()
+
+    def percentiles(self, shares: Iterable[float]) -> list[float | None]:
+        """Return for each of *shares*, the least first, the number that so many do not exceed; ``None`` if there is none."""
+        self._count()
+        total, below, number, found = self.total(), 0, None, []
+        numbers = iter(sorted(self._counts))
+        for share in shares:
+            while below < ceil(share * total):
+                number = next(numbers)
+                below += self._counts[number]
+            found.append(number)
+        return found
 
 
 @dataclass
@@ -32,27 +67,28 @@ class _Group:
     kind: str
     name: str
     by: str
-    durations: "array[float]" = field(default_factory=_array)
-    queued: "array[float]" = field(default_factory=_array)
-    queries: "array[float]" = field(default_factory=_array)
-    database: "array[float]" = field(default_factory=_array)
+    durations: Spread = field(default_factory=Spread)
+    queued: Spread = field(default_factory=Spread)
+    queries: Spread = field(default_factory=Spread)
+    database: Spread = field(default_factory=Spread)
     errors: int = 0
     longest: float = -1.0
     slowest: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        durations, queued = sorted(self.durations), sorted(self.queued)
+        queue_p50, queue_p95 = self.queued.percentiles((0.5, 0.95))
         return {
             "kind": self.kind,
             "name": self.name,
             "by": self.by,
-            "count": len(durations),
+            "count": self.durations.total(),
             "errors": self.errors,
-            **{name: _percentile(durations, share) for name, share in _SHARES.items()},
-            "queue_p50_ms": _percentile(queued, 0.5),
-            "queue_p95_ms": _percentile(queued, 0.95),
-            "queries_p95": _percentile(sorted(self.queries), 0.95),
-            "database_p95_ms": _percentile(sorted(self.database), 0.95),
+            **dict(zip(_SHARES, self.durations.percentiles(_SHARES.values()), strict=True)),
+            "max_ms": self.longest,
+            "queue_p50_ms": queue_p50,
+            "queue_p95_ms": queue_p95,
+            "queries_p95": self.queries.percentiles((0.95,))[0],
+            "database_p95_ms": self.database.percentiles((0.95,))[0],
             "slowest": self.slowest,
         }
 
@@ -78,36 +114,30 @@ class Durations:
         kind = _KINDS.get(fields["event"])
         if kind is None:
             if line.own_event == "task_started" and (waited := line.number("task.queue_ms")) is not None:
-                self._group(line, "task").queued.append(waited)
+                self._group(line, "task").queued.take(waited)
             return
         took: Any = fields.get("duration_ms")
         if type(took) not in _NUMBERS or not fields["logger"].startswith("dtx_telemetry"):
             return
         group, failed = self._group(line, kind), fields["level"] in FAILURES
-        group.durations.append(took)
+        group.durations.take(took)
         if failed:
             group.errors += 1
         if took > group.longest:
             group.longest, group.slowest = took, line.request_id
         if type(fields.get("db.query_count")) is int:
-            group.queries.append(fields["db.query_count"])
-            group.database.append(line.number("db.duration_ms") or 0.0)
+            group.queries.take(fields["db.query_count"])
+            group.database.take(line.number("db.duration_ms") or 0.0)
         self.strip.take(fields["timestamp"], failed=failed)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the groups, the slowest first, and connections last: how long a browser stayed open is nobody's slowness."""
-        rows = [group.as_json() for group in self._groups.values() if group.durations]
+        rows = [group.as_json() for group in self._groups.values() if group.durations.total()]
         return sorted(rows, key=lambda row: (row["kind"] == "connection", -(row["p95_ms"] or 0.0)))
 
     def _group(self, line: Line, kind: str) -> _Group:
-        name = route_of(line.fields) if kind == "request" else name_of(kind, line.fields)
-        key = (kind, name, text_of(line, self._by) if self._by else "")
+        key = kind, name_of(kind, line.fields), text_of(line, self._by) if self._by else ""
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(*key)
         return group
-
-
-def _percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the value that *share* of the sorted *values* do not exceed, ``None`` if there are none."""
-    return values[max(ceil(share * len(values)) - 1, 0)] if values else None

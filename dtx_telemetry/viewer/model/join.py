@@ -43,7 +43,7 @@ class Life:
 
 def join(lines: Iterable[Line]) -> Life:
     """Return the life that *lines*, in any order, tell; those without a request's id are in no scope."""
-    ordered = sorted(Once()(lines), key=lambda line: line.time)
+    ordered = sorted(Once()([*lines]), key=lambda line: line.time)
     grouped: dict[_Key, list[Line]] = defaultdict(list)
     loose: dict[str, list[Line]] = defaultdict(list)
     for line in ordered:

@@ -82,9 +82,10 @@ class Finder:
     def _lines(self, inputs: Sequence[Input], identifiers: Sequence[str]) -> Iterator[Line]:
         texts = [identifier.encode("utf-8", "surrogateescape") for identifier in identifiers]
         for read, pieces in watched(inputs):
-            for line in find_lines(pieces, texts, self.unwrapper):
-                line.source = read.source
-                yield line
+            for lines in find_lines(pieces, texts, self.unwrapper):
+                for line in lines:
+                    line.source = read.source
+                    yield line
 
     def _note(self, line: Line) -> None:
         request_id = line.request_id

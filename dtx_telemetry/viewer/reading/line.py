@@ -1,6 +1,6 @@
 """One log line, read again."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,18 +127,22 @@ class Once:
         self._new: set[int] = set()
         self._old: set[int] = set()
 
-    def __call__(self, lines: Iterable[Line]) -> Iterator[Line]:
-        return filter(self.is_new, lines)
+    def __call__(self, lines: Sequence[Line]) -> Sequence[Line]:
+        """Return those of *lines* that have not come before, and remember them."""
+        # By all that they say, microseconds included: no process logs the same twice within one.
+        keys = [hash(line.raw) for line in lines]
+        different = set(keys)
+        if len(different) < len(keys) or not (self._new.isdisjoint(different) and self._old.isdisjoint(different)):
+            lines = [line for key, line in zip(keys, lines, strict=True) if self._is_new(key, line)]
+        self._new |= different
+        if len(self._new) >= self._MOST:
+            self._old, self._new = self._new, set()
+        return lines
 
-    def is_new(self, line: Line) -> bool:
-        """Return whether *line* has not come before, and remember it."""
-        # By all that it says, microseconds included: no process logs the same twice within one.
-        key, new = hash(line.raw), self._new
-        if key in new or key in self._old:
+    def _is_new(self, key: int, line: Line) -> bool:
+        if key in self._new or key in self._old:
             return not line.raw or len(line.fields["timestamp"]) < _EXACT
-        new.add(key)
-        if len(new) >= self._MOST:
-            self._old, self._new = new, set()
+        self._new.add(key)
         return True
 
 

@@ -18,8 +18,8 @@ _MAX_BEGINNING = 80
 
 def find_lines(
     pieces: Iterable[bytes], texts: Sequence[bytes], unwrapper: Unwrapper, *, thorough: bool = False
-) -> Iterator[Line]:
-    """Return the lines that may have one of *texts* in them, and perhaps others.
+) -> Iterator[list[Line]]:
+    """Return, piece by piece, the lines that may have one of *texts* in them, and perhaps others.
 
     Args:
         pieces: of whole lines.
@@ -29,20 +29,20 @@ def find_lines(
     """
     for piece in pieces:
         if not texts or unwrapper.holds_pieces or has_pieces(piece) or (thorough and not _is_ours(piece)):
-            yield from unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))
+            yield [*unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))]
             continue
-        unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else 0
-        for raw in lines_with(piece, texts):
-            if not thorough:
-                unwrapper.lines += 1
-            line = parse_plain(raw)
-            if line is not None:
-                yield line
-            elif lines := parse_all(raw):
-                yield from lines
+        raws = [*lines_with(piece, texts)]
+        unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else len(raws)
+        lines: list[Line] = []
+        for raw in raws:
+            if (line := parse_plain(raw)) is not None:
+                lines.append(line)
+            elif found := parse_all(raw):
+                lines += found
             else:
                 unwrapper.pass_over(raw)
-    yield from (found for found in unwrapper.rest() if isinstance(found, Line))
+        yield lines
+    yield [found for found in unwrapper.rest() if isinstance(found, Line)]
 
 
 def _is_ours(piece: bytes) -> bool:

@@ -7,6 +7,7 @@ import lzma
 import re
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain
 
 import orjson
 import pytest
@@ -30,7 +31,7 @@ def read_all(path, texts=(), *, thorough=False):
     """Return the lines of a file, and what counted them."""
     unwrapper = Unwrapper()
     (read,) = open_inputs([str(path)])
-    found = list(find_lines(read.pieces(), texts, unwrapper, thorough=thorough))
+    found = [*chain.from_iterable(find_lines(read.pieces(), texts, unwrapper, thorough=thorough))]
     read.close()
     return found, unwrapper
 

@@ -7,6 +7,7 @@ import resource
 import pytest
 
 from dtx_telemetry.viewer.cli import main
+from dtx_telemetry.viewer.model.durations import Spread
 from dtx_telemetry.viewer.model.failures import Failures
 from dtx_telemetry.viewer.model.strip import Strip
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
@@ -225,6 +226,20 @@ def test_when_it_began():
         )
     assert sum(total for total, _ in strip.bins(50).counts) == 30_121
     assert Strip().bins(5) is None
+
+
+def test_percentiles_in_bounded_memory():
+    """They are exact for as many different durations as a service has as a rule, and within a hundredth for any number."""
+    few, many = Spread(), Spread()
+    for number in range(1, 1001):
+        few.take(number / 10)
+    assert few.percentiles((0.5, 0.95, 0.99, 1.0)) == [50.0, 95.0, 99.0, 100.0]
+    assert (few.total(), Spread().percentiles((0.5,))) == (1000, [None])
+    for number in range(200_000):
+        many.take(number / 7)
+    assert many.total() == 200_000
+    assert many.percentiles((0.1, 0.5, 1.0)) == pytest.approx([20_000 / 7, 100_000 / 7, 200_000 / 7], rel=0.01)
+    assert len(many._counts) <= 10_000
 
 
 def test_these_two_hosts(run, tmp_path):
