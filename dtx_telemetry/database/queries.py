@@ -15,7 +15,7 @@ from ..events import DB_QUERIED
 from ..guard import never_raises, report, signal_receiver
 from ..logging import get_logger
 from .comments import with_comment
-from .statements import MAX_TEXT, readable, text_of
+from .statements import MAX_TEXT, is_of_transaction, readable, text_of
 from .totals import Totals, TotalsOfScopes, totals_of
 
 __all__ = ["install", "is_ours"]
@@ -24,8 +24,6 @@ _MARK = "_dtx_connected"
 _UID = "dtx_telemetry.wrap_queries"
 #: Lines of queries in one scope; a million of them would take the process with them.
 _MAX_LINES = 1000
-#: SQLite's goes through a cursor, PostgreSQL's and MariaDB's do not.
-_BEGIN = "BEGIN"
 _log = get_logger("dtx_telemetry.database")
 # A log handler of the application's may write to the database.
 _is_logging: ContextVar[bool] = ContextVar("dtx_telemetry_logs_query", default=False)
@@ -100,7 +98,7 @@ def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
             raise
         seconds = time.perf_counter() - started
         if not lines and (totals := scope.queries) is not None and type(given) is str and len(given) <= MAX_TEXT:
-            if given != _BEGIN:
+            if not is_of_transaction(given):
                 totals.add((given, seconds))  # most queries need no more
         else:
             _note(scope, given, seconds, params if many else None, context, None, lines=lines)
@@ -122,7 +120,7 @@ def _note(
 ) -> None:
     try:
         text = sql if type(sql) is str and len(sql) <= MAX_TEXT else text_of(sql)
-        if text == _BEGIN:
+        if is_of_transaction(text):
             return
         totals = scope.queries or totals_of(scope, context["connection"].vendor)
         if totals is not None:

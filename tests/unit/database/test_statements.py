@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtx_telemetry.database.statements import MAX_TEXT, readable, text_of
+from dtx_telemetry.database.statements import MAX_TEXT, is_of_transaction, readable, text_of
 
 VENDORS = pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mysql"])
 
@@ -26,9 +26,6 @@ VENDORS = pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mysql"])
         (r"SELECT 'C:\' AND b='secret'", "SELECT ?"),
         (r"SELECT E'it\'s secret', b", "SELECT E?"),
         ("SELECT 0xDEADbeef, x'cafe'", "SELECT ?, x?"),
-        ('SAVEPOINT "s139_x1"', "SAVEPOINT ?"),
-        ('RELEASE SAVEPOINT "s139_x1"', "RELEASE SAVEPOINT ?"),
-        ('ROLLBACK TO SAVEPOINT "s139_x1"', "ROLLBACK TO SAVEPOINT ?"),
         ("SET PASSWORD FOR me = secret", "SET PASSWORD ?"),
         ("ALTER USER me IDENTIFIED BY secret", "ALTER USER me IDENTIFIED ?"),
         ("", ""),
@@ -88,3 +85,21 @@ class Composed:
 def test_other_kinds_of_statements_have_a_text(sql: object, expected: str) -> None:
     """Bytes, composed ones, and what is neither."""
     assert text_of(sql) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("BEGIN", True),
+        ("BEGIN IMMEDIATE", True),
+        ('SAVEPOINT "s139_x1"', True),
+        ("RELEASE SAVEPOINT `s139_x1`", True),
+        ('ROLLBACK TO SAVEPOINT "s139_x1"', True),
+        ("BEGIN NOT ATOMIC UPDATE picks SET hero = 1; END", False),
+        ("SELECT 1", False),
+        ("", False),
+    ],
+)
+def test_what_django_sends_for_transactions_is_told_apart(text: str, expected: bool) -> None:
+    """From blocks of statements too, which begin alike."""
+    assert is_of_transaction(text) is expected
