@@ -484,3 +484,19 @@ def test_a_process_that_ignores_the_signal_is_killed(monkeypatch):
     taken.expect(lambda: taken.others, what="its line", deadline=time.monotonic() + 180, check=processes.check)
     processes.stop()
     assert process.has_failed()
+
+
+def test_the_click_of_the_first_project_says_what_it_misses(tmp_path):
+    """Without the project a line says where to find how it is made. If the project does not start, its last lines are shown."""
+    demo = Demo(tmp_path)
+    demo.command[2] = "dtx_telemetry.demo.click"
+    assert demo.run().returncode == 1
+    assert "dtx-telemetry docs first-project" in demo.text
+    project = demo.folder / "mysite"
+    project.mkdir()
+    (project / "__init__.py").write_text("raise RuntimeError('no luck today')\n")
+    assert demo.run().returncode == 1
+    assert re.search(r"the process '(web|sockets|worker)' ended with exit code 1; its last lines:", demo.text)
+    assert "no luck today" in demo.text
+    assert not demo.processes()
+    assert not list(demo.temporary.iterdir())
