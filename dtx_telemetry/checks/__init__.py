@@ -1,9 +1,9 @@
 """System checks: mistakes in a project's set-up, told by ``manage.py check`` and at each start of a command.
 
 - E001, W001, W002: `middleware`, the place of ours
-- W003: `names` that are nearly ours
+- W003: `misspelt_names`, nearly ours
 - W005: `consumers` that are not decorated
-- W006: `opentelemetry`, variables without effect
+- W006: `idle_variables` of OpenTelemetry, without effect
 - W007: `console`, lines that would come twice or not at all
 - W008: `database`, comments beside prepared statements
 """
@@ -17,9 +17,9 @@ from ..guard import never_raises
 from .console import check_celery_logging, check_console_handlers, check_silent_loggers
 from .consumers import check_consumers
 from .database import check_prepared_statements
+from .idle_variables import check_idle_variables
 from .middleware import check_middleware
-from .names import check_names
-from .opentelemetry import check_idle_variables
+from .misspelt_names import check_names
 
 __all__ = ["check_telemetry", "install"]
 

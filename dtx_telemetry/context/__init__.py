@@ -3,7 +3,7 @@
 It knows nothing of Django, Celery or Channels.
 """
 
-from .binding import OWN_KEYS, bind, carried_keys, unbind, variables
+from .binding import OWN_KEYS, bind, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out, outgoing_fields
 from .entering import bind_fields, bound, enter, enter_root, get_request_id, no_scope, outside_context
 from .layer_message import enter_message, unpack_message_context
@@ -25,7 +25,6 @@ __all__ = [
     "bind",
     "bind_fields",
     "bound",
-    "carried_keys",
     "carry_context",
     "carry_in",
     "carry_out",

@@ -14,11 +14,9 @@ __all__ = [
     "bind",
     "bound",
     "bound_request_id",
-    "bound_that_travels",
-    "carried_keys",
+    "is_known",
     "replace",
     "switch",
-    "travels",
     "unbind",
     "variables",
 ]
@@ -61,11 +59,9 @@ class _Known:
         count: how many they are.
         readers: each key with what reads it, in the order in which lines show them.
         setters: what sets each key, by key.
-        travelling: the readers of those that go along with messages.
-        carried: those that may come with a message, our own among them, bound before or not.
     """
 
-    __slots__ = ("carried", "count", "readers", "setters", "travelling")
+    __slots__ = ("count", "readers", "setters")
 
     def __init__(self) -> None:
         variables = {name[_PREFIX_LENGTH:]: variable for name, variable in _VARIABLES.copy().items()}
@@ -73,13 +69,6 @@ class _Known:
         self.count = len(variables)
         self.readers = tuple((key, variable.get) for key, variable in ordered.items())
         self.setters = {key: variable.set for key, variable in ordered.items()}
-        self.travelling = tuple((key, read) for key, read in self.readers if travels(key))
-        self.carried = frozenset(key for key in (*_OWN_KEYS, *ordered) if travels(key)) - {"request.id"}
-
-
-def travels(key: str) -> bool:
-    """Return True if *key* may go along with a message: a message of Celery names its parent task itself."""
-    return key != "scope.cause" and not key.startswith("task.")
 
 
 _known = _Known()
@@ -112,14 +101,6 @@ def bound() -> dict[str, Any]:
     return found
 
 
-def bound_that_travels() -> dict[str, Any]:
-    """Return what `bound` does, without the keys that stay at home."""
-    if len(_VARIABLES) > _MANY:
-        return {name: value for name, value in bound().items() if travels(name)}
-    known = _current_keys()
-    return {name: value for name, read in known.travelling if (value := read()) is not ...}
-
-
 def bind(fields: Mapping[str, Any]) -> None:
     """Bind *fields* from here on, until the scope around is left."""
     known = _current_keys()
@@ -141,10 +122,9 @@ def bound_request_id() -> str | None:
     return None if value is ... else value
 
 
-def carried_keys() -> frozenset[str]:
-    """Return the keys that a message may bring: our own and all bound before, but for ``request.id`` and ``task.*``."""
-    known = _current_keys()
-    return known.carried
+def is_known(key: str) -> bool:
+    """Return True if *key* is one of ours, or was bound in this process before."""
+    return key in OWN_KEYS or _PREFIX + key in _VARIABLES
 
 
 def variables() -> int:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from . import binding
-from .binding import carried_keys, travels, variables
+from .binding import is_known, variables
 from .request_ids import valid_request_id, valid_scope_id
 from .scope import current
 
@@ -60,6 +61,12 @@ class Parcel:
             self.problems[_text(key)[:64]] = problem
 
 
+@lru_cache(maxsize=256)
+def travels(key: str) -> bool:
+    """Return True if *key* may go along with a message: a message of Celery names its parent task itself."""
+    return key != "scope.cause" and not key.startswith("task.")
+
+
 def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
     """Return what a message that is published now takes along, as a new dict.
 
@@ -69,7 +76,7 @@ def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
     Args:
         keys: only these travel, besides ``request.id`` and ``scope.id``; ``None``: all of them.
     """
-    fields = binding.bound_that_travels()
+    fields = {key: value for key, value in binding.bound().items() if travels(key)}
     scope = current.get()
     if scope is not None and not scope.own.keys() <= fields.keys():
         fields = {key: value for key, value in scope.own.items() if travels(key)} | fields
@@ -104,8 +111,12 @@ def carry_in(request_id: object, fields: object) -> Parcel:
         if fields is not None:
             parcel.note(CONTEXT_KEY, "left out")
         return parcel
-    known = carried_keys()
-    welcome = {key: value for key, value in fields.items() if key in known or _is_welcome(key)}
+    has_room = variables() < _MAX_VARIABLES
+    welcome = {
+        key: value
+        for key, value in fields.items()
+        if isinstance(key, str) and key != "request.id" and travels(key) and (has_room or is_known(key))
+    }
     cause = welcome.pop("scope.id", None)
     parcel = _pack(request_id, welcome)
     if len(welcome) + (cause is not None) != len(fields):
@@ -116,11 +127,6 @@ def carry_in(request_id: object, fields: object) -> Parcel:
     elif cause is not None:
         parcel.note("scope.id", "left out")
     return parcel
-
-
-def _is_welcome(key: object) -> bool:
-    """Return True if a message may bind *key*, which was never bound in this process before."""
-    return isinstance(key, str) and key != "request.id" and travels(key) and variables() < _MAX_VARIABLES
 
 
 def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:

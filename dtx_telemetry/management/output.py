@@ -7,7 +7,7 @@ from django.db import connections
 
 from ..checks.console import check_celery_logging, check_console_handlers, check_silent_loggers
 from ..checks.database import check_prepared_statements
-from ..checks.opentelemetry import check_idle_variables
+from ..checks.idle_variables import check_idle_variables
 from ..config import get_settings
 from ..errors import error_text
 from ..logging import is_configured

@@ -45,9 +45,6 @@ def test_a_key_has_no_variable_before_it_is_bound():
         assert list(context.bound()) == ["ws.conn_id"]
         new = {name.removeprefix("structlog_") for name in contextvars._CONTEXT_VARS}
         assert new == {"request.id", "user.id", "labels", "tenant", "task.id", "ws.conn_id", "scope.id"}
-        assert context.carried_keys() == {
-            "user.id", "labels", "ws.conn_id", "command.name", "operation.name", "scope.id", "tenant"
-        }
     """)
 
 

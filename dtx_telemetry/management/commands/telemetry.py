@@ -9,7 +9,7 @@ from typing import Any
 import django
 from django.core.management.base import BaseCommand, CommandParser
 
-from ...checks.names import check_names
+from ...checks.misspelt_names import check_names
 from ...config import get_settings, given_settings
 from ..output import look_at_databases, look_at_logging, look_at_opentelemetry
 from ..report import Finding, Part, Report, State, noted, told_by
