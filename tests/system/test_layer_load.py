@@ -87,14 +87,10 @@ def busy(loops: int) -> Iterator[None]:
             process.wait()
 
 
-BUSY = pytest.param(2, marks=pytest.mark.skip(reason="not measured yet how long it takes"), id="busy")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("loops", [pytest.param(0, id="quiet"), BUSY])
-def test_each_message_arrives_once(valkey_url: str, loops: int) -> None:
-    """At every socket, in its sender's scope, also on a busy machine."""
+def test_each_message_arrives_once_on_a_busy_machine(valkey_url: str) -> None:
+    """At every socket, in its sender's scope."""
     config = {"hosts": [{"address": valkey_url, "socket_timeout": 60}], "capacity": SOCKETS * ROUNDS, "expiry": 900}
     layer = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": config}}
     environ = {
@@ -103,7 +99,7 @@ def test_each_message_arrives_once(valkey_url: str, loops: int) -> None:
         "LOG_LEVELS": "dtx_telemetry.websocket=WARNING",
     }
 
-    with busy(loops):
+    with busy(2):
         output = run_python(CODE.format(sockets=SOCKETS, rounds=ROUNDS), deadline=800, **environ)
 
     arrived, in_all, foreign, some = json.loads(output.splitlines()[-1])
