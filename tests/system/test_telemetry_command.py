@@ -104,6 +104,29 @@ def test_a_project_without_mistakes(project: Callable[..., SmallProject]) -> Non
     assert "LOG_FORMAT = 'json' (LOG_FORMAT)" in text.stdout
 
 
+#: Two routes with the place of an id, one without.
+ROUTES = """
+    from django.urls import include, path, re_path
+    inner = [path("invoices/<int:pk>/pay/", print), re_path(r"^orders/(?P<pk>[0-9]+)/$", print)]
+    urlpatterns = [path("v1/", include(inner)), path("about/", print)]
+"""
+
+
+def test_a_project_without_labels_is_told_its_words(project: Callable[..., SmallProject]) -> None:
+    """It is no mistake to have none. The words are those before an id in its routes."""
+    (found,) = report(project(files={"urls.py": ROUTES}), mistakes=False)["Labels"]
+    assert (found["state"], found["routes"], found["words"]) == ("noted", 3, ["invoices", "orders"])
+    assert "invoices, orders" in found["hint"]
+
+
+def test_routes_that_have_labels_are_counted(project: Callable[..., SmallProject]) -> None:
+    """By the project's own table."""
+    own = "DTX_TELEMETRY = {'RESOURCES': {'invoices': 'invoice', 'orders': 'order'}, 'LABEL_PREFIXES': ['/']}"
+    (found,) = report(project(own, {"urls.py": ROUTES}), mistakes=False)["Labels"]
+    assert (found["state"], found["routes"], found["labelled"]) == ("works", 3, 2)
+    assert "/v1/invoices/<int:pk>/pay/" in found["text"]
+
+
 def test_switched_off_it_says_no_more_than_that(project: Callable[..., SmallProject]) -> None:
     """Nothing is tried, and nothing is wrong."""
     parts = report(project("MIDDLEWARE.pop(0)", TELEMETRY_ENABLED="false"), mistakes=False)

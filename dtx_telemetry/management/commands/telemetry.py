@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from ...checks.misspelt_names import check_names
 from ...config import get_settings, given_settings
+from ..labels import look_at_labels
 from ..output import look_at_databases, look_at_logging, look_at_opentelemetry
 from ..report import Finding, Part, Report, State, noted, told_by
 from ..web import look_at_consumers, look_at_layers, look_at_middleware
@@ -47,6 +48,7 @@ def _parts(installed: str, seconds: float) -> Iterator[Part]:
     if not get_settings().enabled:
         return
     yield Part("Middleware", look_at_middleware)
+    yield Part("Labels", look_at_labels)
     yield Part("Logging", look_at_logging)
     yield Part("Celery", partial(look_at_celery, installed, seconds))
     yield Part("Consumers", look_at_consumers)

@@ -1,0 +1,45 @@
+"""Labels: whether the project's routes name any resource."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.urls import URLPattern, get_resolver
+
+from ..config import extract_labels, get_settings
+from ..http.requests import route_template
+from .report import Finding, noted, works
+
+__all__ = ["look_at_labels"]
+
+#: A segment, and after it the place of an id: ``orders/<int:pk>/``.
+_NAMED = re.compile(r"([\w-]+)/(?=[<{])")
+_MOST_NAMED = 5
+
+
+def look_at_labels() -> Iterator[Finding]:
+    """Say how many routes have labels. If none has, name the words that might be resources."""
+    routes = list(dict.fromkeys(_routes(get_resolver().url_patterns)))
+    labelled = [route for route in routes if extract_labels(route)]
+    facts = {"routes": len(routes), "labelled": len(labelled)}
+    if labelled:
+        yield works(f"{len(labelled)} of {len(routes)} routes have labels, such as {labelled[0]}", **facts)
+        return
+    words = list(dict.fromkeys(word for route in routes for word in _NAMED.findall(route)))[:_MOST_NAMED]
+    prefixes = ", ".join(get_settings().label_prefixes)
+    yield noted(
+        f"no route has labels: under {prefixes} there is no word of RESOURCES",
+        f"Your words may be {', '.join(words)}: set RESOURCES and LABEL_PREFIXES in DTX_TELEMETRY." if words else "",
+        words=words,
+        **facts,
+    )
+
+
+def _routes(patterns: list[Any], before: str = "") -> Iterator[str]:
+    """Return the routes of the project as path templates, those of Django's admin aside."""
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route_template(route) or ""
+        elif pattern.app_name != "admin":
+            yield from _routes(pattern.url_patterns, route)
