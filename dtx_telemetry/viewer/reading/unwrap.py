@@ -41,6 +41,7 @@ _FORMATS = (
     (re.compile(rb".*\x00", re.DOTALL), "this is UTF-16 without its mark, or no text"),
 )
 _MOST_JUDGED = 1000
+_NO_JSON = "plain text, not JSON"
 _UNKNOWN = "cut, broken or not in this format"
 
 
@@ -67,8 +68,13 @@ class Unwrapper:
 
     @property
     def reason(self) -> str:
-        """What most of the foreign lines are, and what to do about that."""
-        return max(self._reasons, key=lambda reason: self._reasons[reason], default=_UNKNOWN)
+        """What most of the foreign lines are, and what to do about that.
+
+        A format that is known is named also if most lines are text beside it, such as a worker's banner.
+        """
+        known = {reason: count for reason, count in self._reasons.items() if reason not in (_NO_JSON, _UNKNOWN)}
+        counts = known or self._reasons
+        return max(counts, key=lambda reason: counts[reason], default=_UNKNOWN)
 
     def read(self, raws: Iterable[bytes]) -> Iterator[Line]:
         """Return the lines among *raws*."""
@@ -133,7 +139,8 @@ class Unwrapper:
         """Count *text* as foreign."""
         self.foreign += 1
         if self.foreign < _MOST_JUDGED:
-            reason = next((reason for pattern, reason in _FORMATS if pattern.match(text)), _UNKNOWN)
+            other = _UNKNOWN if b"{" in text else _NO_JSON
+            reason = next((reason for pattern, reason in _FORMATS if pattern.match(text)), other)
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
 
 
