@@ -100,10 +100,18 @@ def database_text(scope: Scope) -> str:
     return counted if took is None else f"{counted} · {length_text(took / 1000)}"
 
 
-def repeated_text(scope: Scope) -> str:
-    """Return which statement a scope asked again and again, and how often; nothing if it did not."""
+def repeated_text(scope: Scope, width: int | None = None) -> str:
+    """Return which statement a scope asked again and again, and how often; nothing if it did not.
+
+    Args:
+        scope: one whose closing event may say so.
+        width: how many characters there is room for. ``None``: any number.
+    """
     times = scope.number("db.repeat_count")
-    return "" if times is None else f"the same statement {times:.0f} times: {scope.field('db.repeated_query') or ''}"
+    if times is None:
+        return ""
+    said, statement = f"the same statement {times:.0f} times: ", str(scope.field("db.repeated_query") or "")
+    return said + (statement if width is None else cut_middle(statement, max(width - len(said), 1)))
 
 
 def iso_time(seconds: float) -> str:
@@ -122,7 +130,10 @@ def time_text(seconds: float) -> str:
 
 
 def cut_middle(text: str, width: int) -> str:
-    """Return *text* in no more than *width* characters: of a path or a dotted name, both ends tell more than the middle."""
+    """Return *text* in no more than *width* characters: both ends.
+
+    Of a path, a dotted name or a statement they tell more than the middle.
+    """
     if len(text) <= width:
         return text
     end = (width - 1) * 2 // 3

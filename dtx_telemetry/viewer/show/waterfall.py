@@ -85,10 +85,10 @@ def render(
     yield Text(" " * (widths.label + 1) + axis(waterfall.length, widths.bar), style="dim")
     for row in waterfall.rows:
         yield _row(row, waterfall.length, widths)
-        if repeated := repeated_text(row.scope):
-            yield _cut(safe(f"{_blanks(row, widths.guides)}{repeated}", "red"), columns)
+        blanks = _blanks(row, widths.guides)
+        if repeated := repeated_text(row.scope, columns - len(blanks)):
+            yield _cut(safe(f"{blanks}{repeated}", "red"), columns)
         if row.scope.error is not None and (row.scope.failed or row.scope.notable):
-            blanks = _blanks(row, widths.guides)
             yield _cut(safe(f"{blanks}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
     if not widths.notes:
         yield from _noted(waterfall.rows)

@@ -159,6 +159,18 @@ def test_where_the_time_went(run, tmp_path):
     assert "84.0 ms" in table
 
 
+def test_a_long_statement_is_cut_in_its_middle(run, tmp_path):
+    """Its table and its condition are seen. The columns between them say little."""
+    statement = f"SELECT {', '.join(f'''picks.column{number}''' for number in range(40))} FROM picks WHERE picks.draft_id = %s"
+    asked = {"db__query_count": 31, "db__repeat_count": 28, "db__repeated_query": statement}
+    path = tmp_path / "lines.json"
+    path.write_bytes(as_bytes([own(100, "request_completed", **REQUEST, http__status_code=200, duration_ms=100, **asked)]))
+    _, printed, _ = run("trace", CLICK, path)
+    (line,) = [line for line in printed.splitlines() if "the same statement" in line]
+    assert "28 times: SELECT picks.col" in line
+    assert line.endswith("WHERE picks.draft_id = %s")
+
+
 def failures(*lines):
     found = Failures()
     for each in Unwrapper().read(as_bytes(lines).split(b"\n")):
