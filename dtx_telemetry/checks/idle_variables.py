@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from django.core import checks
 
 from ..config import get_settings
 from ..errors import install_command
+from .misspelt_names import is_misspelt
 
 __all__ = ["check_idle_variables"]
 
@@ -21,10 +23,13 @@ def check_idle_variables() -> Iterator[checks.CheckMessage]:
     # An application's own SDK, or a vendor's, reads them.
     if not found.enabled or found.otel_enabled or "opentelemetry.sdk" in sys.modules:
         return
-    idle = sorted(name for name in os.environ if name.startswith("OTEL_") and name not in _EFFECTIVE and os.environ[name])
+    given = [name for name in os.environ if name.startswith("OTEL_") and os.environ[name]]
+    idle = sorted(name for name in given if name not in _EFFECTIVE and not is_misspelt(name))
     if idle:
+        is_there = find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+        needed = "" if is_there else f" (it needs: {install_command('otel', 'opentelemetry-sdk')})"
         yield checks.Warning(
             f"OpenTelemetry is off, so these environment variables have no effect: {', '.join(idle)}.",
-            hint=f"Set OTEL_ENABLED=true (it needs: {install_command('otel', 'opentelemetry-sdk')}), or remove them.",
+            hint=f"Set OTEL_ENABLED=true{needed}, or remove them.",
             id="dtx_telemetry.W006",
         )

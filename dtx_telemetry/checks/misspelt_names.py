@@ -9,11 +9,13 @@ from django.core import checks
 
 from ..config import Settings, given_settings
 
-__all__ = ["check_names"]
+__all__ = ["check_names", "is_misspelt"]
 
 _SETTING = "DTX_TELEMETRY"
 #: What people put in front of our names.
 _PREFIXES = ("DTX_TELEMETRY_", "DTX_", "TELEMETRY_")
+#: A setting of many projects, which their own LOGGING reads.
+_THEIRS = "LOG_LEVEL"
 #: Names that others read, though they are near one of ours.
 _OTHERS = frozenset({"LOGLEVEL", "OTEL_TRACES_SAMPLER"})
 #: Names so long are told with two mistakes in them, shorter ones with one: names of others are not as near.
@@ -32,12 +34,24 @@ def _near_settings(keys: Mapping[str, str], given: Collection[str]) -> Iterator[
     for name in sorted(filter(str.isupper, set(dir(settings)))):
         if _nearest(name, [_SETTING]):
             yield _warning("setting", name, f"Did you mean {_SETTING}?")
-        elif (key := _behind_prefix(name, keys)) is not None and key not in given:
+        elif (key := _behind_prefix(name, keys) or _as_it_stands(name, keys)) is not None and key not in given:
             yield _warning("setting", name, f"Write {_SETTING} = {{{key!r}: …}}.")
 
 
+def _as_it_stands(name: str, keys: Mapping[str, str]) -> str | None:
+    """Return *name* if it is a variable of ours, written as a setting with a value that it would take, or ``None``."""
+    if keys.get(name) != name or name == _THEIRS:
+        return None
+    (parse,) = (spec.metadata["parse"] for spec in fields(Settings) if spec.name.upper() == name)
+    try:
+        parse(getattr(settings, name))
+    except (TypeError, ValueError):
+        return None
+    return name
+
+
 def _near_variables(keys: Mapping[str, str], given: Collection[str]) -> Iterator[checks.CheckMessage]:
-    ours = [*filter(None, keys.values()), "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
+    ours = _variables()
     for written in sorted(os.environ):
         name = written.upper()
         if name in ours or name in _OTHERS:
@@ -48,6 +62,16 @@ def _near_variables(keys: Mapping[str, str], given: Collection[str]) -> Iterator
             variable = keys.get(near, near)
             hint = f"Did you mean {variable}?" if variable else f"Write {_SETTING} = {{{near!r}: …}} in Django's settings."
             yield _warning("environment variable", written, hint)
+
+
+def is_misspelt(variable: str) -> bool:
+    """Return True if W003 tells of the environment variable *variable* that it is near one of ours."""
+    return variable not in (*_variables(), *_OTHERS) and _nearest(variable, _variables()) is not None
+
+
+def _variables() -> list[str]:
+    ours = [spec.metadata["env"] for spec in fields(Settings) if spec.metadata]
+    return [*filter(None, ours), "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
 
 
 def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:

@@ -102,4 +102,4 @@ def look_at_opentelemetry(seconds: float) -> Iterator[Finding]:
             yield works(f"{answer.signal}: {answer.address} took a trial record", **facts)
         else:
             said = f"{answer.signal}: {answer.address} refused a trial record: {answer.said}"
-            yield wrong(said, answer.hint or "Is the collector up?", **facts)
+            yield wrong(said, answer.hint, **facts)

@@ -1,7 +1,10 @@
 """``manage.py telemetry``: each mistake, made in a project of its own, is told in words that cure it."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -366,6 +369,35 @@ def test_a_wrong_path_is_told(project: Callable[..., SmallProject], variable: st
     assert hint in mistake["hint"]
 
 
+@pytest.mark.parametrize(("status", "hint"), [(401, "OTEL_EXPORTER_OTLP_HEADERS"), (404, "EXPORTER=none")])
+def test_the_answer_of_each_exporter_is_told(project: Callable[..., SmallProject], status: int, hint: str) -> None:
+    """Also if the process's own exporter has just had the same one."""
+    with refusing_collector(status) as address:
+        parts = report(project(OTEL_ENABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=address), mistakes=True)
+    assert [(str(status) in each["answer"], hint in each["hint"]) for each in parts["OpenTelemetry"]] == [(True, True)] * 3
+
+
+@contextmanager
+def refusing_collector(status: int) -> Iterator[str]:
+    """Answer each request with *status*, and yield the address."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 def test_a_collector_that_refuses_is_told(project: Callable[..., SmallProject]) -> None:
     """Nobody listens there."""
     mistake = the_mistake(project(**OTEL, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{reserved_port()}"), "OpenTelemetry")
@@ -423,7 +455,9 @@ def test_a_worker_without_the_library_is_told(
     """An app of its own that has no Django forgot to import it."""
     bare = """
         from celery import Celery
-        from pathlib import Path
+        from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
         app = Celery("bare", broker="filesystem://")
         folder = Path(__file__).parent / "broker"
         app.conf.broker_transport_options = {

@@ -1,12 +1,15 @@
-"""The usual mistakes in the addresses of collectors, in words."""
+"""The usual mistakes in the addresses of collectors, and what their answers mean, in words."""
 
 import os
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["mistake_in"]
+__all__ = ["meaning_of", "mistake_in"]
 
 _GRPC_PORT, _HTTP_PORT = 4317, 4318
+# A status of HTTP, or its name in gRPC, in what an exporter says.
+_WANTS_CREDENTIALS = re.compile(r"\b(401|403|UNAUTHENTICATED|PERMISSION_DENIED)\b")
+_TAKES_NO_SUCH = re.compile(r"\b(404|405|UNIMPLEMENTED)\b")
 _SIGNAL_PATH = re.compile(r"/v1/(traces|metrics|logs)/?$")
 
 
@@ -24,6 +27,8 @@ def mistake_in(address: str, signal: str, *, is_grpc: bool) -> str | None:
     port = _port(url.netloc)
     if is_grpc:
         return f"{variable}: {_HTTP_PORT} is the port for HTTP. gRPC's is {_GRPC_PORT}." if port == _HTTP_PORT else None
+    if url.scheme not in {"http", "https"}:
+        return f"{variable}: write it with http:// or https:// before it."
     if port == _GRPC_PORT:
         return f"{variable}: {_GRPC_PORT} is the port for gRPC. Use {_HTTP_PORT}, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc."
     if variable == common:
@@ -35,6 +40,20 @@ def mistake_in(address: str, signal: str, *, is_grpc: bool) -> str | None:
     elif (named := _SIGNAL_PATH.search(url.path)) and named[1] != signal:
         return f"{own} has the path of another signal: it should be /v1/{signal}."
     return None
+
+
+def meaning_of(said: str, signal: str) -> str:
+    """Return what to do about an exporter's complaint.
+
+    Args:
+        said: the complaint.
+        signal: ``traces``, ``metrics`` or ``logs``.
+    """
+    if _WANTS_CREDENTIALS.search(said):
+        return "The collector wants credentials: set OTEL_EXPORTER_OTLP_HEADERS."
+    if _TAKES_NO_SUCH.search(said):
+        return f"The collector may take no {signal}: if so, set OTEL_{signal.upper()}_EXPORTER=none."
+    return "Is the collector up?"
 
 
 def _port(netloc: str) -> int | None:

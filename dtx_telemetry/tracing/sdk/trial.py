@@ -1,8 +1,8 @@
 """A trial of the exporters: one span, one measurement and one log record to each address, and what it answers."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from ...errors import error_text
-from .endpoints import mistake_in
+from .endpoints import meaning_of, mistake_in
 from .environment import make_resource, read_blueprint
 
 __all__ = ["Answer", "try_exporters"]
@@ -32,7 +32,7 @@ class Answer:
         address: the address that it sends to, or the name of an exporter that has none.
         accepted: True if the record was taken, ``None`` if it was not sent, since no collector would get it.
         said: what the exporter said about it.
-        hint: what is probably wrong with the address.
+        hint: what is probably wrong, and how to mend it.
     """
 
     signal: str
@@ -55,9 +55,6 @@ def try_exporters(seconds: float) -> Iterator[Answer]:
 
 
 def _try(signal: str, make: Callable[..., Any], resource: Resource, seconds: float) -> Answer:
-    said = _Said()
-    logger = logging.getLogger("opentelemetry")
-    logger.addHandler(said)
     try:
         exporter = make()
         if ".otlp." not in type(exporter).__module__:
@@ -65,14 +62,31 @@ def _try(signal: str, make: Callable[..., Any], resource: Resource, seconds: flo
         exporter.shutdown()
         exporter = make(timeout=seconds)
         address = str(exporter._endpoint)
-        hint = mistake_in(address, signal, is_grpc=".grpc." in type(exporter).__module__) or ""
-        result = exporter.export(_RECORDS[signal](resource))
+        with _listening_to(exporter) as said:
+            accepted = exporter.export(_RECORDS[signal](resource)).name == "SUCCESS"
         exporter.shutdown()
-        return Answer(signal, address, result.name == "SUCCESS", said.text, hint)
+        mistake = mistake_in(address, signal, is_grpc=".grpc." in type(exporter).__module__)
+        return Answer(signal, address, accepted, said.text, "" if accepted else mistake or meaning_of(said.text, signal))
     except Exception as error:
         return Answer(signal, "", False, error_text(error))
-    finally:
-        logger.removeHandler(said)
+
+
+@contextmanager
+def _listening_to(exporter: object) -> Generator["_Said"]:
+    """Keep what *exporter* says.
+
+    The SDK drops a complaint that repeats the last one, and the process's own exporter may just have made it.
+    """
+    modules = {kind.__module__ for kind in type(exporter).__mro__ if kind.__module__.startswith("opentelemetry.")}
+    loggers = [logging.getLogger(name) for name in modules]
+    said = _Said()
+    with ExitStack() as stack:
+        for logger in loggers:
+            stack.callback(setattr, logger, "filters", logger.filters)
+            logger.filters = []
+            logger.addHandler(said)
+            stack.callback(logger.removeHandler, said)
+        yield said
 
 
 def _span(resource: Resource) -> list[ReadableSpan]:

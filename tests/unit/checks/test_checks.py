@@ -280,6 +280,26 @@ def test_a_key_of_the_dict_as_a_setting_of_its_own_is_told(settings: Any, monkey
     assert found() == {}
 
 
+@pytest.mark.parametrize(("name", "value"), [("LOG_FORMAT", "json"), ("LOG_QUEUE", True), ("DB_QUERIES", "off")])
+def test_a_variable_of_ours_as_a_setting_is_told(settings: Any, name: str, value: object) -> None:
+    """It is read from the environment or from our dict alone."""
+    setattr(settings, name, value)
+    message = one("W003")
+    assert (message.msg, message.hint) == (
+        f"dtx_telemetry does not read the setting {name}.",
+        f"Write DTX_TELEMETRY = {{{name!r}: …}}.",
+    )
+    settings.DTX_TELEMETRY = {name: value}
+    assert found() == {}
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOG_FORMAT", "%(message)s"), ("LOG_LEVEL", "DEBUG"), ("LOG_STREAM", None)])
+def test_a_setting_of_the_projects_own_is_not_taken_for_a_variable_of_ours(settings: Any, name: str, value: object) -> None:
+    """Its value is none of those that ours takes, or most projects have one of that name."""
+    setattr(settings, name, value)
+    assert found() == {}
+
+
 @pytest.mark.parametrize("threshold", [0, 5])
 def test_comments_beside_prepared_statements_are_told(settings: Any, monkeypatch: pytest.MonkeyPatch, threshold: int) -> None:
     """For each database that prepares, with what to write; ``None`` is psycopg's word for never."""
@@ -350,7 +370,15 @@ def test_variables_of_opentelemetry_that_have_no_effect_are_told(monkeypatch: py
     monkeypatch.setenv("OTEL_SERVICE_NAME", "dota")
     message = one("W006")
     assert "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME" in message.msg
+    assert "pip install" not in str(message.hint)  # it is there
     assert "OTEL_ENABLED=true" in str(message.hint)
+
+
+@pytest.mark.usefixtures("_no_sdk")
+def test_a_misspelt_variable_of_opentelemetry_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As misspelt, not as one without effect as well."""
+    monkeypatch.setenv("OTEL_ENABLE", "true")
+    assert list(found()) == ["W003"]
 
 
 @pytest.mark.usefixtures("_no_sdk")

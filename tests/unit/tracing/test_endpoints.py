@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtx_telemetry.tracing.sdk.endpoints import mistake_in
+from dtx_telemetry.tracing.sdk.endpoints import meaning_of, mistake_in
 
 BASE, OWN = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
@@ -60,3 +60,26 @@ def test_the_other_protocols_port(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == f"{BASE}: 4317 is the port for gRPC. Use 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc."
     assert mistake_in("c:4317", "traces", is_grpc=True) is None
     assert mistake_in("c:4318", "traces", is_grpc=True) == f"{BASE}: 4318 is the port for HTTP. gRPC's is 4317."
+
+
+@pytest.mark.parametrize("address", ["c:4318/v1/traces", "c/v1/traces", "127.0.0.1:4399/v1/traces"])
+def test_no_scheme(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Only gRPC takes a host and a port."""
+    monkeypatch.setenv(BASE, address.removesuffix("/v1/traces"))
+    said = mistake_in(address, "traces", is_grpc=False)
+    assert said == f"{BASE}: write it with http:// or https:// before it."
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Failed to export spans batch code: 401, reason: Unauthorized", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("Failed to export logs to c:4317, error code: StatusCode.UNAUTHENTICATED", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("Failed to export logs batch code: 404, reason: Not Found", "OTEL_LOGS_EXPORTER=none"),
+        ("Failed to export logs to c:4317, error code: StatusCode.UNIMPLEMENTED", "OTEL_LOGS_EXPORTER=none"),
+        ("Failed to export logs batch due to timeout, max retries or shutdown.", "Is the collector up?"),
+    ],
+)
+def test_what_an_answer_means(said: str, meant: str) -> None:
+    """One who refuses is up."""
+    assert meant in meaning_of(said, "logs")
