@@ -40,6 +40,8 @@ _STYLES = {
 }
 _MIN_COLUMNS = 50
 _TIME_WIDTH = 9
+#: Names are cut if the bars would have less.
+_MIN_BAR_WIDTH = 28
 #: From so many columns on, notes have a column of their own.
 _WIDE = 110
 _NOTES_WIDTH, _MOST_NOTES_WIDTH = 26, 44
@@ -97,12 +99,15 @@ def render(
 
 
 def _widths(rows: Sequence[Row], columns: int) -> _Widths:
-    longest = max((2 * row.depth + len(row_label(row)) + 1 + len(status_text(row.scope)) for row in rows), default=0)
-    name = min(max(longest, 12), int(columns * 0.4))
-    guides = longest if longest <= name else name // 2
     noted = max((len(" · ".join(notes(row))) for row in rows), default=0)
     said = min(max(noted, _NOTES_WIDTH), _MOST_NOTES_WIDTH) if columns >= _WIDE and noted else 0
-    return _Widths(guides, name, columns - name - _TIME_WIDTH - 2 - (said and said + 2), said)
+    rest = columns - _TIME_WIDTH - 2 - (said and said + 2)
+    # Deep rows are cut on the left, so they ask for no more room than others.
+    texts = [(2 * row.depth, len(row_label(row)) + 1 + len(status_text(row.scope))) for row in rows]
+    longest = max((min(guides, columns // 5) + text for guides, text in texts), default=0)
+    name = min(max(longest, 12), max(rest - _MIN_BAR_WIDTH, int(columns * 0.4)))
+    is_whole = all(guides + text <= name for guides, text in texts)
+    return _Widths(name if is_whole else name // 2, name, rest - name, said)
 
 
 def _heading(waterfall: Waterfall) -> Iterator[Text]:
@@ -134,7 +139,10 @@ def _label(row: Row, widths: _Widths, style: str) -> Text:
     status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
     guides = Text(_guides(row, widths.guides), style="dim")
     room = widths.label - guides.cell_len - (status.cell_len + 1 if status else 0)
-    name = safe(cut_middle(printable(row_label(row)), max(room, 1)), style)
+    name, where = printable(label(row.scope)), printable(row_label(row).removeprefix(label(row.scope)))
+    if len(name) + len(where) > room:
+        where = cut_middle(where, max(room // 2, 1))
+    name = safe(cut_middle(name, max(room - len(where), 1)) + where, style)
     text = Text.assemble(guides, name, " " if status else "", status)
     return _cut(text, widths.label, pad=True)
 

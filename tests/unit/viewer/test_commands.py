@@ -87,13 +87,13 @@ WATERFALL_80 = """\
 2026-01-15 10:23:45.000 · 200.0 ms · user 42 · tournament 5 · draft 12
 trace 4bf92f3577b34da6a3ce929d0e0e4736
 
-                                 ╷0                ╷100 ms
-POST /api…aments/5/draft/12/ 202 ━━━━━━━━━━━━━━━━━━╸                    100.0 ms
-├ task announce retried                    ───━━                         10.0 ms
+                                      ╷0              ╷100 ms
+POST /api/tournaments/5/draft/12/ 202 ━━━━━━━━━━━━━━━━                  100.0 ms
+├ task announce retried                        ──━━                      10.0 ms
 │   KeyError: 'x'
-└ task announce #2 failed                       ─────────────━━━━━━━━━   50.0 ms
+└ task announce #2 failed                          ───────────━━━━━━━━   50.0 ms
   │ ValueError: no such hero
-  └ message draft_pick_shown                                  ╺
+  └ message draft_pick_shown                                   ╺
 """
 WATERFALL_140 = """\
 9596ecf55c614a25b3a19596ecf55c61
@@ -150,6 +150,19 @@ def test_trace_in_a_hundred_and_forty_columns(run, file, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     _, out, _ = run("trace", CLICK, file)
     assert strip(out) == strip(WATERFALL_140)
+
+
+def test_names_are_cut_only_if_bars_would_have_too_little_room(run, tmp_path, monkeypatch):
+    """If there are several files, the ends of each one's name stay beside the row's name, however narrow it is."""
+    (tmp_path / "web-of-the-first-host.log").write_bytes(as_bytes(LINES[:3]))
+    (tmp_path / "worker.log").write_bytes(as_bytes(LINES[3:]))
+    shown = {}
+    for columns in ("60", "80", "150"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown[columns] = run("trace", CLICK, f"{tmp_path}/*.log")[1]
+    assert "└ message draft_pick_shown @worker.log" in shown["80"]
+    assert "POST /api/tournaments/5/draft/12/ @web-of-the-first-host.log 202 " in shown["150"]
+    assert "@we…ost.log 202 " in shown["60"]
 
 
 def test_no_line_is_longer_than_the_terminal(run, file, monkeypatch):
