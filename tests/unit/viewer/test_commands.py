@@ -162,7 +162,7 @@ def test_names_are_cut_only_if_bars_would_have_too_little_room(run, tmp_path, mo
         shown[columns] = run("trace", CLICK, f"{tmp_path}/*.log")[1]
     assert "└ message draft_pick_shown @worker.log" in shown["80"]
     assert "POST /api/tournaments/5/draft/12/ @web-of-the-first-host.log 202 " in shown["150"]
-    assert "@we…ost.log 202 " in shown["60"]
+    assert "@w…st.log 202 " in shown["60"]
 
 
 def test_no_line_is_longer_than_the_terminal(run, file, monkeypatch):
