@@ -14,10 +14,12 @@ from .reading.line import Line, Once
 from .reading.search import find_lines
 from .reading.unwrap import Unwrapper
 
-__all__ = ["FOUND", "NOTHING_FOUND", "WRONG_USAGE", "Query", "Reading", "say", "write_json"]
+__all__ = ["FOUND", "NOTHING_FOUND", "OTHERS", "WRONG_USAGE", "Query", "Reading", "say", "write_json"]
 
 #: Exit codes.
 FOUND, NOTHING_FOUND, WRONG_USAGE = 0, 1, 2
+#: What is said of lines that a command can make nothing of, though they may be good ones of other libraries.
+OTHERS = "; lines of other libraries are shown by pretty, errors and trace"
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,10 @@ class Reading:
         if unwrapper.foreign:
             say(f"{unwrapper.foreign} of {counted} passed over: {unwrapper.reason}")
         if not found and not problems:
-            left_out = f"; {_counted(self.left_out)} left out by {self._filters.text}" if self.left_out else ""
-            say(nothing.format(lines=counted) + left_out if unwrapper.lines else "there are no lines")
+            filters = self._filters.text
+            but = f", apart from {self.left_out} that {filters} left out" if self.left_out else ""
+            taken = f"; taken for a filter, since there is no such file: {filters}" if filters else ""
+            say(nothing.format(lines=counted) + but if unwrapper.lines else f"there are no lines{taken}")
         return WRONG_USAGE if problems else FOUND if found else NOTHING_FOUND
 
 

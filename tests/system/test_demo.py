@@ -145,16 +145,17 @@ def test_the_click_is_shown_pretty_and_summed_up(tmp_path):
     assert "\x1b" not in done.stdout
     assert "Uvicorn running" not in done.stdout
     rows = [" ".join(re.sub("[╷━╸╺─╶╴]", " ", line).split()) for line in summed.splitlines()]
-    request, repeated, task, message, asked = rows[4:9]
+    request, repeated, task, message, asked, waited = rows[4:10]
     assert re.fullmatch(r'│ the same statement 10 times: SELECT "auth_.*"user_id" = %s LIMIT \?', repeated), summed
     assert re.fullmatch(r"POST /api/tournaments/5/draft/12/: 13 queries · [\d.]+ m?s", asked), summed
-    assert re.fullmatch(r"POST /api…aments/5/draft/12/ 202 [\d.]+ m?s", request), summed
+    assert re.fullmatch(r"task announce_pick: [\d.]+ m?s in the queue", waited), summed
+    assert re.fullmatch(r"POST /api/tournaments/5/draft/12/ 202 [\d.]+ m?s", request), summed
     assert re.fullmatch(r"[├└] task announce_pick [\d.]+ m?s", task), summed
     assert re.fullmatch(r"└ message draft\.pick [\d.]+ m?s", message), summed
     assert "─" in summed.splitlines()[6], "the time in the queue"
     printed = re.findall(rf"(?m)^(?:{'|'.join(PARTS)}) +\| .*$", shown)
     assert all(f"request.id={request_id} " in line for line in printed), shown
-    assert rows[10] == f"{len(printed)} lines of 3 processes have this request.id"
+    assert rows[11] == f"{len(printed)} lines of 3 processes have this request.id"
     demo.assert_nothing_is_left()
 
 

@@ -460,7 +460,7 @@ def _view(newcomer: Newcomer, command: str) -> str:
 def _rows(waterfall: str) -> list[str]:
     """Return the names of the rows: everything before the bars."""
     rows = waterfall.splitlines()[3:]
-    return [re.split(r" {2,}| [─╺━╸╶]", row.strip("└ │"))[0] for row in rows if row.strip("╷ ")][1:]
+    return [re.split(r" {2,}| [─╺━╸╶]|: ", row.strip("└ │"))[0] for row in rows if row.strip("╷ ")][1:]
 
 
 def test_the_readmes_commands_and_the_filters_find_the_click(newcomer: Newcomer, clicked: str) -> None:

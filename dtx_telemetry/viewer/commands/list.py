@@ -5,7 +5,7 @@ from heapq import heappush, heapreplace
 from typing import Any, NamedTuple
 
 from ..model.scope import CLOSINGS, FAILURES, OPENINGS, called, kind_of, status_of
-from ..query import Query, write_json
+from ..query import OTHERS, Query, write_json
 from ..reading.filters import Filters
 from ..reading.line import Line
 
@@ -155,7 +155,7 @@ def run(query: Query, *, sort: str = "start", limit: int = 50, as_json: bool = F
         from ..show.tables import show_list
 
         show_list([row.as_json() for row in rows], listing.count)
-    return reading.end(found=bool(rows), nothing="none of {lines} ends a request, task or connection" + fitting)
+    return reading.end(found=bool(rows), nothing=f"none of {{lines}} ends a request, task or connection{fitting}{OTHERS}")
 
 
 def _list_filtered(listing: _Listing, lines: Any, filters: Filters) -> None:

@@ -27,10 +27,10 @@ _HARMLESS = re.compile(r"(\x1b\[[\d;]*m|\t)")
 def run(query: Query) -> int:
     """Print the lines of *query*."""
     write, found = sys.stdout.buffer.write, False
-    printer = Printer(query.filters.match, foreign=not query.filters.any)
-    once, unwrapper = Once(), Unwrapper()
+    printer, once = Printer(query.filters.match, foreign=not query.filters.any), Once()
     with query.inputs() as inputs:
-        parts = _merged(inputs) if len(inputs) > 1 else _taken(inputs[0], unwrapper)
+        unwrappers = [Unwrapper() for _ in inputs]
+        parts = _merged(inputs, unwrappers) if len(inputs) > 1 else _taken(inputs[0], unwrappers[0])
         for lines in parts:
             for line in lines:
                 if isinstance(line, bytes) or once([line]):
@@ -38,8 +38,13 @@ def run(query: Query) -> int:
                     found = found or bool(text)
                     write(text)
             sys.stdout.buffer.flush()  # somebody may watch
-    if not found and query.filters.any:
-        say(f"no line fits {query.filters.text}" + (f"; {unwrapper.foreign} lines are no JSON" if unwrapper.foreign else ""))
+    if query.filters.any:
+        worst = max(unwrappers, key=lambda unwrapper: unwrapper.foreign)
+        foreign = sum(unwrapper.foreign for unwrapper in unwrappers)
+        said = [] if found else [f"no line fits {query.filters.text}"]
+        said += [f"{foreign} lines left out, which have no fields: {worst.reason}"] if foreign else []
+        if said:
+            say("; ".join(said))
     return WRONG_USAGE if any(read.problem is not None for read in inputs) else FOUND if found else NOTHING_FOUND
 
 
@@ -49,15 +54,15 @@ def _taken(read: Input, unwrapper: Unwrapper) -> Iterator[list[Line | bytes]]:
     yield unwrapper.rest()
 
 
-def _merged(inputs: Iterable[Input]) -> Iterator[list[Line | bytes]]:
-    for _, line in heapq.merge(*map(_timed, inputs), key=itemgetter(0)):
+def _merged(inputs: Iterable[Input], unwrappers: Iterable[Unwrapper]) -> Iterator[list[Line | bytes]]:
+    for _, line in heapq.merge(*map(_timed, inputs, unwrappers), key=itemgetter(0)):
         yield [line]
 
 
-def _timed(read: Input) -> Iterator[tuple[float, Line | bytes]]:
+def _timed(read: Input, unwrapper: Unwrapper) -> Iterator[tuple[float, Line | bytes]]:
     """Return the lines of one file with their times; what has none has that of the line before."""
     latest = 0.0
-    for lines in _taken(read, Unwrapper()):
+    for lines in _taken(read, unwrapper):
         for line in lines:
             if isinstance(line, Line):
                 line.source = read.source

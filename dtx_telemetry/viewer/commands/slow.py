@@ -1,7 +1,7 @@
 """``slow``: how long everything takes."""
 
 from ..model.durations import DURATION_TEXTS, Durations
-from ..query import Query, write_json
+from ..query import OTHERS, Query, write_json
 
 __all__ = ["run"]
 
@@ -25,4 +25,4 @@ def run(query: Query, *, by: str = "", as_json: bool = False) -> int:
         from ..show.tables import show_slow
 
         show_slow(rows, durations.strip)
-    return reading.end(found=bool(rows), nothing="none of {lines} tells how long anything took")
+    return reading.end(found=bool(rows), nothing=f"none of {{lines}} tells how long anything took{OTHERS}")

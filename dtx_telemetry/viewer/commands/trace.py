@@ -5,6 +5,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..model.join import join
 from ..model.layout import Waterfall, lay_out
+from ..model.scope import LINES
 from ..query import NOTHING_FOUND, Query, Reading, write_json
 from ..reading.find import Finder
 from ..show.candidates import show_candidates
@@ -30,6 +31,8 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
     """
     if not identifier:
         raise UsageError("the ID is empty")
+    if not query.files and Path(identifier).is_file():
+        raise UsageError(f"{identifier} is a file: write an ID before it, such as `dtx-telemetry list {identifier}` shows")
     times = query.filters.times
     finder = Finder(identifier, times)
     with query.reading() as reading:
@@ -75,4 +78,5 @@ def _show(waterfall: Waterfall, query: Query, *, lines: bool, html: str | None, 
     else:
         from ..show.waterfall import show_waterfall
 
-        show_waterfall(waterfall, match if lines else None)
+        are_foreign = all(row.scope.kind == LINES for row in waterfall.rows)  # there is nothing else to see
+        show_waterfall(waterfall, match if lines or are_foreign else None)

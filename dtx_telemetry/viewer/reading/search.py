@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
+
+import orjson
 
 from .envelope import parse_all, parse_plain
 from .line import Line
@@ -10,10 +13,10 @@ from .unwrap import Unwrapper, has_pieces
 
 __all__ = ["find_lines", "lines_with"]
 
-#: The time that our lines begin with, also in a text of JSON.
-_TIMESTAMP = re.compile(rb'\\?"timestamp\\?": ?\\?"(?=\d{4}-\d\d-)')
-#: Within so many bytes.
+#: How our lines begin, also in a text of JSON, within so many bytes.
+_BEGINNING = re.compile(rb'\\?"timestamp\\?": ?\\?"')
 _MAX_BEGINNING = 80
+_PLAIN = b'{"timestamp":"'
 
 
 def find_lines(
@@ -28,34 +31,53 @@ def find_lines(
         thorough: read a piece whole if not all of its lines look like ours: others may have no such text, and are counted.
     """
     for piece in pieces:
-        if not texts or unwrapper.holds_pieces or has_pieces(piece) or (thorough and not _is_ours(piece)):
+        beginning = _common_beginning(piece) if thorough else b""
+        if not texts or unwrapper.holds_pieces or has_pieces(piece) or beginning is None:
             yield [*unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))]
             continue
         raws = [*lines_with(piece, texts)]
         unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else len(raws)
-        lines: list[Line] = []
-        for raw in raws:
-            if (line := parse_plain(raw)) is not None:
-                lines.append(line)
-            elif found := parse_all(raw):
-                lines += found
-            else:
-                unwrapper.pass_over(raw)
-        yield lines
+        yield _parsed(raws, unwrapper, is_plain=beginning == _PLAIN)
     yield [found for found in unwrapper.rest() if isinstance(found, Line)]
 
 
-def _is_ours(piece: bytes) -> bool:
-    """Return whether all lines begin as the first one does, which is ours."""
-    first = piece[: piece.find(b"\n")]
-    found = _TIMESTAMP.search(first, 0, _MAX_BEGINNING)
-    return found is not None and b"event" in first and _others(first[: found.end()]).search(piece) is None
+def _parsed(raws: Iterable[bytes], unwrapper: Unwrapper, *, is_plain: bool) -> list[Line]:
+    """Return the lines in *raws*; if *is_plain*, they are known to have our four fields, unless they are cut or broken."""
+    if is_plain:
+        with suppress(orjson.JSONDecodeError):
+            return [Line(orjson.loads(raw), raw) for raw in raws]
+    lines: list[Line] = []
+    for raw in raws:
+        if (line := parse_plain(raw)) is not None:
+            lines.append(line)
+        elif found := parse_all(raw):
+            lines += found
+        else:
+            unwrapper.pass_over(raw)
+    return lines
+
+
+def _common_beginning(piece: bytes) -> bytes | None:
+    """Return what all lines begin with, ``None`` if not all of them have our four fields first."""
+    found = _BEGINNING.search(piece[: piece.find(b"\n")], 0, _MAX_BEGINNING)
+    if found is None:
+        return None
+    beginning = piece[: found.end()]
+    ours, others = _patterns(beginning)
+    return beginning if ours.match(piece) is not None and others.search(piece) is None else None
 
 
 @lru_cache(maxsize=64)
-def _others(beginning: bytes) -> re.Pattern[bytes]:
-    """Return what finds a line that does not begin with *beginning*. One pass: it is done for all bytes that are read."""
-    return re.compile(rb"\n(?!%b|\Z)" % re.escape(beginning))
+def _patterns(beginning: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return what finds that a line of ours begins with *beginning*, and what finds one that does not.
+
+    One pass: it is done for all bytes that are read.
+    """
+    quote, room = rb'\\"' if beginning.endswith(b'\\"') else b'"', b" " if b" " in beginning[-3:] else b""
+    names = (b"level", b"logger", b"event")
+    fields = b"".join(b'[^"]*%b,%b%b%b%b:%b%b' % (quote, room, quote, name, quote, room, quote) for name in names)
+    ours = rb"%b\d{4}-\d\d-%b" % (re.escape(beginning), fields)
+    return re.compile(ours), re.compile(rb"\n(?!%b|\Z)" % ours)
 
 
 def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:

@@ -30,17 +30,19 @@ _MAX_DOCUMENT = 256 * 1024 * 1024
 _OPENING = re.compile(rb"\s*[\[{](?:.*[\[{])?\s*")
 #: What stands alone in a line of a document whose parts are lines themselves.
 _PUNCTUATION = (b"[", b"]", b",", b"{", b"}")
-#: How lines look that are not JSON, and what to do about that.
+#: How lines look that are not JSON, whatever is around them, and what to do about that.
 _FORMATS = (
-    (re.compile(rb"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\S*\w+ *\S*\] "), "these lines are `pretty`: set LOG_FORMAT=json"),
     (
-        re.compile(rb"\S*\d\d:\d\d:\d\d\.\d{3}\S* \S*(debug|info|warning|error|critical)\b"),
+        re.compile(
+            rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\S*\w+ *\S*\] "
+            rb"|\d\d:\d\d:\d\d\.\d{3}\S* \S*(?:debug|info|warning|error|critical)\b"
+        ),
         "these lines are `pretty`: set LOG_FORMAT=json",
     ),
     (re.compile(rb"timestamp=\S+ level=\w+ logger="), "these lines are `logfmt`: set LOG_FORMAT=json"),
-    (re.compile(rb".*\x00", re.DOTALL), "this is UTF-16 without its mark, or no text"),
+    (re.compile(rb"\x00"), "this is UTF-16 without its mark, or no text"),
 )
-_MOST_JUDGED = 1000
+_MOST_JUDGED, _JUDGED_LENGTH = 1000, 1000
 _NO_JSON = "plain text, not JSON"
 _UNKNOWN = "cut, broken or not in this format"
 
@@ -140,7 +142,7 @@ class Unwrapper:
         self.foreign += 1
         if self.foreign < _MOST_JUDGED:
             other = _UNKNOWN if b"{" in text else _NO_JSON
-            reason = next((reason for pattern, reason in _FORMATS if pattern.match(text)), other)
+            reason = next((reason for pattern, reason in _FORMATS if pattern.search(text, 0, _JUDGED_LENGTH)), other)
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
 
 

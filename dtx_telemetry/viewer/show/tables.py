@@ -130,7 +130,8 @@ def show_errors(groups: Sequence[Group], strip: Strip) -> None:
     show_strip(console, strip, "failed")
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("type and place", overflow="fold", ratio=1)
-    heads = _fitting(_DETAILS, _SPARE_DETAILS, console.width - 9)
+    is_single = all(group.count == 1 for group in groups)
+    heads = _fitting({head: _DETAILS[head] for head in [*_DETAILS][: 2 if is_single else 4]}, _SPARE_DETAILS, console.width - 9)
     for head in heads:
         table.add_column(head, no_wrap=True)
     for group in groups:
@@ -184,4 +185,4 @@ def _wide_enough() -> Console:
 
 
 def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, header_style="dim", expand=True, pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, header_style="dim", expand=True, pad_edge=False, collapse_padding=True)

@@ -15,7 +15,6 @@ from .console import make_console, safe
 from .text import (
     context,
     cut_middle,
-    database_text,
     day_and_time,
     duration_text,
     label,
@@ -176,11 +175,8 @@ def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
 def _noted(rows: Iterable[Row]) -> Iterator[Text]:
     """Return what there is no room for beside the bars."""
     for row in rows:
-        said = [database_text(row.scope)]
-        if row.scope.shift:
-            said.append(f"moved by {length_text(row.scope.shift)}, its clock is behind")
-        if any(said):
-            yield safe(f"{'~ ' if row.scope.shift else ''}{label(row.scope)}: {', '.join(filter(None, said))}", "dim")
+        if said := notes(row):
+            yield safe(f"{'~ ' if row.scope.shift else ''}{label(row.scope)}: {' · '.join(said)}", "dim")
 
 
 def _lines(

@@ -94,6 +94,8 @@ POST /api/tournaments/5/draft/12/ 202 ━━━━━━━━━━━━━━
 └ task announce #2 failed                          ───────────━━━━━━━━   50.0 ms
   │ ValueError: no such hero
   └ message draft_pick_shown                                   ╺
+task announce: 15.0 ms in the queue
+task announce #2: 70.0 ms in the queue
 """
 WATERFALL_140 = """\
 9596ecf55c614a25b3a19596ecf55c61
@@ -198,7 +200,7 @@ def test_a_task_that_publishes_itself_again_and_again(run, tmp_path):
 def test_trace_lists_lines(run, file):
     """By scope, without what all lines of the scope say; the other filters choose among them."""
     _, out, _ = run("trace", CLICK, file, "--lines")
-    listed = out.partition(" ╺\n")[2]
+    listed = out.partition("70.0 ms in the queue\n")[2]
     assert strip(listed) == strip(LISTED)
     _, out, _ = run("trace", CLICK, file, "--lines", "--level", "error")
     assert out.count("10:23:45.") == 2  # the heading's time, and the only error's

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -293,8 +294,8 @@ def test_files_are_merged_by_time_and_named(run, tmp_path):
     [
         (["trace", CLICK, "--since", "2026-01-15T11:00:00Z"], "lines have an id that begins with"),
         (["pretty", "http.status_code>500"], "no line fits http.status_code>500"),
-        (["errors", "user.id=7"], "none of 9 lines is of level error or critical; 1 line left out by user.id=7"),
-        (["slow", "--until", "2020-01-01"], "left out by timestamp<=2020-01-01"),
+        (["errors", "user.id=7"], "none of 9 lines is of level error or critical, apart from 1 that user.id=7 left out"),
+        (["slow", "--until", "2020-01-01"], "that timestamp<=2020-01-01 left out"),
         (["list", "user.id=99"], "that fits user.id=99"),
     ],
 )
@@ -303,6 +304,45 @@ def test_what_filters_left_out_is_said(run, file, arguments, said):
     code, printed, err = run(*arguments, file)
     assert (code, printed) == (1, "")
     assert said in err
+
+
+def test_foreign_lines_that_a_filter_leaves_out_are_counted(run, tmp_path):
+    """They have no fields, so nobody knows whether they are what is asked for."""
+    (tmp_path / "web.log").write_bytes(as_bytes(LINES))
+    (tmp_path / "worker.log").write_bytes(run("pretty", tmp_path / "web.log")[1].encode())
+    foreign = "9 lines left out, which have no fields: these lines are `pretty`: set LOG_FORMAT=json"
+    assert foreign in run("pretty", "user.id=42", f"{tmp_path}/*.log")[2]
+    assert run("pretty", "user.id=99", f"{tmp_path}/w*.log")[2] == f"dtx-telemetry: no line fits user.id=99; {foreign}\n"
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "web-1  | {}", "2026-01-15T10:23:45.1Z stdout F {}", '{{"log":"{}","stream":"stdout"}}']
+)
+def test_pretty_lines_are_known_whatever_is_around_them(run, file, tmp_path, around):
+    """A name before each, as of several files or containers."""
+    path = tmp_path / "pretty.log"
+    path.write_text("".join(f"{around.format(each)}\n" for each in run("pretty", file)[1].splitlines()))
+    code, _, said = run("errors", path)
+    assert (code, "these lines are `pretty`: set LOG_FORMAT=json" in said) == (2, True)
+
+
+def test_a_word_is_taken_for_what_it_is(run, file, monkeypatch):
+    """A file's name where an ID should be, and a filter that was meant to be a file."""
+    assert f"{file} is a file: write an ID before it" in run("trace", file)[2]
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert "no lines; taken for a filter, since there is no such file: weblog" in run("errors", "weblog")[2]
+
+
+def test_lines_of_other_libraries_before_one_moves_over(run, tmp_path):
+    """No command that shows scopes says that there is nothing, and ``trace`` shows the lines: there is no more."""
+    path = tmp_path / "lines.json"
+    others = {"logger": "django_structlog.middlewares.request", "level": "info", "request_id": "r-1", "user_id": 42}
+    stamps = ("2026-01-15T10:23:45.1Z", "2026-01-15T10:23:45.2Z")
+    path.write_bytes(as_bytes([{"event": "request_finished", "timestamp": stamp, **others} for stamp in stamps]))
+    for command in ("list", "slow"):
+        assert "lines of other libraries are shown by pretty, errors and trace" in run(command, path)[2]
+    assert run("trace", "r-1", path)[1].count("request_finished") == 2
 
 
 def test_foreign_lines_are_counted(run, tmp_path):
@@ -320,6 +360,8 @@ def test_errors_of_other_libraries_among_ours(run, tmp_path):
     path = tmp_path / "lines.json"
     other = {"time": "2026-01-15T10:23:45.123Z", "severity": "ERROR", "msg": "disk full", "name": "nginx"}
     path.write_bytes(as_bytes([*LINES, other, *LINES[-1:]]))
+    assert "disk full" in run("errors", path)[1]
+    path.write_bytes(as_bytes([*LINES[:2], {"timestamp": other["time"], "level": "ERROR", "message": "disk full"}, *LINES[:1]]))
     assert "disk full" in run("errors", path)[1]
 
 
