@@ -141,8 +141,8 @@ def _label(row: Row, widths: _Widths, style: str) -> Text:
     name, where = printable(label(row.scope)), printable(row_label(row).removeprefix(label(row.scope)))
     if len(name) + len(where) > room:
         where = cut_middle(where, max(room // 2, 1))
-    name = safe(cut_middle(name, max(room - len(where), 1)) + where, style)
-    text = Text.assemble(guides, name, " " if status else "", status)
+    called = safe(cut_middle(name, max(room - len(where), 1)) + where, style)
+    text = Text.assemble(guides, called, " " if status else "", status)
     return _cut(text, widths.label, pad=True)
 
 
