@@ -3,6 +3,7 @@
 These are lines about another process's work, so each is logged in a scope of its own, caused by the publisher's.
 """
 
+import signal
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ _received: WeakValueDictionary[str, Any] = WeakValueDictionary()
 #: The requests that had their closing event, by `id`: Celery may report a task twice.
 _told: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _INTERRUPTED = "interrupted by the worker's shutdown"
+#: Of these a process of the prefork pool ignores the first, and raises ``SoftTimeLimitExceeded`` in the task at the second.
+_OUTLIVED = frozenset({signal.SIGINT, getattr(signal, "SIGUSR1", signal.SIGINT)})
 
 
 @signal_receiver
@@ -108,9 +111,12 @@ def interrupted() -> None:
 
 
 @signal_receiver
-def revoked(sender: Any, request: Any, expired: Any) -> None:
-    """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``. A receiver of that signal."""
-    if get_settings().enabled and _is_first(request):
+def revoked(sender: Any, request: Any, expired: Any, signum: Any) -> None:
+    """Log ``task_revoked``: before its start, by its expiry, or with ``terminate``. A receiver of that signal.
+
+    Not if the process that runs the task outlives the signal: the execution goes on, and tells its end there.
+    """
+    if get_settings().enabled and not _goes_on(request, signum) and _is_first(request):
         with _report(sender, request, getattr(request, "id", None)) as scope:
             scope.end(TASK_REVOKED, outcome="expired" if expired else None)
 
@@ -158,6 +164,15 @@ def _end_cancelled(scope: Scope, task: AnyTask, request: Context | None, why: st
         end_retried(scope, task, request, why)
     else:
         end_failed(scope, task, why)
+
+
+def _goes_on(request: object, signum: object) -> bool:
+    """Return True if *request* goes on in a process of the prefork pool that was sent *signum*. Greenlets are killed by any."""
+    if not isinstance(signum, int) or signum not in _OUTLIVED:
+        return False
+    received = _received.get(str(getattr(request, "id", None)))
+    result = getattr(received, "_apply_result", None)
+    return type(result and result()).__module__ == "billiard.pool"
 
 
 def _is_shutting_down() -> bool:

@@ -161,10 +161,18 @@ def _about_execution(record: logging.LogRecord) -> Subject | None:
     return about_scope(scope)
 
 
+# Celery sends ``task_revoked`` right after it.
+_DISCARDED = "Discarding revoked task: %s[%s]"
+
+
 @lines_of("celery.worker.request")
-def _about_lost(record: logging.LogRecord) -> Subject | None:
-    """Return what "Task handler raised error" repeats. The worker says it, in no scope, of a task whose process it lost."""
-    return about_exception(record.args[0]) if isinstance(record.args, tuple) and record.args else None
+def _about_unrun(record: logging.LogRecord) -> Subject | None:
+    """Return what the worker, in no scope, repeats of a task that it discards as revoked, or whose process it lost."""
+    if not isinstance(record.args, tuple) or not record.args:
+        return None
+    if record.msg == _DISCARDED:  # with more text it tells which header was revoked
+        return Subject(True, dict(zip(("task.name", "task.id"), record.args, strict=True)))
+    return about_exception(record.args[0])
 
 
 def _execution_around() -> Scope | None:

@@ -1,8 +1,9 @@
 """Said once: what an event of ours says, no line of a framework repeats on our output.
 
-Access lines are left out always, other lines only if our event was printed. One that comes before that event (Django logs an
-exception before its request has ended) waits for it, and is printed after it if the event was not: its level was off, a
-filter dropped it, its path is excluded, or telemetry failed. So a failure's traceback always stands somewhere.
+Access lines, and lines about tasks that were received or discarded, are left out always, others only if our event was printed.
+One that comes before that event (Django logs an exception before its request has ended) waits for it, and is printed after it
+if the event was not: its level was off, a filter dropped it, its path is excluded, or telemetry failed. So a failure's
+traceback always stands somewhere.
 
 Other handlers get every line. `FRAMEWORK_LINES` prints them all, with the ids of what they are about. `frameworks` tells which
 line repeats what.

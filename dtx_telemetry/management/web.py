@@ -23,6 +23,7 @@ from ..checks.consumers import check_consumers, find_consumers
 from ..checks.middleware import check_middleware, place_of_ours
 from ..config import get_settings
 from ..errors import error_text
+from ..events import REQUEST
 from ..guard import is_wrapped
 from ..logging import beside, fields_of
 from .report import Finding, noted, told_by, works, wrong
@@ -153,7 +154,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep *record* if it is what we wait for."""
-        if str(record.msg).startswith("request_") and context.get_request_id() == self._request_id:
+        if record.name == REQUEST.logger and context.get_request_id() == self._request_id:
             self.event = str(record.msg)
             self.error = str(fields_of(record).get("error", ""))
 

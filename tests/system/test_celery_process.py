@@ -15,6 +15,7 @@ from tests.support.brokers import Broker
 from tests.support.celery_app import make_app
 from tests.support.lines import parse_lines, with_event, with_fields
 from tests.support.processes import Process, Processes, run_python
+from tests.support.waiting import wait_until
 
 IDS = {"request.id": "req-1", "user.id": 7}
 TASKS = "tests.plain_app.tasks."
@@ -245,6 +246,26 @@ def test_error_callbacks_of_a_killed_task_have_its_id(plain: Processes, app: Cel
     # Celery may report a hard limit twice, and then calls back twice.
     assert {(line["request.id"], line["user.id"]) for line in lines} == {("req-1", 7)}
     assert with_fields(process.lines, logger="multiprocessing", level="error"), "what the pool says about its lost child"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "ended"),
+    [("catch_limit", "SIGUSR1", "completed"), ("sleep", "SIGUSR1", "failed"), ("sleep", "SIGINT", "completed")],
+)
+def test_a_task_that_outlives_its_termination_ends_itself(
+    plain: Processes, rabbitmq: Broker, name: str, sent: str, ended: str
+) -> None:
+    """``revoke(terminate=True)`` with a signal that the task can answer, or does not get: one closing event, of its own."""
+    plain.environ.update({**rabbitmq.environ, "DTX_TEST_CELERY": json.dumps({"worker_enable_remote_control": True})})
+    with make_app(rabbitmq, worker_enable_remote_control=True) as app:
+        process = worker(plain, pool="prefork")
+        task_id = publish(app, name, *([4] if name == "sleep" else []))
+        process.wait_for_event("task_started", task_id=task_id)
+        wait_until(lambda: task_id in str(app.control.revoke(task_id, terminate=True, signal=sent, reply=True)))
+        process.wait_for_event(f"task_{ended}", task_id=task_id)
+        process.stop()
+    told = [line["event"] for line in with_fields(process.lines, task_id=task_id) if line["event"].startswith("task_")]
+    assert told == ["task_started", f"task_{ended}"]
 
 
 def test_children_that_are_not_forked_log_the_same(plain: Processes, app: Celery) -> None:

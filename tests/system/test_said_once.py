@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,20 @@ def test_a_workers_line_about_a_lost_task(processes: Processes, filesystem: Brok
     for line in celerys:
         assert line["event"].startswith("Task handler raised error: ")
         assert (line["request.id"], line["task.id"]) == ("req-1", lost.id)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_workers_line_about_a_revoked_task(processes: Processes, filesystem: Broker, app: Celery, wanted: bool) -> None:
+    """Celery's "Discarding revoked task" comes before ``task_revoked``, in no scope: it gets the ids."""
+    given = {"DTX_TELEMETRY": {"FRAMEWORK_LINES": wanted}}
+    processes.environ.update({**filesystem.environ, "DTX_TEST_SETTINGS": json.dumps(given)})
+    worker = processes.worker("-I", "tests.plain_app.tasks", app="tests.project")
+    name = "tests.plain_app.tasks.echo"
+    task = app.send_task(name, expires=datetime.now(UTC) - timedelta(hours=1))
+    worker.wait_for_event("task_revoked", **{"task.id": task.id})
+    worker.stop()
+    celerys = [line for line in worker.lines if line["logger"] == "celery.worker.request"]
+    assert [(line["task.id"], line["task.name"]) for line in celerys] == [(task.id, name)] * wanted
 
 
 WORKER = """

@@ -337,6 +337,22 @@ def test_a_harmless_middleware_in_front_is_none(project: Callable[..., SmallProj
     report(project(FRONT.format("Harmless")), mistakes=False)
 
 
+def test_lines_of_the_application_about_the_request_are_no_closing_event(project: Callable[..., SmallProject]) -> None:
+    """Whatever they are called, and however late they come."""
+    logs = """
+        import logging
+        from django.core.signals import request_finished
+        from django.dispatch import receiver
+
+        @receiver(request_finished)
+        def note(**_):
+            logging.getLogger("dota").warning("request_noted")
+
+        urlpatterns = []
+    """
+    assert report(project(files={"urls.py": logs}), mistakes=False)["Middleware"][1]["event"] == "request_completed"
+
+
 OTEL = {"OTEL_ENABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
