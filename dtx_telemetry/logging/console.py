@@ -32,11 +32,19 @@ class Printer:
         sink: takes the line.
         levels: ``LOG_LEVELS``: what is printed of single loggers and of those below them.
         framework_lines: also print the lines of frameworks that repeat what an event of ours says.
+        goes_to: where the sink writes: ``stdout``, ``stderr`` or a file, for people.
     """
 
     def __init__(
-        self, builder: LineBuilder, sink: Sink, *, levels: Mapping[str, int] = NO_FIELDS, framework_lines: bool = False
+        self,
+        builder: LineBuilder,
+        sink: Sink,
+        *,
+        levels: Mapping[str, int] = NO_FIELDS,
+        framework_lines: bool = False,
+        goes_to: str = "",
     ) -> None:
+        self.goes_to = goes_to
         self._line_of_record = builder.of_record
         self._line_of_event = builder.of_event
         self._prepare = sink.prepare

@@ -266,7 +266,8 @@ def _exchange(logger: logging.Logger, handler: logging.Handler, other: logging.H
 
 def _make_printer(settings: Settings, stream: str | None, path: str | None) -> Printer:
     sanitizer = make_sanitizer(settings)
-    target = FileTarget(path) if path is not None else StreamTarget(settings.log_stream or stream or "stdout")
+    name = settings.log_stream or stream or "stdout"
+    target = FileTarget(path) if path is not None else StreamTarget(name)
     wanted, form = wants_colour(), settings.log_format
     coloured = target.is_terminal if wanted is None else lambda: wanted
     renderer = make_renderer(settings, sanitizer, form=form, coloured=coloured, columns=target.columns)
@@ -274,7 +275,8 @@ def _make_printer(settings: Settings, stream: str | None, path: str | None) -> P
     output = Output(target, lambda count: renderer.render(_lost_line(timestamp, count)))
     sink: Sink = QueueSink(sanitizer, renderer, output) if settings.log_queue else DirectSink(renderer, output)
     builder = LineBuilder(sanitizer, timestamp)
-    return Printer(builder, sink, levels=settings.log_levels, framework_lines=settings.framework_lines)
+    levels, framework_lines = settings.log_levels, settings.framework_lines
+    return Printer(builder, sink, levels=levels, framework_lines=framework_lines, goes_to=path or name)
 
 
 def _lost_line(timestamp: Callable[[float], str], count: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..checks.idle_variables import check_idle_variables
 from ..config import get_settings
 from ..errors import error_text
 from ..logging import is_configured
+from ..logging.console import ConsoleHandler
 from .early import look_at_early_lines
 from .report import Finding, noted, told_by, works, wrong
 
@@ -44,11 +45,12 @@ def _about(name: str, logger: logging.Logger) -> Finding:
 
 
 def _description(handler: logging.Handler) -> str:
-    kind = type(handler)
-    name = "ours" if kind.__module__.startswith("dtx_telemetry.") else f"{kind.__module__}.{kind.__qualname__}"
-    target = getattr(handler, "baseFilename", None) or getattr(getattr(handler, "stream", None), "name", None)
     level = f" from {logging.getLevelName(handler.level)}" if handler.level else ""
-    return f"{name}{level}{f' to {target}' if isinstance(target, str) else ''}"
+    if isinstance(handler, ConsoleHandler) and handler.prints_lines:
+        return f"ours{level} to {handler.printer.goes_to}"
+    kind = type(handler)
+    target = getattr(handler, "baseFilename", None) or getattr(getattr(handler, "stream", None), "name", None)
+    return f"{kind.__module__}.{kind.__qualname__}{level}{f' to {target}' if isinstance(target, str) else ''}"
 
 
 def look_at_databases() -> Iterator[Finding]:

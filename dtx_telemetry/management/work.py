@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from ..config import get_settings
+from ..config import Settings, get_settings
 from ..errors import error_text
 from .report import Finding, noted, works, wrong
 
@@ -21,6 +21,7 @@ _OWN_TO_EACH = frozenset(
     }
 )
 _COMMAND = "dtx_telemetry"
+_MOST_SHOWN = 60
 
 
 def look_at_celery(version: str, seconds: float) -> Iterator[Finding]:
@@ -95,6 +96,12 @@ def _ask_workers(app: Any, version: str, seconds: float) -> Iterator[Finding]:
         yield noted(f"no running worker answered within {seconds:g} s")
 
 
+def _shown(key: str, value: object) -> str:
+    """Return *value* for people: a default that is long by name."""
+    text = repr(value)
+    return "the default" if len(text) > _MOST_SHOWN and value == Settings().as_data().get(key) else text
+
+
 def _compared(name: str, answer: Any, version: str) -> Iterator[Finding]:
     """Compare what a worker says with what is so in this process."""
     if not isinstance(answer, Mapping) or "settings" not in answer:
@@ -114,7 +121,7 @@ def _compared(name: str, answer: Any, version: str) -> Iterator[Finding]:
     ours = get_settings().as_data()
     different = sorted(key for key in ours.keys() | answer["settings"].keys() if ours.get(key) != answer["settings"].get(key))
     for key in different:
-        said = f"{key} is {answer['settings'].get(key)!r} in the worker {name}, {ours.get(key)!r} here."
+        said = f"{key} is {_shown(key, answer['settings'].get(key))} in the worker {name}, {_shown(key, ours.get(key))} here."
         hint = "Give all processes the same environment and settings, and start them anew."
         yield noted(said, setting=key, worker=name) if key in _OWN_TO_EACH else wrong(said, hint, setting=key, worker=name)
     if not answer["is_set_up"] and answer["settings"].get("ENABLED"):

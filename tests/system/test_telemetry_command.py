@@ -98,6 +98,8 @@ def test_a_project_without_mistakes(project: Callable[..., SmallProject]) -> Non
     assert given["REQUEST_ID_HEADER"] == ("X-Request-ID", "default")
     assert [each["state"] for each in parts["Middleware"]] == ["works", "works"]
     assert parts["Middleware"][1]["event"] == "request_completed"
+    (root,) = (each for each in parts["Logging"] if each["logger"] == "root")
+    assert root["handlers"] == ["ours to stderr"]  # as of every command but servers
     assert "dota.consumers.DraftConsumer is decorated" in parts["Consumers"][0]["text"]
     assert "a message came through" in parts["Channel layers"][0]["text"]
     assert [(each["state"], each["database"]) for each in parts["Databases"]] == [("works", "default")]
@@ -455,14 +457,15 @@ def test_a_worker_with_other_settings_is_told(
     """Each difference that keeps lines from being joined; a level of its own is only noted."""
     settings = """
     import os
-    DTX_TELEMETRY = {"RESOURCES": {"drafts": "draft"}}
     if "TEAMS" in os.environ:
-        DTX_TELEMETRY["RESOURCES"]["teams"] = "team"
+        DTX_TELEMETRY = {"RESOURCES": {"teams": "team"}}
     """
     made = project(with_broker + settings, CELERY_FILES)
     start_worker(processes, made, TEAMS="1", LOG_LEVEL="DEBUG")
-    about = {each["setting"]: each["state"] for each in report(made, mistakes=True)["Celery"] if "setting" in each}
-    assert about == {"RESOURCES": "wrong", "LOG_LEVEL": "noted"}
+    about = {each["setting"]: each for each in report(made, mistakes=True)["Celery"] if "setting" in each}
+    assert {setting: each["state"] for setting, each in about.items()} == {"RESOURCES": "wrong", "LOG_LEVEL": "noted"}
+    assert about["RESOURCES"]["text"].startswith("RESOURCES is {'teams': 'team'} in the worker ")
+    assert about["RESOURCES"]["text"].endswith(", the default here.")
 
 
 def test_a_worker_without_the_library_is_told(
@@ -471,9 +474,7 @@ def test_a_worker_without_the_library_is_told(
     """An app of its own that has no Django forgot to import it."""
     bare = """
         from celery import Celery
-        from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+        from pathlib import Path
         app = Celery("bare", broker="filesystem://")
         folder = Path(__file__).parent / "broker"
         app.conf.broker_transport_options = {
