@@ -1,4 +1,4 @@
-"""Ten thousand tasks of every kind: no line with another's id, no end without its line, nothing that grows."""
+"""Thousands of tasks of every kind: no line with another's id, no end without its line, nothing that grows."""
 
 import json
 from collections import Counter, defaultdict
@@ -29,7 +29,7 @@ NESTED = 2  # tasks that each of the last kind publishes, one after the other
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("pool", ["threads", "gevent", "prefork"])
-def test_ten_thousand_mixed_tasks(processes: Processes, valkey: Broker, pool: str) -> None:
+def test_thousands_of_mixed_tasks(processes: Processes, valkey: Broker, pool: str) -> None:
     """Success, failure, retry, ignore, reject, revoke, tasks of tasks: each under its own request's id, each ended once."""
     processes.environ.update(valkey.environ, LOG_LEVELS="celery=WARNING,celery.worker.control=INFO")
     processes.environ["DTX_TEST_CELERY"] = json.dumps({"task_ignore_result": True, "result_backend": "disabled://"})
