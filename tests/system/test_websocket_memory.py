@@ -111,8 +111,8 @@ def test_connections_are_freed_as_they_end(request, layer):
     ]
     assert scopes == 0
     contexts = [row[-1] for row in counts]
-    # Each second one is with us. A pool may have opened connections, each with its context, in the first.
-    assert max(contexts[1::2]) - max(contexts[::2]) <= 2, contexts
+    # Each second one is with us. A pool opens connections, each with its context, as it needs them. A leak would be twenty.
+    assert max(contexts[1::2]) - max(contexts[::2]) < 20, contexts
 
 
 class TestWhatIsLeft:
