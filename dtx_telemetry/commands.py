@@ -40,7 +40,7 @@ _log = get_logger(COMMAND.logger)
 
 
 def default_stream() -> str:
-    """Return where lines go if ``LOG_STREAM`` does not say: a command's stdout is its data, unless it is a server."""
+    """Return what lines go to if ``LOG_STREAM`` does not say: ``stderr`` in a command, whose stdout is its data."""
     program, *arguments = sys.argv or [""]
     is_django = Path(program).name in {"manage.py", "django-admin"} or Path(program).parts[-2:] == ("django", "__main__.py")
     return "stderr" if is_django and arguments and arguments[0] not in _SERVERS else "stdout"

@@ -46,11 +46,11 @@ class Event:
 
     Attributes:
         name: the text of its lines.
-        level: a level of `logging`; an edge may log it at another one, by the status of a response for instance.
+        level: a level of `logging`. An edge may log it at another one, by the status of a response for instance.
         fields: the names of its own fields, without the scope's.
         kind: the name of the `Kind` of scope that it is about, ``None`` for events outside of any.
         role: ``opens`` or ``ends`` if it is the first or the closing event of that scope.
-        outcome: how the scope ended, in a word that metrics use; ``None`` unless it ends one.
+        outcome: how the scope ended, in a word that metrics use. ``None`` unless it ends one.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Operations: a scope for work that no request asked for, where no framework has a hook to begin one."""
+"""Operations: a scope for work that no request asked for, and that no framework has a hook for."""
 
 import asyncio
 import functools
@@ -31,12 +31,12 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
     It starts anew inside another scope too, and works around ``await``. As a decorator, ``@operation("nightly")``, each call
     of the function, asynchronous or not, is an operation. What it publishes and sends bears its id.
 
-    The end is logged as ``operation_completed``, or as ``operation_failed`` where an exception leaves the block.
+    The end is logged as ``operation_completed``, or as ``operation_failed`` if an exception leaves the block.
 
     Args:
         name: what the work is called, one of few: it is a field of every line, ``operation.name``.
         request_id: an id that came with the work. ``None``, or one that is not acceptable: a new one.
-        fields: bound for the scope; ``**{"user.id": 5}`` for a name with a point.
+        fields: bound for the scope. Write ``**{"user.id": 5}`` for a name with a dot.
 
     Raises:
         TypeError: what is decorated is a generator function, whose body runs after the call. Use ``with`` inside it.
@@ -55,7 +55,7 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
         self._begin()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Log the closing event and leave the scope; an exception goes on."""
+        """Log the closing event and leave the scope. An exception goes on."""
         scope = self._take_scope()
         if scope is None:
             return
@@ -100,7 +100,7 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
             self._open.append(context.enter_root(OPERATION, fields, own=settings.own_keys))
 
     def _take_scope(self) -> Scope | None:
-        """Return the scope that this task or thread opened, and forget it; others may share this object."""
+        """Return the scope that this task or thread opened, and forget it. Others may share this object."""
         scope = context.current_scope()
         while scope is not None and scope not in self._open:
             scope = scope.outer

@@ -110,7 +110,7 @@ def _changed(before: Event) -> list[str]:
 
 
 class _Keeping(logging.Handler):
-    """Keeps each record as the line that it makes, in the thread that logged it, where its context is bound."""
+    """Keeps each record as the line that it makes, in the thread that logged it and so with its context."""
 
     def __init__(self, events: TelemetryEvents) -> None:
         super().__init__()

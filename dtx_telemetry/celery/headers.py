@@ -95,7 +95,7 @@ def workflow_id(group: Any, chain: Any, chord: Any, root_id: Any) -> str:
     Args:
         group: the id of the task's own group.
         chain: the tasks after it, the last one first. Of a chain in a group only the last task bears the group's id.
-        chord: the body of the chord in whose header the task is. It is where the chord goes on, in a group for example.
+        chord: the body of the chord in whose header the task is. The chord goes on in it, in a group for example.
         root_id: the id of the root task.
     """
     try:

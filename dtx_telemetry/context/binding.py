@@ -41,8 +41,8 @@ _MANY = 64
 def _variable(key: str) -> ContextVar[Any]:
     """Return the variable that structlog keeps *key* in, made if nothing was ever bound under it.
 
-    Where two threads bind a new key at once, structlog may make two, and one of them is lost with what it holds; two that
-    come here agree on one. Created lazily: each variable adds one look-up to every line and scope.
+    If two threads bind a new key at once, structlog may make two variables, and one is lost with what it holds. Two threads
+    that come here agree on one. Created lazily: each variable adds one look-up to every line and scope.
     """
     name = _PREFIX + key
     return _VARIABLES.get(name) or _VARIABLES.setdefault(name, ContextVar(name, default=...))
@@ -75,7 +75,7 @@ _known = _Known()
 
 
 def _current_keys() -> _Known:
-    """Return what is known now; structlog only ever adds variables, so their number tells whether it is complete."""
+    """Return what is known now. structlog only ever adds variables, so their number tells whether it is complete."""
     global _known  # noqa: PLW0603 - one name, so that what is behind it changes as a whole
     known = _known
     if known.count != len(_VARIABLES):

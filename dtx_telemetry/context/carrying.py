@@ -47,7 +47,7 @@ class Parcel:
 
     Attributes:
         request_id: a valid id, or ``None``.
-        fields: the rest; equal on both sides.
+        fields: the rest, equal on both sides.
         problems: by key what was done: ``left out``, ``turned into text``, ``replaced``.
     """
 
@@ -74,7 +74,7 @@ def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
     since a message of Celery names its parent task itself, and ``scope.cause``.
 
     Args:
-        keys: only these travel, besides ``request.id`` and ``scope.id``; ``None``: all of them.
+        keys: only these travel, besides ``request.id`` and ``scope.id``. ``None``: all of them.
     """
     fields = {key: value for key, value in binding.bound().items() if travels(key)}
     scope = current.get()
@@ -91,7 +91,7 @@ def outgoing_fields(keys: Collection[str] | None = None) -> dict[str, Any]:
 def carry_out(fields: dict[str, Any]) -> Parcel:
     """Return *fields*, a dict given away, as they go along with a message: safe in JSON and AMQP, of `MAX_SIZE` bytes at most.
 
-    JSON scalars, lists and dicts arrive equal. Anything else becomes text or, where it has none, a word about it.
+    JSON scalars, lists and dicts arrive equal. Anything else becomes text or, if it has none, a word about it.
     Over the limit the biggest values are left out first. Never raises.
     """
     return _pack(fields.pop("request.id", None), fields)
@@ -103,8 +103,8 @@ def carry_in(request_id: object, fields: object) -> Parcel:
     The sender's ``scope.id`` becomes the ``scope.cause`` of the scope that is entered for the message.
 
     Args:
-        request_id: as it came; ``None`` if the message had none.
-        fields: as they came; ``None`` if the message had none.
+        request_id: as it came, ``None`` if the message had none.
+        fields: as they came, ``None`` if the message had none.
     """
     if not isinstance(fields, dict):
         parcel = _pack(request_id, {})

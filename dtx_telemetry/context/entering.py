@@ -28,9 +28,9 @@ def enter(
 
     Args:
         kind: its kind.
-        fields: what to bind for the scope; its own. Without a ``scope.cause`` the scope around it is its cause.
+        fields: what to bind for the scope, which keeps the dict. Without a ``scope.cause`` the scope around it is its cause.
         drop: bound keys that are not inherited.
-        around: the scope to start from; the current one's fields are not inherited then.
+        around: the scope to start from. The current one's fields are not inherited then.
         about: what the edge knows of it, for the participants.
     """
     outer = around or current.get()
@@ -55,7 +55,7 @@ def enter_root(
 
     Args:
         kind: its kind.
-        fields: what to bind for the scope, which keeps the dict; with a ``scope.cause`` if another scope caused it.
+        fields: what to bind for the scope, which keeps the dict. It has a ``scope.cause`` if another scope caused it.
         own: the keys that are never the process's own.
         about: what the edge knows of it, for the participants.
     """
@@ -79,7 +79,7 @@ def bind_fields(**fields: Any) -> Generator[None]:
     As a decorator it is for functions that are not asynchronous.
 
     Args:
-        fields: bound beside what is; ``**{"draft.id": 5}`` for a name with a point.
+        fields: what to bind beside what is bound already. Write ``**{"draft.id": 5}`` for a name with a dot.
 
     .. versionadded:: 0.1.0
     """

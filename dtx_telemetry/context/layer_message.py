@@ -23,7 +23,7 @@ def unpack_message_context(carried: object, own: AbstractSet[str] = OWN_KEYS) ->
     """Return what a message carried, as far as it is good. Never raises.
 
     Args:
-        carried: what stood under the message's one key; ``None`` if it had none.
+        carried: what stood under the message's one key, ``None`` if it had none.
         own: the keys that belong to an id. If a context brings some of them without an id, it gets a new one.
     """
     if not isinstance(carried, dict):
@@ -40,7 +40,7 @@ def enter_message(
 ) -> Scope:
     """Enter the scope of a message, nested in its receiver's.
 
-    Ids and user are the sender's; labels are the sender's followed by the receiver's; a resource's id is the sender's, else the
+    Ids and user are the sender's. Labels are the sender's followed by the receiver's. A resource's id is the sender's, else the
     receiver's. What the receiver's own code bound stays, and so does its ``ws.conn_id``. A message that carried nothing is
     handled with the receiver's ids.
 

@@ -24,11 +24,11 @@ class End:
     """How a scope ends.
 
     Attributes:
-        event: its closing event; ``None`` if somebody else will tell of it, as a worker does of a process that it lost.
+        event: its closing event. ``None`` if somebody else will tell of it, as a worker does of a process that it lost.
         fields: the event's own fields.
         error: what the scope failed with.
         with_traceback: whether the event prints the traceback of *error*.
-        is_printed: whether the event is logged at all; the path of a request may be excluded.
+        is_printed: whether the event is logged at all. The path of a request may be excluded.
         facts: what the edge knows besides and does not print: what OpenTelemetry wants to hear.
         level: the level of the event.
         outcome: how it ended, in a word that metrics use.
@@ -116,7 +116,7 @@ def listen(
     """Listen to moments inside scopes, and add to what leaves the process. Tracing does.
 
     Args:
-        moments: what to call, by the name of the moment; nothing of it may raise an exception.
+        moments: what to call, by the name of the moment. None of them may raise an exception.
         injector: adds the headers of the current span to a mapping.
     """
     PARTICIPANTS.moments = moments

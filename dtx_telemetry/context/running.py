@@ -18,7 +18,7 @@ def carry_context(function: Callable[_P, _R]) -> Callable[_P, _R]:
     May be called any number of times, also at the same time: each call runs in a copy of its own.
 
     Args:
-        function: what the thread calls; its arguments and its result stay what they are.
+        function: what the thread calls. Its arguments and its result stay what they are.
 
     .. versionadded:: 0.1.0
     """

@@ -27,9 +27,9 @@ class Scope:
     """One entered scope. Made by `enter` and `enter_root`, ended by `end`, left by `leave`.
 
     Attributes:
-        kind: its kind; ``None`` for a block of `bind_fields`, which is a part of the scope around it.
+        kind: its kind. ``None`` for a block of `bind_fields`, which is a part of the scope around it.
         outer: the scope around this one, ``None`` for the outermost.
-        base: what the process had bound before its outermost scope; it does not travel.
+        base: what the process had bound before its outermost scope. It does not travel.
         ended: True once `end` was called.
         own: the fields that the scope is known by. They stay on its lines when the application clears structlog's context.
         failure: the exception that ended the scope's work, if an edge learnt of it before the end.
@@ -115,7 +115,7 @@ class Scope:
         """End the scope with *event*, once and wherever this is called. A later call returns False. Raises nothing.
 
         Args:
-            event: the closing event; ``None`` if another process tells of it.
+            event: the closing event. ``None`` if another process tells of it.
             fields: its own fields. ``duration_ms`` and ``error`` are added if the event has them.
             error: what the scope failed with.
             level: another level than the event's own.

@@ -6,7 +6,7 @@ __all__ = ["user_id"]
 
 
 def user_id(user: Any, field: str) -> int | str | None:
-    """Return *field* of *user* where it is authenticated, as something that any format can hold."""
+    """Return *field* of *user* if it is authenticated, as something that any format can hold."""
     if user is None or not getattr(user, "is_authenticated", False):
         return None
     value = getattr(user, field)

@@ -19,7 +19,7 @@ def with_comment(sql: Any, *, prepend: bool) -> Any:
 
     Args:
         sql: a text, bytes, or an object of psycopg's.
-        prepend: put the comment before the statement. At the end it may be cut off where long statements are.
+        prepend: put the comment before the statement. At the end it may be cut off with the end of a long statement.
     """
     comment = _comment()
     if comment is None:
@@ -55,7 +55,7 @@ def _in_text(sql: str, comment: str, *, prepend: bool) -> str:
 
 
 def _in_composed(sql: Any, comment: str, *, prepend: bool) -> Any:
-    """Return *sql*, composed by psycopg or psycopg2, with the comment; anything else as it is."""
+    """Return *sql*, composed by psycopg or psycopg2, with the comment. Anything else is returned as it is."""
     module = sys.modules.get("psycopg.sql" if type(sql).__module__.startswith("psycopg.") else "psycopg2.sql")
     if module is None or not isinstance(sql, module.Composable):
         return sql

@@ -57,7 +57,7 @@ class _Connected:
 
 
 def _put(connection: Any, settings: Settings) -> None:
-    """Let the queries of *connection* pass by us first; once, however often it connects anew.
+    """Let the queries of *connection* pass by us first, once however often it connects anew.
 
     First, and not last: one who is inside ``with connection.execute_wrapper(…)`` as it connects takes the last one away.
     """

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _listen_to_signals() -> None:
-    """Let the first signal stop the demo; further ones do not disturb it while it clears up."""
+    """Let the first signal stop the demo. Further ones do not disturb it while it clears up."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _stop)

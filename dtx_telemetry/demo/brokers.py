@@ -1,4 +1,4 @@
-"""Where the tasks and the messages of the channel layer go through: a server of the demo's own, or one that is there."""
+"""The server that tasks and layer messages go through: one of the demo's own, or one that is there."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress

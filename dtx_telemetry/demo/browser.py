@@ -68,7 +68,7 @@ class Browser:
             yield connection
 
     def receive(self, connection: ClientConnection) -> Any:
-        """Return the next message that is pushed, or ``None`` where none came in time."""
+        """Return the next message that is pushed, or ``None`` if none came in time."""
         while self._left() > 0:
             try:
                 return json.loads(connection.recv(timeout=0.2))

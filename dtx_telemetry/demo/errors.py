@@ -4,7 +4,7 @@ __all__ = ["DemoError", "Stopped"]
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why, for a person."""
+    """The demo cannot go on. The message says why, for a person."""
 
 
 class Stopped(BaseException):

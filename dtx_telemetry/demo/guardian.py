@@ -25,7 +25,7 @@ _PATIENCE = 5.0
 
 
 class Guardian:
-    """The guardian, seen from the demo: started on entering the block; on leaving it everything is cleared away.
+    """The guardian, seen from the demo. It is started on entering the block, and clears everything away on leaving it.
 
     Attributes:
         folder: for whatever the demo writes.

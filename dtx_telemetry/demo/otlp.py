@@ -19,7 +19,7 @@ def environ(url: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it was received; times in seconds."""
+    """A span as it was received, with times in seconds."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class Receiver:
 
     Attributes:
         spans: what came so far.
-        url: where to send to.
+        url: the address to send to.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ _MAX_VALUE_LENGTH = 16384
 
 
 class RawPrinter:
-    """Events as they came, on stdout; what else the processes say, on stderr."""
+    """Prints events as they came on stdout, and what else the processes say on stderr."""
 
     def event(self, process: str, text: str, fields: dict[str, Any]) -> None:
         _write(sys.stdout, text)
@@ -50,12 +50,12 @@ def coloured() -> bool:
 
 
 def _columns() -> int | None:
-    """Return how many columns of the terminal are left beside the name of the process, ``None`` where there is none."""
+    """Return how many columns of the terminal are left beside the name of the process, ``None`` if there is no terminal."""
     return shutil.get_terminal_size().columns - _WIDTH - 3 if sys.stdout.isatty() else None
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write a line; that nobody reads any more is the main thread's to notice."""
+    """Write a line. If nobody reads any more, the main thread notices."""
     try:
         print(text, file=stream, flush=True)
     except OSError:

@@ -21,7 +21,7 @@ _PATIENCE = 8.0
 
 
 class Processes:
-    """All processes of a run; they are stopped on leaving the block.
+    """All processes of a run. They are stopped on leaving the block.
 
     Args:
         group: the process group that they join.
@@ -54,7 +54,7 @@ class Processes:
             name: by which it is known.
             args: the arguments.
             environ: the whole environment.
-            listener: a listening socket to hand over; it is the process's alone after that.
+            listener: a listening socket to hand over. It is the process's alone after that.
             once: it does one thing and ends.
             serves: the others need it, so it is stopped after them.
         """
@@ -67,7 +67,7 @@ class Processes:
         """Make sure that all are well.
 
         Raises:
-            DemoError: one of them ended though nobody told it to; the message has its last lines.
+            DemoError: one of them ended though nobody told it to. The message has its last lines.
         """
         for process in self._started:
             if process.has_failed():
@@ -137,7 +137,7 @@ class _Process:
             self._popen.send_signal(number)
 
     def wait(self, deadline: float) -> None:
-        """Wait for its end and for its last line; kill it at *deadline*."""
+        """Wait for its end and for its last line, and kill it at *deadline*."""
         try:
             self._popen.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

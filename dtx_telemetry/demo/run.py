@@ -41,8 +41,8 @@ class Options:
         broker: the URL of a broker that exists, ``None`` for one of the demo's own.
         serve: go on until stopped.
         show: open the pages then in the browser.
-        otlp: the URL of a collector; empty for a receiver of the demo's own; ``None``: OpenTelemetry stays off.
-        picture: where to write a picture of the waterfall, as SVG.
+        otlp: the URL of a collector, or empty for a receiver of the demo's own. ``None``: OpenTelemetry stays off.
+        picture: the file for a picture of the waterfall, as SVG.
     """
 
     raw: bool = False
@@ -110,7 +110,7 @@ def run(options: Options) -> int:
 
 
 def _collector(options: Options, receiver: otlp.Receiver | None) -> dict[str, str]:
-    """Return the environment by which the processes send to a collector, empty where they do not."""
+    """Return the environment by which the processes send to a collector, empty if they do not."""
     url = receiver.url if receiver is not None else options.otlp
     return otlp.environ(url) if url else {}
 
@@ -129,7 +129,7 @@ def _sum_up(this: _Run, pushed: Any) -> None:
 
 
 def _start(this: _Run, broker: str | None) -> tuple[int, int]:
-    """Start the processes and wait until they are ready; return the ports of the web server and of that for WebSockets."""
+    """Start the processes, wait until they are ready, and return the ports of the web server and of that for WebSockets."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         web, sockets = (listener.getsockname()[1] for listener in listeners)
@@ -176,7 +176,7 @@ def _says_ready(fields: dict[str, Any]) -> bool:
 
 
 def _click(this: _Run, ports: tuple[int, int]) -> Any:
-    """Click, and wait until its lines are there; return what was pushed to the browser."""
+    """Click, wait until the lines are there, and return what was pushed to the browser."""
     browser = Browser(ports, this.deadline, this.processes.check)
     browser.log_in(this.password)
     with browser.watch() as connection:

@@ -1,4 +1,4 @@
-"""Who clicks where, and what has to come of it: the names that the app, the browser and the summary share."""
+"""Who clicks, on what, and what has to come of it: the names that the app, the browser and the summary share."""
 
 from typing import Any, NamedTuple
 

@@ -14,7 +14,7 @@ __all__ = ["is_whole", "missing", "verdict", "waterfall"]
 
 
 def missing(request_id: str, events: Sequence[Line], pushed: Any) -> list[str]:
-    """Return what should be there and is not, in words; nothing if all is well."""
+    """Return what should be there and is not, in words. Nothing if all is well."""
     lacks = [lack for stage in STAGES if (lack := _lack(stage, request_id, events))]
     if pushed != PUSHED:
         lacks.append("the pushed message did not arrive" if pushed is None else f"the pushed message was {pushed}")

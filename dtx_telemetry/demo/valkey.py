@@ -30,7 +30,7 @@ def main(folder: str) -> None:
 
 
 def _start(folder: Path) -> ValkeyServer:
-    """Start the server on a free port; on another one if somebody took that in between."""
+    """Start the server on a free port, or on another one if somebody took that in between."""
     for attempt in range(_ATTEMPTS):
         server = ValkeyServer(port=_free_port(), data_dir=folder / f"valkey{attempt}")
         try:

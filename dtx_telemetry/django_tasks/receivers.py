@@ -61,7 +61,7 @@ def install() -> None:
 
 
 def _starting_here(signal: Signal, asend: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``asend``, by which asynchronous workers send: what a receiver enters is entered where the task runs.
+    """Wrap ``asend``, by which asynchronous workers send, so that what a receiver enters is entered in the task's own context.
 
     Django 6.0 calls the receivers in an asyncio task of their own, whose context is lost. From 6.1 on it does not.
     """
@@ -148,7 +148,7 @@ def _finished(sender: Any, task_result: "Result", **_: Any) -> None:
 
 
 def _running_at_once(enqueue: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the method of the backend that runs a task where it is enqueued: no signal tells of an end by Ctrl-C."""
+    """Wrap the method of the immediate backend that runs a task: no signal tells of an end by Ctrl-C."""
 
     def enqueue_and_run(self: Any, *args: Any, **kwargs: Any) -> Any:
         around = context.current_scope()
@@ -196,7 +196,7 @@ def _find_scope(task_id: object) -> Scope | None:
 
 
 def _is_immediate(backend: Any) -> bool:
-    """Return True for the backend that runs a task where it is enqueued. Signals come from its class or an instance of it."""
+    """Return True for the immediate backend, whose `enqueue` runs the task. Signals come from its class or an instance."""
     from django.tasks.backends.immediate import ImmediateBackend
 
     return issubclass(backend if isinstance(backend, type) else type(backend), ImmediateBackend)

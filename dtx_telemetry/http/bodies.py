@@ -24,7 +24,7 @@ def watch(response: HttpResponseBase, request: ServedRequest, *, wanted: bool, i
     Args:
         response: the response.
         request: the request, whose scope will have been left by then.
-        wanted: whether there will be a body at all; ``HEAD`` has none.
+        wanted: whether there will be a body at all. ``HEAD`` has none.
         is_asgi: whether the server sends the status before it asks for the first piece, as it does over ASGI.
     """
     source: Any = getattr(response, "_iterator", None)
@@ -70,7 +70,7 @@ class WatchedBody(Generic[_Source]):
             self._request.end(status if note_failure(self._request.scope, error) else None)
 
     def close(self) -> None:
-        """End the request, if its body's end has not; the response's last closer, which runs inside the scope."""
+        """End the request, if its body's end has not. It is the response's last closer, and runs inside the scope."""
         if inspect.isasyncgen(self.source):
             # Django does not close it. Its event loop does, in the context in which the last reference goes: this one.
             self.source = None
@@ -165,7 +165,7 @@ class _Inside:
         return self._step(self._pieces.__anext__())
 
     def aclose(self) -> Awaitable[Any]:
-        """Close the iterator; Django does it at the end of the response."""
+        """Close the iterator. Django does it at the end of the response."""
         return self._step(self._pieces.aclose())
 
     def _step(self, step: Any) -> Awaitable[Any]:

@@ -38,12 +38,12 @@ class ServedRequest:
 
     Args:
         settings: the current settings.
-        scope: the request's scope, which is current; its `failure` is the exception that the request ends with.
+        scope: the request's scope, which is current. Its `failure` is the exception that the request ends with.
         method: the request's method.
         path: the request's path, without its query.
 
     Attributes:
-        route: the pattern of the URL that matched, as a path template; ``None`` if none did, or no one asks for it.
+        route: the pattern of the URL that matched, as a path template. ``None`` if none did, or no one asks for it.
         status: the status that the request ended with, once it has.
     """
 
@@ -75,7 +75,7 @@ class ServedRequest:
         return self._context.run(function, *args, **kwargs)
 
     def context_elsewhere(self) -> Context | None:
-        """Return the kept context for a coroutine to run in; ``None`` if the request is entered, or none was kept."""
+        """Return the kept context for a coroutine to run in, or ``None`` if the request is entered or none was kept."""
         return None if self.scope.is_entered else self._context
 
     def end(self, status: int | None) -> None:

@@ -17,7 +17,7 @@ __all__ = ["install"]
 
 
 def install() -> None:
-    """Listen to Django; a second call does nothing."""
+    """Listen to Django. A second call does nothing."""
     got_request_exception.connect(_note_exception, dispatch_uid="dtx_telemetry.note_exception")
     logging.getLogger("django.request").addFilter(_late_lines)
     find_scopes_by("django.request", telemetry_of)
@@ -26,7 +26,7 @@ def install() -> None:
 
 @never_raises
 def _note_exception(request: Any = None, **_: Any) -> None:
-    """Note the exception that Django turns into a response; a receiver of ``got_request_exception``."""
+    """Note the exception that Django turns into a response, as ``got_request_exception`` tells it."""
     telemetry = telemetry_of(request)
     if telemetry is not None:
         note_failure(telemetry.scope, sys.exc_info()[1])

@@ -7,7 +7,7 @@ __all__ = ["outgoing_headers"]
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers that carry the current request id to another service; empty if none is bound.
+    """Return the headers that carry the current request id to another service, empty if none is bound.
 
     With OpenTelemetry on, the current span goes along (``traceparent``).
 

@@ -78,16 +78,16 @@ class RequestTelemetry(ServedRequest):
         """Be inside the scope, which was entered as this was made."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave the scope; log the end of a request that ends with an exception, which goes on."""
+        """Leave the scope, and log the end of a request that ends with an exception. The exception goes on."""
         if error is not None:
             self.end(500 if note_failure(self.scope, error) else None)
         self.keep_context()
         self.scope.leave()
 
     def note_route_and_user(self, request: HttpRequest) -> users.LookUp | None:
-        """Note the URL's pattern, and bind the id of the user, or none where nobody is authenticated any more.
+        """Note the URL's pattern, and bind the id of the user, or none if nobody is authenticated any more.
 
-        Returns how to look the user up, at most once, where nobody has done so yet.
+        Returns how to look the user up, at most once, if nobody has done so yet.
         """
         if self._wants_route:
             self.route = route_template(getattr(getattr(request, "resolver_match", None), "route", None))
@@ -111,7 +111,7 @@ class RequestTelemetry(ServedRequest):
             self._bind(look_up.user())
 
     async def abind_user(self, look_up: users.LookUp) -> None:
-        """As `bind_user`, where looking up is awaited."""
+        """As `bind_user`, but await the look-up."""
         with self._guarding_user():
             self._bind(await look_up.auser())
 

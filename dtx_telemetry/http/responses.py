@@ -26,7 +26,7 @@ class _Telemetry(Protocol):
 
 
 def give_request_id(response: HttpResponseBase, name: str, telemetry: _Telemetry) -> HttpResponseBase:
-    """Put the id of the request into the header *name* of *response*, unless the application did; return the response.
+    """Put the id of the request into the header *name* of *response*, unless the application did, and return the response.
 
     A view may keep a response and give it out again, to two requests at the same time too. Each but the first gets a copy.
     """
@@ -58,7 +58,7 @@ def _ends_a_request(closer: Callable[[], object]) -> bool:
 
 
 def close_inside_scopes() -> None:
-    """Make responses close inside the scope of their request; a second call does nothing.
+    """Make responses close inside the scope of their request. A second call does nothing.
 
     Closing a response closes its files and generators and sends ``request_finished``. Nothing tells of it beforehand, nor of
     what Django does between two pieces of a body.

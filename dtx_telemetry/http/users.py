@@ -94,7 +94,7 @@ async def _no_one() -> None:
 
 
 def _with_auser(given: Any, auser: Callable[[], Any]) -> Any:
-    """Return *given*, a request's ``auser``, with *auser* in the place of Django's own; ``None`` if that is not in reach.
+    """Return *given*, a request's ``auser``, with *auser* in the place of Django's own, or ``None`` if that is not in reach.
 
     It is Django's own itself, or a partial of a middleware's that was made with Django's own.
     """
@@ -134,7 +134,7 @@ class LookUp:
         return self._keep(await auth.aget_user(self._copy))  # type: ignore[arg-type]
 
     def _keep(self, user: Any) -> Any:
-        """Let the view find what was found here, unless its own look-up would have written something; return *user*."""
+        """Return *user*, and let the view find it too, unless its own look-up would have written something."""
         copied, session = self._copy.session, self._session
         if self._copy.writes or copied.session_key != session.session_key or copied.modified != session.modified:
             return user

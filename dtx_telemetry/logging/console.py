@@ -32,7 +32,7 @@ class Printer:
         sink: takes the line.
         levels: ``LOG_LEVELS``: what is printed of single loggers and of those below them.
         framework_lines: also print the lines of frameworks that repeat what an event of ours says.
-        goes_to: where the sink writes: ``stdout``, ``stderr`` or a file, for people.
+        goes_to: what the sink writes to, for people: ``stdout``, ``stderr`` or a file.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Printer:
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Prints our lines where a console handler stood, with its level and its filters.
+    """Prints our lines in the place of a console handler, with its level and its filters.
 
     Until somebody sets its `stream`: from then on it writes there as the handler did whose place it has, with that one's
     formatter. Django's own tests and its ``LoggingCaptureMixin`` do so, and later set it back.

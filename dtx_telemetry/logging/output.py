@@ -71,7 +71,7 @@ class Output:
             self._target.close()
 
     def _start(self) -> None:
-        """Begin anew: in a forked child, where the lock may be held for ever, and what was lost is the parent's to tell."""
+        """Begin anew in a forked child: the lock may be held for ever there, and what was lost is the parent's to tell."""
         # Python's own in gevent's and eventlet's processes too: theirs, written in Python, can be interrupted halfway.
         self._lock = RLock()
         self._writing = self._torn = False

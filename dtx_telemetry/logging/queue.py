@@ -129,7 +129,7 @@ class QueueSink:
     Args:
         sanitizer: makes values plain before the log call returns, since they may change after it.
         renderer: makes bytes of lines.
-        output: where they are written.
+        output: writes them.
         size: lines that may wait, give or take one for each thread.
         patience: seconds that `flush` waits at most.
     """

@@ -1,4 +1,4 @@
-"""Where everything goes: loggers and their handlers, databases that count, collectors of OpenTelemetry."""
+"""What lines, queries and signals go to: loggers and their handlers, databases that count, collectors of OpenTelemetry."""
 
 import logging
 from collections.abc import Iterator

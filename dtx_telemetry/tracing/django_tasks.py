@@ -30,7 +30,7 @@ class DjangoTaskSpans:
     """Begins the spans of enqueueing and of running tasks.
 
     Args:
-        providers: where spans come from.
+        providers: make spans.
         failures: records what they fail with.
         measures: the metrics.
         links: a task's span is a trace of its own, linked to its publisher's.
@@ -67,8 +67,8 @@ class DjangoTaskSpans:
 
         Args:
             scope: the task's.
-            about: first the task's result. Then what came along from `enqueued`, or ``None`` for a task that runs where it is
-                enqueued, in its caller's span. Last the milliseconds between enqueueing and now, if they are known.
+            about: first the task's result. Then what came along from `enqueued`, or ``None`` for a task that runs in
+                `enqueue` itself, in its caller's span. Last the milliseconds between enqueueing and now, if they are known.
         """
         result, carrier, waited_ms = about
         name = result.task.module_path

@@ -17,7 +17,7 @@ def line_ids(*scope_span: Any) -> Mapping[str, Any]:
     """Return ``trace_id`` and ``span_id`` of the current span, whoever made it, or nothing outside any.
 
     Args:
-        scope_span: what tracing keeps of a scope, for the ids of that one; None if it keeps nothing.
+        scope_span: what tracing keeps of a scope, for the ids of that one. ``None`` if it keeps nothing.
     """
     try:
         if scope_span:

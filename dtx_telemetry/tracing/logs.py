@@ -35,7 +35,7 @@ class RecordExport:
     """Exports finished lines.
 
     Args:
-        providers: where loggers come from.
+        providers: make loggers.
         failures: tells of exceptions.
         sanitizer: makes values plain.
     """

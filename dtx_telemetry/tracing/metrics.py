@@ -52,7 +52,7 @@ class Measures:
     """Measures. The instruments are made at first use.
 
     Args:
-        providers: where instruments come from.
+        providers: make instruments.
     """
 
     def __init__(self, providers: Providers) -> None:

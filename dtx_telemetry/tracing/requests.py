@@ -74,7 +74,7 @@ class RequestSpans:
     """Begins the spans of requests.
 
     Args:
-        providers: where spans come from.
+        providers: make spans.
         failures: records what they fail with.
         measures: the metrics.
         trusts: True if a request's ``traceparent`` is its parent. Else it gets a trace of its own, with a link.

@@ -1,4 +1,4 @@
-"""WebSocket connections and channel layer messages. OpenTelemetry has no conventions for them yet; ours follow SignalR's.
+"""WebSocket connections and channel layer messages. OpenTelemetry has no conventions for them yet. Ours follow SignalR's.
 
 An idle connection holds no span: the handshake, each message and the disconnect have one each, linked to the handshake's.
 """
@@ -58,11 +58,11 @@ class SocketSpans:
     """Begins the spans of connections and of messages.
 
     Args:
-        providers: where spans come from.
+        providers: make spans.
         failures: records what they fail with.
         measures: the metrics.
         requests: reads what a handshake's request brings.
-        message_spans: ``child``: a message's span is its sender's child; ``link``: a trace of its own; ``off``: none.
+        message_spans: ``child`` of its sender's span, ``link`` (a trace of its own), or ``off`` (no span).
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class SocketSpans:
 
         Args:
             scope: the connection's.
-            about: the handshake; ``None`` if its path is excluded.
+            about: the handshake, ``None`` if its path is excluded.
         """
         if about is None:
             return None

@@ -99,7 +99,7 @@ class ScopeSpans:
     """Begins spans of scopes that no request and no message asked for: commands, operations.
 
     Args:
-        providers: where spans come from.
+        providers: make spans.
         failures: records what they fail with.
     """
 

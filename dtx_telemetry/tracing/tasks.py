@@ -49,7 +49,7 @@ class TaskSpans:
     """Begins the spans of publishing and of running tasks.
 
     Args:
-        providers: where spans come from.
+        providers: make spans.
         failures: records what they fail with.
         measures: the metrics.
         links: a task's span is a trace of its own, linked to its publisher's.

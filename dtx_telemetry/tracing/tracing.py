@@ -39,7 +39,7 @@ class Tracing:
 
     Attributes:
         settings: the settings that it was made by.
-        providers: where spans, measurements and records go.
+        providers: take spans, measurements and records.
         requests: spans of HTTP requests.
         sockets: spans of WebSocket connections and channel layer messages.
         work: spans of commands and operations.

@@ -1,6 +1,6 @@
 """Channels consumers: the decorator, connections, messages, and the channel layer.
 
-Its modules are imported where they are used: a Celery worker sends to channel layers and has no consumers.
+Its modules are imported when they are used: a Celery worker sends to channel layers and has no consumers.
 """
 
 from ..errors import needs_extra

@@ -1,6 +1,6 @@
 """The calls of consumers that run in this process, by their consumers.
 
-Channels gives an instance its messages and nothing else, and an application's object gets no attribute of ours; so a registry
+Channels gives an instance its messages and nothing else, and an application's object gets no attribute of ours. So a registry
 says which call a message belongs to. Daphne, told to stop, ends without cancelling its consumers or telling them, and granian
 does so in a child of multiprocessing: only the end of the process is left to notice it. So the registry ends them then.
 """

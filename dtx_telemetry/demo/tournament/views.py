@@ -50,7 +50,7 @@ def _teams() -> set[str]:
 @require_POST
 @login_required
 def pick(request: HttpRequest, tournament_id: int, draft_id: int) -> JsonResponse:
-    """Pick a hero; a task tells everybody."""
+    """Pick a hero. A task tells everybody."""
     hero = request.POST.get("hero", "Invoker")
     log.info("draft_pick_made", hero=hero, teams=len(_teams()))
     announce_pick.delay(tournament_id, draft_id, hero)

@@ -17,7 +17,7 @@ def mistake_in(address: str, signal: str, *, is_grpc: bool) -> str | None:
     """Return what is probably wrong with *address* and how to mend it, None if nothing looks wrong.
 
     Args:
-        address: where an exporter sends to: a URL, or a host and a port.
+        address: the address that an exporter sends to, a URL, or a host and a port.
         signal: ``traces``, ``metrics`` or ``logs``.
         is_grpc: True if it sends by gRPC, which knows no paths.
     """

@@ -1,6 +1,6 @@
 """A meter provider that outlives a fork: its instruments measure into the provider of the process that measures.
 
-The SDK's provider is not safe to fork. A child inherits what the parent has counted, and exports it once more; and it inherits
+The SDK's provider is not safe to fork. A child inherits what the parent has counted, and exports it once more. It also inherits
 locks that a thread of the parent held. Whoever got an instrument before the fork keeps it, so the instrument has to know.
 """
 
