@@ -155,6 +155,25 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
 
 
+def test_names_are_whole_beside_their_services_and_ticks_apart(page, log):
+    """In a window that has the room; in a narrow one names are cut in their middle, and that is seen."""
+    lines = [json.loads(each) for each in click("click-1")]
+    for each, pod in zip(lines, ["web-7f9c5"] * 3 + ["worker-5d8b7"] * 4, strict=True):
+        log.write(json.dumps({"log": json.dumps(each) + "\n", "kubernetes": {"pod_name": pod}}).encode() + b"\n")
+    page.look(1400, 800)
+    page.open("/api/tournaments/5/draft/12/")
+    page.wait_for("return document.querySelectorAll('#detail .bar .service:not(:empty)').length === 3")
+    names = "return [...document.querySelectorAll('#detail .bar .first')]"
+    assert page.run(f"{names}.every(part => part.scrollWidth <= part.clientWidth)")
+    page.look(1000, 800)
+    assert page.run(
+        "const ticks = [...document.querySelectorAll('.axis span')].map(tick => tick.getBoundingClientRect());"
+        "return ticks.slice(1).every((tick, place) => tick.left >= ticks[place].right)"
+    )
+    page.look(400, 800)
+    assert page.run(f"{names}.every(part => part.clientWidth > 15)")
+
+
 def test_what_is_logged_appears_and_opens_as_a_waterfall(page, log):
     """A click shows up while one looks; a click on it shows request, task and message on one axis, and the lines."""
     page.wait_for("return document.querySelector('#empty').textContent.startsWith('Nothing yet')")

@@ -39,7 +39,7 @@ export class Detail {
     chart.append(axis, bars, drawn);
     const note = element("p", "note"), heading = element("h3", "", "All lines"), lines = element("ol", "lines all");
     root.append(head, about, ids, tools, chart, note, heading, lines);
-    this.#parts = {name, status, about, ids, search, found, fold, colour, whole, axis, bars, note, heading, lines, close};
+    this.#parts = {name, status, about, ids, search, found, fold, colour, whole, chart, axis, bars, note, heading, lines, close};
     this.#zoom = new Zoom(chart, axis, drawn, () => this.#place());
     search.addEventListener("input", () => this.#ask(REST));
     search.addEventListener("keydown", event => this.#inSearch(event));
@@ -154,6 +154,7 @@ export class Detail {
     fold.hidden = !rows.some(row => row.parent >= 0);
     setText(fold, this.#folded.size ? "Unfold all" : "Fold all");
     colour.hidden = this.#services().length < 2;
+    this.#parts.chart.classList.toggle("with-services", !colour.hidden);
   }
 
   #services() {
@@ -269,7 +270,7 @@ export class Detail {
     const [from, to] = this.#zoom.range(whole), percent = time => 100 * (time - from) / (to - from);
     rows.forEach((row, place) => this.#bars.get(row.key).place(percent, ends[place], row.state === "running" || row.known));
     this.#parts.whole.hidden = !this.#zoom.isZoomed;
-    const steps = this.#parts.bars.clientWidth < 560 ? 3 : 5, first = ticks(to - from, steps);
+    const steps = Math.min(Math.max(Math.floor(this.#parts.axis.clientWidth / 90), 2), 5), first = ticks(to - from, steps);
     fill(this.#parts.axis, first, tick => `${tick}/${from}/${to}`, tick => {
       const made = element("span", "", tickText(tick, from, this.#zoom.isZoomed));
       made.style.left = `${percent(from + tick).toFixed(3)}%`;
