@@ -26,7 +26,7 @@ log = get_logger("app")
 
 def run(script: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Run a script in a process of its own, where logging is prepared but not configured."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 60, **options}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 180, **options}
     environ = clean_environ(PYTHONUNBUFFERED="")
     return subprocess.run([sys.executable, "-c", PREPARE + textwrap.dedent(script)], env=environ, cwd=ROOT, **options)
 

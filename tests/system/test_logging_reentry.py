@@ -22,31 +22,17 @@ def counts(text: str) -> Counter[str]:
 def test_signals_while_threads_log(queued: bool) -> None:
     """A signal handler that logs interrupts a logging thread anywhere; every line comes out, and comes out whole."""
     result = run(f"""
-        import signal
+        from tests.support.alarms import Alarms
         configure(Settings(log_format="json", log_queue={queued}))
-        handled = depth = 0
-        stop = False
-        def alarm():  # once: on a busy machine a regular one would come faster than it is handled
-            if not stop: signal.setitimer(signal.ITIMER_REAL, 0.0003)
-        def handle(*_):
-            global handled, depth
-            handled, depth = handled + 1, depth + 1
-            if depth < 5: alarm()
-            log.info("from the handler", pad="h" * 2000)
-            depth -= 1
-            alarm()
-        signal.signal(signal.SIGALRM, handle)
         def work():
             for _ in range(1000): log.info("x", pad="x" * 3000)
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads: thread.start()
-        alarm()
-        while handled < 500: work()
-        stop = True
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with Alarms(0.0003, lambda: log.info("from the handler", pad="h" * 2000)) as alarms:
+            while alarms.handled < 500: work()
         for thread in threads: thread.join()
         logging.getLogger().handlers[0].flush()
-        log.info("told", handled=handled)
+        log.info("told", handled=alarms.handled)
     """)
     assert result.returncode == 0, result.stderr
     lines = parse_lines(result.stdout)
@@ -189,23 +175,17 @@ def test_greenlets_and_signals(queued: bool) -> None:
     """In a gevent process, too, signal handlers that log interrupt logging greenlets, and nobody waits for ever."""
     result = run(f"""
         from gevent import monkey; monkey.patch_all()
-        import gevent, signal; gevent.sleep(0)
+        import gevent; gevent.sleep(0)
+        from tests.support.alarms import Alarms
         configure(Settings(log_format="json", log_queue={queued}))
-        handled = 0
-        def handle(*_):
-            global handled
-            handled += 1
-            log.info("from the handler", pad="h" * 2000)
-        signal.signal(signal.SIGALRM, handle)
         def work():
             for _ in range(200):
                 log.info("x", pad="x" * 6000)
                 gevent.sleep(0)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        while handled < 100: gevent.joinall([gevent.spawn(work) for _ in range(3)])
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with Alarms(0.001, lambda: log.info("from the handler", pad="h" * 2000)) as alarms:
+            while alarms.handled < 100: gevent.joinall([gevent.spawn(work) for _ in range(3)])
         logging.getLogger().handlers[0].flush()
-        log.info("told", handled=handled)
+        log.info("told", handled=alarms.handled)
     """)
     assert result.returncode == 0, result.stderr
     told = next(line["handled"] for line in parse_lines(result.stdout) if line["event"] == "told")
