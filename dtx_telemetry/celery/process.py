@@ -28,7 +28,7 @@ _LEVEL_OF_WORKER = "DTX_TELEMETRY_WORKER_LEVEL"
 
 
 def set_up_logging(loglevel: Any = None, logfile: Any = None, **options: Any) -> None:
-    """Take the place of Celery's own logging, as a receiver of ``setup_logging``. That it is there tells Celery not to do it.
+    """Take the place of Celery's own logging, as a receiver of ``setup_logging``. If there is one, Celery sets up nothing.
 
     A ``--loglevel`` that was given wins over ``LOG_LEVEL``. Celery's own default does not. With ``--logfile`` the lines go
     there. With ``worker_hijack_root_logger = False`` it is left to Celery, unless `init_telemetry` was called before.
@@ -104,7 +104,7 @@ def end_child() -> None:
 
 
 def _is_ours_to_redirect() -> bool:
-    """Return True if Celery leaves it undone because of our receiver of ``setup_logging``, and not of somebody else's."""
+    """Return True if Celery sets up nothing because of our receiver of ``setup_logging``, not because of another's."""
     return is_configured() or len(setup_logging.receivers) == 1
 
 

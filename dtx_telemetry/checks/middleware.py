@@ -1,4 +1,4 @@
-"""Checks of ``MIDDLEWARE``: ours is there, once, and in front of those that answer requests themselves."""
+"""Checks of ``MIDDLEWARE``: ours is in it, once, and before any that answers requests itself."""
 
 import ast
 import inspect
@@ -124,7 +124,7 @@ def _names_of_rest(middleware: Any) -> set[str]:
 
 
 def _makes_response_first(function: _Function, rest: set[str]) -> bool:
-    """Return True if a response of its own is returned before the request is handed on."""
+    """Return True if it returns a response of its own before it hands the request on."""
     nodes = list(ast.walk(function))
     handed_on = [node.lineno for node in nodes if isinstance(node, ast.expr) and _named(node) in rest]
     own = {

@@ -132,7 +132,7 @@ def _plain(value: object) -> object:
 
 
 class Given(NamedTuple):
-    """The value of one setting that somebody gave."""
+    """The value of a setting that was given."""
 
     name: str
     value: Any
@@ -154,7 +154,7 @@ def get_settings() -> Settings:
 
 
 def given_settings() -> dict[str, Given]:
-    """Return the settings that somebody gave, by name, each with its source.
+    """Return the settings that were given, by name, each with its source.
 
     Raises:
         ImproperlyConfigured: as with `get_settings`.

@@ -56,7 +56,7 @@ class Parcel:
     problems: dict[str, str] = field(default_factory=dict)
 
     def note(self, key: object, problem: str) -> None:
-        """Note a problem with *key*, unless there are many already: somebody else may choose how many keys there are."""
+        """Note a problem with *key*, unless there are many already: the sender chooses how many keys there are."""
         if len(self.problems) < _MAX_PROBLEMS:
             self.problems[_text(key)[:64]] = problem
 
@@ -147,7 +147,7 @@ def _pack(request_id: object, fields: dict[Any, Any]) -> Parcel:
 
 
 def _is_plain(fields: dict[Any, Any]) -> bool:
-    """Whether *fields* are few short texts and whole numbers: the usual case, which needs no walk and no measuring."""
+    """Return True if *fields* are few short texts and whole numbers, the usual case, which needs no walk and no measuring."""
     if len(fields) > _PLAIN_COUNT or "__type__" in fields:
         return False
     length = 0

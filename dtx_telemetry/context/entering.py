@@ -131,16 +131,16 @@ def outside_context(own: AbstractSet[str] = OWN_KEYS) -> Context:
 
 
 class no_scope:  # noqa: N801 - a block, as contextlib.suppress is
-    """Be in no scope for a block, while what is bound stays bound: a connection that a pool opens in it holds no scope."""
+    """Leave the current scope for a block and keep what is bound: a connection that a pool opens there holds no scope."""
 
     __slots__ = ("_token",)
 
     def __enter__(self) -> None:
-        """Be in no scope."""
+        """Leave the current scope."""
         self._token = current.set(None)
 
     def __exit__(self, *error: object) -> None:
-        """Be in the scope again."""
+        """Return to the scope."""
         try:
             current.reset(self._token)
         except ValueError:  # the garbage collector ends this in another context, which has nothing to be put back

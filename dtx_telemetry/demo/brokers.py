@@ -23,7 +23,7 @@ _PATIENCE = 5.0
 
 
 def is_redis(url: str) -> bool:
-    """Whether *url* is that of a server that can be the channel layer too."""
+    """Return True if *url* is a Redis, which can be the channel layer too."""
     return urlsplit(url).scheme in _REDIS
 
 

@@ -57,7 +57,7 @@ class Guardian:
 
 
 def main() -> None:
-    """Be the guardian."""
+    """Run the guardian."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     group = _make_group()
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _make_group() -> int:
-    """Return a new process group: that of a child that does nothing but keep it alive, as long as this process lives."""
+    """Return a new process group. A child that only waits keeps it alive as long as this process lives."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:

@@ -44,7 +44,7 @@ class PrettyPrinter:
 
 
 def coloured() -> bool:
-    """Whether to colour: as the library's own pretty lines are."""
+    """Return True to colour, by the same rule as for the library's own pretty lines."""
     wanted = wants_colour()
     return sys.stdout.isatty() if wanted is None else wanted
 

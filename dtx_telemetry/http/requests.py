@@ -75,7 +75,7 @@ class RequestTelemetry(ServedRequest):
         return type(None), ()
 
     def __enter__(self) -> None:
-        """Be inside the scope, which was entered as this was made."""
+        """Do nothing: the scope was entered when this was made."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave the scope, and log the end of a request that ends with an exception. The exception goes on."""

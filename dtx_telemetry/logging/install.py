@@ -141,7 +141,7 @@ class _Setup:
         self._busy: set[int] = set()
 
     def restore(self, *, anyway: bool = False) -> None:
-        """Put it in place again if somebody made a handler, changed the root logger's or configured structlog since.
+        """Put it in place again if a handler was made, the root logger's changed, or structlog configured since.
 
         Whatever configures logging makes a handler or empties stdlib's list of them.
         """
@@ -178,7 +178,7 @@ class _Setup:
             self._busy.discard(thread)
 
     def take_out(self) -> None:
-        """Undo it all, but for what somebody else changed since."""
+        """Undo everything that nobody else has changed since."""
         while self._undo:
             self._undo.pop()()
         for logger in every_logger():

@@ -82,7 +82,7 @@ def reader(kind: type) -> _Reader:
 
 
 def ask(question: Callable[[], _Answer]) -> _Answer:
-    """Return what *question* returns, which runs the code of values: that may do anything, log itself included.
+    """Return what *question* returns. It runs the code of values, which may do anything, even log.
 
     Raises:
         RecursionError: it is asked while values are being asked, several times over.

@@ -61,7 +61,7 @@ class Failures:
         span.set_status(StatusCode.ERROR, self._sanitizer.text(error_text(error)))
 
     def record_once(self, span: Span, error: BaseException) -> None:
-        """Do as `record` does with a span of somebody else's, who would record the same when it ends there."""
+        """Record *error* as `record` does on another library's span, which then does not record it again when it ends."""
         self.record(span, error)
         record_exception = span.record_exception
 

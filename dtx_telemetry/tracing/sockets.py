@@ -242,7 +242,7 @@ class ConnectionSpans(Current):
 
     @never_raises
     def finish_scope(self, scope: Scope, end: End) -> None:
-        """End what is still open because the connection was refused or failed, and count it no more."""
+        """End what is still open because the connection was refused or failed, and stop counting it."""
         if self._accepted:
             self._accepted = False
             self._sockets.measures.connection(self._consumer, -1)

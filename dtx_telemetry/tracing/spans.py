@@ -151,5 +151,5 @@ class ScopeSpans:
 
 
 def new_trace(sender: Context) -> tuple[Context, SpanContext]:
-    """Return the context of a trace of its own, with the baggage of *sender*, and the sender's span, to be linked."""
+    """Return the context for a new trace, with the baggage of *sender*, and the sender's span to link to."""
     return set_span_in_context(INVALID_SPAN, sender), get_current_span(sender).get_span_context()

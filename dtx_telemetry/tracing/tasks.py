@@ -240,7 +240,7 @@ def _end_unpublished() -> None:
 
 
 def _extract(request: Any) -> Context:
-    """Return the context that a message brings in the headers of a request, or of a message of which none was made."""
+    """Return the context that a message brings, from the headers of its request or, if none was made, from its own."""
     headers = request if isinstance(request, Mapping) else getattr(request, "__dict__", {})
     return propagate.extract(headers, ROOT, _TEXTS)
 

@@ -1,4 +1,4 @@
-"""Everything that is there while OpenTelemetry is on. Nothing else may import this module while it is off."""
+"""All of tracing while OpenTelemetry is on. Nothing may import this module while it is off."""
 
 from collections.abc import Callable, MutableMapping
 from functools import cached_property

@@ -23,7 +23,7 @@ _Call = TypeVar("_Call", bound=_Ends)
 
 
 class RunningCalls(Generic[_Call]):
-    """Never more than there are open connections and requests."""
+    """The calls that run, never more than there are open connections and requests."""
 
     def __init__(self) -> None:
         self._start()

@@ -143,7 +143,7 @@ class Providers:
         return list(processors)
 
     def _adopt(self, signal: str, provider: Any) -> None:
-        """Flush a provider of somebody else's at the end. To shut it down is theirs."""
+        """Flush a provider that is not ours at the exit. Its owner shuts it down."""
         if hasattr(provider, "force_flush"):
             register_end()
             Closer(signal, lambda: provider.force_flush(int(EXIT_SECONDS * 1000)))
@@ -162,11 +162,11 @@ class _Loggers(dict[str, _logs.Logger]):
 
 
 class _OwnTracerProvider(TracerProvider):
-    """Ours, inherited by forked children: the SDK gives it a resource of its own there, `SpanBatches` its processors."""
+    """Our provider. In a forked child the SDK gives it a new resource, and `SpanBatches` its processors."""
 
 
 class _OwnLoggerProvider(LoggerProvider):
-    """Ours, inherited by forked children: the SDK gives it a resource of its own there, `RecordBatches` its processors."""
+    """Our provider. In a forked child the SDK gives it a new resource, and `RecordBatches` its processors."""
 
 
 def _reader(make: Callable[[], MetricExporter | MetricReader]) -> MetricReader | None:
