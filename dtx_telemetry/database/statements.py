@@ -8,6 +8,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from ..rendering import Masked
+
 __all__ = ["MAX_TEXT", "is_of_transaction", "readable", "text_of"]
 
 #: Characters of a statement that are looked at. A bulk insert may have 70,000.
@@ -74,7 +76,9 @@ def readable(text: str, vendor: str) -> str:
         text = _SECRET.sub(rf"\1 {_MASK}", text)
     tokens = _MYSQLS if vendor == "mysql" else _STANDARD
     text = _SPACES.sub(" ", tokens.sub(_masked, text)).strip()
-    return _ROWS.sub(r"\1, ...", _LIST.sub("(...)", text))
+    text = _ROWS.sub(r"\1, ...", _LIST.sub("(...)", text))
+    # SQLite takes a word in double quotes that is no name for a string: there a secret may be left.
+    return text if vendor == "sqlite" else Masked(text)
 
 
 def _masked(token: re.Match[str]) -> str:

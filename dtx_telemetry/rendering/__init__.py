@@ -4,10 +4,10 @@ from typing import Any, Protocol
 
 from .formats import JsonRenderer, LogfmtRenderer
 from .pretty import PrettyRenderer, local_time
-from .sanitizer import Sanitizer
+from .sanitizer import Masked, Sanitizer
 from .secrets import Secrets
 
-__all__ = ["JsonRenderer", "LogfmtRenderer", "PrettyRenderer", "Renderer", "Sanitizer", "Secrets", "local_time"]
+__all__ = ["JsonRenderer", "LogfmtRenderer", "Masked", "PrettyRenderer", "Renderer", "Sanitizer", "Secrets", "local_time"]
 
 
 class Renderer(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from .sanitizer import Sanitizer
+from .sanitizer import Masked, Sanitizer
 from .terminal import escape_in_json, printable
 
 __all__ = ["JsonRenderer", "LogfmtRenderer", "pairs"]
@@ -46,7 +46,7 @@ class JsonRenderer:
     def render(self, line: dict[str, Any]) -> bytes:
         """Render *line*, whatever its values are."""
         try:
-            data = _dump(line, None, _OPTIONS)
+            data = _dump(line, _unmasked, _OPTIONS)
             text = data.decode()
             if not text.isascii() or "\x7f" in text:
                 data = escape_in_json(text).encode()
@@ -69,6 +69,13 @@ class JsonRenderer:
         """Render a *line* that is plain already."""
         data = _dump(line, None, _OPTIONS)
         return data if data.isascii() and b"\x7f" not in data else escape_in_json(data.decode()).encode()
+
+
+def _unmasked(value: object) -> str:
+    """Return the plain string of a masked one, for orjson; anything else is refused."""
+    if type(value) is Masked:
+        return str(value)
+    raise TypeError
 
 
 class LogfmtRenderer:

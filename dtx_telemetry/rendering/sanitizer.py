@@ -11,7 +11,7 @@ from ..errors import is_interruption
 from .secrets import REDACTED, Secrets
 from .values import key_text, reader, unprintable
 
-__all__ = ["ATOMS", "Sanitizer"]
+__all__ = ["ATOMS", "Masked", "Sanitizer"]
 
 #: Types whose values hold no others.
 ATOMS = frozenset({str, int, float, bool, type(None)})
@@ -22,6 +22,18 @@ _BLOCKS = frozenset({"exception", "stack"})
 # Characters beyond a cut that are looked at too: a URL's user part is known by what stands after it.
 _MARGIN = 2048
 _Item = TypeVar("_Item")
+
+
+class Masked(str):
+    """A text whose values were taken out of it. It is not searched for secrets, which takes longer than all else of a line.
+
+    A copy is a plain string: a record may be sent to a program that has no such class.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
 
 
 class Sanitizer:
@@ -61,7 +73,7 @@ class Sanitizer:
             while name in plain:
                 name += "_"
             if type(value) is not str:
-                plain[name] = self.value(value)
+                plain[name] = self._masked(value) if type(value) is Masked else self.value(value)
             elif name in _BLOCKS:
                 plain[name] = self._block(value)
             else:
@@ -75,6 +87,9 @@ class Sanitizer:
         walk = _Walk(self.secrets, self.limit)
         plain = walk.value(value)
         return plain if walk.redacted else value
+
+    def _masked(self, text: Masked) -> Any:
+        return str(text) if len(text) <= self.limit and text.isascii() else self.value(text)
 
     def _block(self, text: str) -> str:
         if len(text) <= self.limit:
