@@ -30,7 +30,7 @@ def end_failed(scope: Scope, task: AnyTask, error: object) -> None:
     Args:
         scope: the task's, or the worker's about it.
         task: the task.
-        error: an exception, or a word.
+        error: an exception, a word, or ``None`` if all that is known is that it failed.
     """
     is_expected = isinstance(error, _throws(task))
     scope.end(
@@ -57,6 +57,8 @@ def end_retried(scope: Scope, task: AnyTask, request: Context | None, reason: ob
 
 def _text(error: object) -> str:
     """Return the text of *error*, of one that could not be pickled too: Celery puts a wrapper in its place."""
+    if error is None:  # celery-batches keeps it to itself
+        return "no exception was given"
     if isinstance(error, str):
         return error
     return error_text(error.restore() if isinstance(error, UnpickleableExceptionWrapper) else error)

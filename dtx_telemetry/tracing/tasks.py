@@ -184,8 +184,8 @@ class _TaskSpan(ScopeSpan):
         if end.outcome == "retried":
             attributes["celery.retry.reason"] = end.fields["error"]
         self.span.set_attributes(attributes)
-        if end.outcome == "killed" and end.error is None:
-            self.span.set_status(StatusCode.ERROR, "the worker ended it")
+        if end.error is None and end.outcome in {"failed", "killed"}:
+            self.span.set_status(StatusCode.ERROR, end.fields.get("error", "the worker ended it"))
 
 
 class _MeasuredTask:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from celery import VERSION, Celery, Task
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.backends.cache import CacheBackend
 from celery.exceptions import Ignore, Reject, Retry
-from celery.signals import before_task_publish, task_postrun
+from celery.signals import before_task_publish, task_postrun, task_prerun
 from celery.utils.serialization import UnpickleableExceptionWrapper
 from celery.worker import state
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
@@ -542,6 +543,21 @@ def test_a_failure_of_telemetry_costs_the_scope_and_a_line(
     assert log_output.events("task_started") == log_output.events("task_ignored") == []
     assert log_output.one("telemetry_failed")["error"].startswith("ZeroDivisionError")
     assert run.left == [{}]
+
+
+def test_a_failure_without_an_exception_says_so(log_output: LogOutput) -> None:
+    """celery-batches sends the two signals of an execution alone, and no exception with them."""
+    with make_app() as app:
+
+        @app.task(name="batch", shared=False)
+        def task() -> None: ...
+
+        task.request_stack.push(Context())
+        task_prerun.send(sender=task, task_id="b-1", task=task, args=([],), kwargs={})
+        task_postrun.send(sender=task, task_id="b-1", task=task, args=([],), kwargs={}, retval=None, state="FAILURE")
+        task.request_stack.pop()
+    assert log_output.one("task_failed", task_id="b-1")["error"] == "no exception was given"
+    assert context.current_scope() is None
 
 
 def test_odd_signals_are_told_and_raise_nothing(log_output: LogOutput) -> None:

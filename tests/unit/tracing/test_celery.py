@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
-from celery.signals import before_task_publish, task_postrun, task_revoked, worker_process_shutdown
+from celery.signals import before_task_publish, task_postrun, task_prerun, task_revoked, worker_process_shutdown
 from celery.worker import state
 from django.test import override_settings
 from kombu import Connection, Exchange
@@ -322,6 +323,17 @@ class TestATaskThatNeverRuns:
         assert log_output.one("task_revoked")["task.name"] == "app.ok"
         (point,) = durations_of(traced)
         assert (point.count, point.attributes["outcome"]) == (1, "revoked")
+
+
+def test_a_failure_without_an_exception_is_one(traced: Traced, app: Celery) -> None:
+    """celery-batches sends the two signals of an execution alone, and no exception with them."""
+    task = app.tasks["app.ok"]
+    task.request_stack.push(Context())
+    task_prerun.send(sender=task, task_id="b-1", task=task, args=([],), kwargs={})
+    task_postrun.send(sender=task, task_id="b-1", task=task, args=([],), kwargs={}, retval=None, state="FAILURE")
+    task.request_stack.pop()
+    (span,) = spans_of(traced, "run/")
+    assert (span.status, span.description) == ("ERROR", "no exception was given")
 
 
 class TestFaultsOfThePlainOne:
