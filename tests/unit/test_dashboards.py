@@ -1,6 +1,7 @@
 """The dashboards as files: what Grafana would refuse, or show wrongly, without a word."""
 
 import json
+import logging
 import re
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import dtx_telemetry
+from dtx_telemetry import events
 from dtx_telemetry.viewer.cli import main
 
 FOLDER = Path(dtx_telemetry.__file__).parent / "dashboards"
@@ -53,6 +55,17 @@ def test_each_links_to_lines_and_traces() -> None:
         graphs = [panel for panel in DASHBOARDS[name]["panels"] if panel["type"] in {"timeseries", "stat"}]
         assert all("/d/dtx-click" in json.dumps(panel) for panel in graphs)
     assert "var-request_id=${__value.raw" in json.dumps(DASHBOARDS["click"])
+
+
+def test_the_table_of_what_ended_has_every_closing_event() -> None:
+    """A kind of scope that is missing there would seem never to end."""
+    (query,) = (panel["targets"][0]["expr"] for panel in DASHBOARDS["click"]["panels"] if panel["title"] == "What ended")
+    pattern = re.search(r'\|~ "([^"]+)"', query)
+    assert pattern is not None
+    closing = [event for event in vars(events).values() if isinstance(event, events.Event) and event.outcome is not None]
+    printed = [event.name for event in closing if event.level > logging.DEBUG]
+    assert len(printed) > 15
+    assert [name for name in printed if not re.search(pattern[1], name)] == []
 
 
 class TestWritingThemOut:
