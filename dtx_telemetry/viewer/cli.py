@@ -5,8 +5,8 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from ..errors import install_command
@@ -15,9 +15,21 @@ from .errors import UsageError
 __all__ = ["main", "split_words"]
 
 _DESCRIPTION = "Shows the JSON lines of dtx_telemetry as the lives of requests, tasks and connections."
+_EXAMPLES = """\
+For example:
+  dtx-telemetry list user.id=42 *.log      what user 42 did, with ids for trace
+  dtx-telemetry trace ID *.log             what happened, and where the time went
+  dtx-telemetry slow --since 14:03 *.log   what takes long, and how often it is
+  dtx-telemetry errors --sort first *.log  what failed first, and where
+  dtx-telemetry page --open *.log          all of that in the browser, live
+  dtx-telemetry run --open -- python manage.py runserver
+
+dtx-telemetry COMMAND --help has the options, and how to choose lines.
+"""
 _WORDS = """\
-FILE is a path, a pattern such as 'logs/*.gz', or - for standard input, which is also read if no FILE is given. It may be packed
-(gzip, bz2, xz, zstd), and its lines may stand in whatever Docker, Kubernetes, journald and cloud platforms put around them.
+FILE is a path, a pattern such as 'logs/*.gz', or - for standard input, which is also read if no FILE is given. It may be
+packed (gzip, bz2, xz, zstd), and its lines may stand in whatever Docker, Kubernetes, journald and cloud platforms put around
+them.
 
 FILTER is a word that has to be found in a line, or asks for a field: key=value (* stands for anything), key!=value (another
 value), key>1, key>=500ms, key<2s, key<=1, key~regex; a - before one means not. All of them have to hold. For example:
@@ -33,6 +45,9 @@ FILTER chooses the lines that count on the page; all are shown here.
 """
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _SORTS = ("start", "duration", "queue", "queries", "database")
+_FILTERS = ("level", "logger", "event", "since", "until")
+#: Packages of the extra `viewer` that commands need.
+_RICH, _SERVER = ("rich",), ("starlette", "uvicorn")
 _INTERRUPTED = 130
 #: A filter that begins with a minus would be taken for an option.
 _NEGATED = re.compile(r"-[A-Za-z_@][\w.@-]*(=|!=|>|<|~).*", re.DOTALL)
@@ -49,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        code: int = options.run(options)
+        code = _run(**vars(options))
         sys.stdout.flush()
     except UsageError as error:
         sys.stderr.write(f"dtx-telemetry: {error}\n")
@@ -86,44 +101,47 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+class _Help(argparse.HelpFormatter):
+    """Fills each paragraph of a text by itself, and leaves one alone that has a list in it."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        parts = text.rstrip().split("\n\n")
+        return "\n\n".join(part if "\n  " in part else fill(part, width, indent) for part in parts) + "\n"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dtx-telemetry", description=_DESCRIPTION)
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "pretty", _pretty, "show lines in the development format, of several files in the order of their times")
-    listing = _add(commands, "list", _list, "show one row for each request, task, connection, operation and command")
+    parser = argparse.ArgumentParser(prog="dtx-telemetry", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=_Help)
+    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add(commands, "pretty", "show lines in the development format, of several files in the order of their times")
+    listing = _add(commands, "list", "show one row for each request, task, connection, operation and command", _RICH)
     listing.add_argument("--sort", choices=_SORTS, default="start", help="the latest, or the largest, first")
     listing.add_argument("--limit", type=_number_of_rows, default=50, metavar="N", help="how many rows at most; 50 by default")
-    trace = _add(commands, "trace", _trace, "show one request's life as a waterfall")
-    slow = _add(commands, "slow", _slow, "show the slowest by route, task, consumer and operation")
+    trace = _add(commands, "trace", "show one request's life as a waterfall", _RICH)
+    slow = _add(commands, "slow", "show the slowest by route, task, consumer and operation", _RICH)
     slow.add_argument("--by", default="", metavar="FIELD", help="group by this as well, for example service")
-    errors = _add(commands, "errors", _errors, "show errors by type and place, each failure once")
-    errors.add_argument(
-        "--sort",
-        choices=("count", "first", "last"),
-        default="count",
-        help="the most frequent, the earliest or the latest first",
-    )
+    errors = _add(commands, "errors", "show errors by type and place, each failure once", _RICH)
+    orders, about = ("count", "first", "last"), "the most frequent, the earliest or the latest first"
+    errors.add_argument("--sort", choices=orders, default="count", help=about)
     shown = trace.add_mutually_exclusive_group()
     shown.add_argument("--lines", action="store_true", help="show the lines of each scope too")
     shown.add_argument("--html", metavar="FILE", help="write a self-contained page")
     for command in (listing, shown, slow, errors):
-        command.add_argument("--json", action="store_true", help="print it for programs")
-    page = _add(commands, "page", _page, "show what comes in on a live page, on this machine alone")
-    page.add_argument("--port", type=int, default=0, help="where to listen; by default a port that is free")
-    page.add_argument("--open", action="store_true", help="open the page in the browser")
-    running = _add(commands, "run", _run, "run commands, show their lines as `pretty` does, and serve the live page of them")
+        command.add_argument("--json", action="store_true", dest="as_json", help="print it for programs")
+    page = _add(commands, "page", "show what comes in on a live page, on this machine alone", _SERVER)
+    running = _add(commands, "run", "run commands, show their lines as `pretty` does, and serve the live page of them", _SERVER)
+    for command in (page, running):
+        command.add_argument("--port", type=int, default=0, help="where the page listens; by default a port that is free")
+        command.add_argument("--open", action="store_true", dest="show", help="open the page in the browser")
     running.usage = "%(prog)s [options] [FILTER ...] -- COMMAND... [-- COMMAND...]"
     running.epilog = _RUNNING
-    running.add_argument("--port", type=int, default=0, help="where the page listens; by default a port that is free")
-    running.add_argument("--open", action="store_true", help="open the page in the browser")
     running.add_argument("--stay", action="store_true", help="keep the page when the commands have ended, until Ctrl-C")
-    _add_dashboards(commands)
-    text = "list the pages of the documentation, or print one"
-    docs: argparse.ArgumentParser = commands.add_parser("docs", help=text, description=f"{text.capitalize()}.")
-    docs.set_defaults(run=_docs)
-    docs.add_argument("page", nargs="?", metavar="PAGE", help="its name")
-    docs.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    dashboards = _add_plain(commands, "dashboards", "write Grafana dashboards and Prometheus alert rules into a folder")
+    dashboards.add_argument("folder", nargs="?", default="dtx-dashboards", metavar="FOLDER", help="where to; dtx-dashboards")
+    dashboards.add_argument("--overwrite", action="store_true", help="replace files that were changed")
+    docs = _add_plain(commands, "docs", "list the pages of the documentation, or print one")
+    docs.add_argument("name", nargs="?", metavar="PAGE", help="its name")
     return parser
 
 
@@ -141,19 +159,21 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=_WORDS,
-        usage=f"%(prog)s [options]{' ID' if name == 'trace' else ''} [FILE | FILTER ...]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
+def _add_plain(commands: Any, name: str, text: str, needs: Sequence[str] = ()) -> argparse.ArgumentParser:
+    description = f"{text[0].upper()}{text[1:]}."
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=description, formatter_class=_Help)
+    parser.set_defaults(needs=needs, words=[])
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, needs: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Add a command that reads lines, and needs the packages *needs*."""
+    parser = _add_plain(commands, name, text, needs)
+    parser.epilog = _WORDS
+    parser.usage = f"%(prog)s [options]{' ID' if name == 'trace' else ''} [FILE | FILTER ...]"
     if name == "trace":
         about = "the id of a request, trace, task or connection (ws.conn_id), or a beginning of one that is unambiguous"
-        parser.add_argument("id", metavar="ID", help=about)
+        parser.add_argument("identifier", metavar="ID", help=about)
     parser.add_argument("words", nargs="*", metavar="FILE | FILTER", help=argparse.SUPPRESS)
     filters = parser.add_argument_group("filters")
     filters.add_argument("--level", choices=_LEVELS, help="this level and those above")
@@ -164,30 +184,47 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], tex
     return parser
 
 
-def _add_dashboards(commands: Any) -> None:
-    text = "write Grafana dashboards and Prometheus alert rules into a folder"
-    parser: argparse.ArgumentParser = commands.add_parser("dashboards", help=text, description=f"{text.capitalize()}.")
-    parser.set_defaults(run=_dashboards)
-    parser.add_argument("folder", nargs="?", default="dtx-dashboards", metavar="FOLDER", help="where to; dtx-dashboards")
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--overwrite", action="store_true", help="replace files that were changed")
+def _run(command: str, needs: Sequence[str], **options: Any) -> int:
+    """Run a command, whose ``run`` takes what the options that are its own say."""
+    words, commands = options.pop("words"), options.pop("commands")
+    try:
+        for package in needs:
+            import_module(package)
+        module = import_module(f".commands.{command}", __package__)
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in needs:
+            raise
+        raise UsageError(f"{command} needs {missing}: {install_command('viewer', *needs)}") from error
+    if command in ("dashboards", "docs"):
+        if words:
+            raise UsageError(f"{command}: {words[0]!r} is one too many")
+        return int(module.run(**options))
+    query = _query(words, **{name: options.pop(name) for name in _FILTERS})
+    if command == "run":
+        if query.files:
+            raise UsageError(f"{query.files[0]!r}: write -- before the command")
+        options["commands"] = module.split_commands(commands)
+    return int(module.run(query, **options))
 
 
-def _query(options: argparse.Namespace) -> Any:
+def _query(
+    words: Sequence[str],
+    *,
+    level: str | None,
+    logger: Sequence[str],
+    event: Sequence[str],
+    since: str | None,
+    until: str | None,
+) -> Any:
     from .query import Query
     from .reading.filters import parse_filters
 
-    files, words = split_words(options.words)
-    if options.level is not None:
-        words.append(f"level>={options.level}")
+    files, filters = split_words(words)
     # One option given twice asks for either; so does a pattern.
-    words += _either("logger", options.logger) + _either("event", options.event)
-    words += [f"timestamp{order}{time}" for order, time in ((">=", options.since), ("<=", options.until)) if time is not None]
-    return Query(files, parse_filters(words))
-
-
-def _either(name: str, values: Sequence[str]) -> list[str]:
-    return [f"{name}={','.join(values)}"] if values else []
+    either = {"logger=": ",".join(logger) or None, "event=": ",".join(event) or None}
+    asked = {"level>=": level, **either, "timestamp>=": since, "timestamp<=": until}
+    return Query(files, parse_filters([*filters, *(f"{key}{value}" for key, value in asked.items() if value is not None)]))
 
 
 def split_words(words: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -205,87 +242,3 @@ def split_words(words: Iterable[str]) -> tuple[list[str], list[str]]:
         is_file = word == "-" or is_there or (not is_condition(word) and _FILE_LIKE.fullmatch(word) is not None)
         (files if is_file else filters).append(word)
     return files, filters
-
-
-def _pretty(options: argparse.Namespace) -> int:
-    from .commands import pretty
-
-    return pretty.run(_query(options))
-
-
-def _list(options: argparse.Namespace) -> int:
-    _need_rich("list")
-    from .commands import list as listing
-
-    return listing.run(_query(options), sort=options.sort, limit=options.limit, as_json=options.json)
-
-
-def _trace(options: argparse.Namespace) -> int:
-    _need_rich("trace")
-    from .commands import trace
-
-    return trace.run(_query(options), options.id, lines=options.lines, html=options.html, as_json=options.json)
-
-
-def _slow(options: argparse.Namespace) -> int:
-    _need_rich("slow")
-    from .commands import slow
-
-    return slow.run(_query(options), by=options.by, as_json=options.json)
-
-
-def _errors(options: argparse.Namespace) -> int:
-    _need_rich("errors")
-    from .commands import errors
-
-    return errors.run(_query(options), sort=options.sort, as_json=options.json)
-
-
-def _page(options: argparse.Namespace) -> int:
-    with _needs_server("page"):
-        from .commands import page
-    return page.run(_query(options), port=options.port, show=options.open)
-
-
-def _run(options: argparse.Namespace) -> int:
-    with _needs_server("run"):
-        from .commands import run
-    query = _query(options)
-    if query.files:
-        raise UsageError(f"{query.files[0]!r}: write -- before the command")
-    return run.run(query, run.split_commands(options.commands), port=options.port, show=options.open, stay=options.stay)
-
-
-@contextmanager
-def _needs_server(command: str) -> Iterator[None]:
-    """Say what to install if the block cannot import the server."""
-    try:
-        yield
-    except ImportError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("starlette", "uvicorn"):
-            raise
-        raise UsageError(f"{command} needs {missing}: {install_command('viewer', 'starlette', 'uvicorn')}") from error
-
-
-def _docs(options: argparse.Namespace) -> int:
-    from .commands import docs
-
-    return docs.run(options.page)
-
-
-def _dashboards(options: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from .commands import dashboards
-
-    if options.words:
-        raise UsageError(f"dashboards writes into one folder: {options.words[0]!r} is one too many")
-    return dashboards.run(Path(options.folder), overwrite=options.overwrite)
-
-
-def _need_rich(command: str) -> None:
-    try:
-        import rich  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"{command} needs rich: {install_command('viewer', 'rich')}") from error

@@ -10,7 +10,7 @@ from ..query import FOUND
 __all__ = ["run"]
 
 
-def run(folder: Path, *, overwrite: bool = False) -> int:
+def run(folder: str, *, overwrite: bool = False) -> int:
     """Write the files below *folder*, which is made if it is not there, and print their paths.
 
     Args:
@@ -20,13 +20,13 @@ def run(folder: Path, *, overwrite: bool = False) -> int:
     Raises:
         UsageError: a file is there already, with other text, or cannot be written.
     """
-    source = files("dtx_telemetry").joinpath("dashboards")
+    below, source = Path(folder), files("dtx_telemetry").joinpath("dashboards")
     texts = {Path(kind.name, file.name): file.read_text() for kind in source.iterdir() for file in kind.iterdir()}
-    changed = [path for path in sorted(texts) if _differs(folder / path, texts[path])]
+    changed = [path for path in sorted(texts) if _differs(below / path, texts[path])]
     if changed and not overwrite:
-        raise UsageError(f"{folder / changed[0]} is there already and differs: name another folder, or use --overwrite")
+        raise UsageError(f"{below / changed[0]} is there already and differs: name another folder, or use --overwrite")
     for path in sorted(texts):
-        target = folder / path
+        target = below / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(texts[path])
