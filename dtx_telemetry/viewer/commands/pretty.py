@@ -14,6 +14,7 @@ from ...rendering.terminal import DIM, leave, paint, printable, wants_colour
 from ..query import FOUND, NOTHING_FOUND, WRONG_USAGE, Query, say
 from ..reading.inputs import Input
 from ..reading.line import Line, Once
+from ..reading.pieces import lines_of
 from ..reading.unwrap import Unwrapper
 
 __all__ = ["Printer", "run"]
@@ -50,7 +51,7 @@ def run(query: Query) -> int:
 
 def _taken(read: Input, unwrapper: Unwrapper) -> Iterator[list[Line | bytes]]:
     for piece in read.pieces():
-        yield [found for raw in piece.removesuffix(b"\n").split(b"\n") for found in unwrapper.take(raw)]
+        yield [found for raw in lines_of(piece) for found in unwrapper.take(raw)]
     yield unwrapper.rest()
 
 

@@ -8,6 +8,7 @@ from ..model.layout import Waterfall, lay_out
 from ..model.scope import LINES
 from ..query import NOTHING_FOUND, Query, Reading, write_json
 from ..reading.find import Finder
+from ..reading.pieces import lines_of
 from ..show.candidates import show_candidates
 
 __all__ = ["run"]
@@ -58,7 +59,7 @@ def _sample(reading: Reading) -> None:
     for read in reading.inputs:
         size = 0
         for piece in read.pieces():
-            list(reading.unwrapper.read(piece.removesuffix(b"\n").split(b"\n")))
+            list(reading.unwrapper.read(lines_of(piece)))
             size += len(piece)
             if size > _SAMPLE:
                 break

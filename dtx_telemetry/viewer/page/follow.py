@@ -13,8 +13,8 @@ from pathlib import Path
 from ..reading.envelope import parse_all
 from ..reading.line import Line
 from ..reading.packing import is_packed
+from ..reading.pieces import PIECE, Cutter, lines_of
 from ..reading.unwrap import Unwrapper
-from .pieces import PIECE, LineCutter
 
 __all__ = ["Follower"]
 
@@ -163,7 +163,7 @@ class _Tail:
         self.heard = time.monotonic()
         self._identity = identity
         self._unwrapper = unwrapper
-        self._cutter = LineCutter()
+        self._cutter = Cutter()
         self._file = os.open(name, os.O_RDONLY | os.O_NONBLOCK) if stays else None
 
     def batches(self) -> Iterator[list[Line]]:
@@ -171,11 +171,11 @@ class _Tail:
         while piece := self._next():
             self.position += len(piece)
             self.heard = time.monotonic()
-            yield list(self._unwrapper.read(self._cutter.cut(piece)))
-        last = self._cutter.rest() if self.position != before else []
-        if last and parse_all(last[0]):  # it is whole, though no line feed may ever come
-            self._cutter = LineCutter()
-            yield list(self._unwrapper.read(last))
+            yield list(self._unwrapper.read(lines_of(self._cutter.take(piece))))
+        last = self._cutter.begun if self.position != before else b""
+        if last and parse_all(last):  # it is whole, though no line feed may ever come
+            self._cutter = Cutter()
+            yield list(self._unwrapper.read([last]))
 
     def close(self) -> None:
         if self._file is not None:
@@ -201,7 +201,7 @@ class _Tail:
             return b""
         if status.st_size < self.position:  # cut off: what comes now is new
             self.position = 0
-            self._cutter = LineCutter()
+            self._cutter = Cutter()
         piece = os.pread(file, PIECE, self.position)
         self.is_packed = self.is_packed or (self.position == 0 and is_packed(piece))
         return b"" if self.is_packed else piece

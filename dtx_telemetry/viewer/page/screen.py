@@ -11,8 +11,8 @@ from ...rendering.sanitizer import Sanitizer
 from ...rendering.secrets import Secrets
 from ...rendering.terminal import colour_of, leave, paint, wants_colour
 from ..reading.line import Line
+from ..reading.pieces import Cutter, lines_of
 from ..reading.unwrap import Unwrapper
-from .pieces import LineCutter
 
 __all__ = ["Screen"]
 
@@ -30,7 +30,7 @@ class _Writer:
         begun: bytes of its last line, which has not ended, that are shown already.
     """
 
-    cutter: LineCutter = field(default_factory=LineCutter)
+    cutter: Cutter = field(default_factory=Cutter)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     begun: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -65,7 +65,7 @@ class Screen:
     def show(self, name: str, piece: bytes) -> None:
         """Show the next *piece* of what a command writes."""
         writer = self._writers[name]
-        for raw in writer.cutter.cut(piece):
+        for raw in lines_of(writer.cutter.take(piece)):
             self._line(name, writer, raw.removesuffix(b"\r"), b"\n")
         self._begin(name, writer)
         sys.stdout.buffer.flush()
@@ -73,8 +73,8 @@ class Screen:
     def end(self, name: str) -> None:
         """Show what has no end."""
         writer = self._writers[name]
-        if (rest := b"".join(writer.cutter.rest())) or writer.unwrapper.holds_pieces:
-            writer.cutter = LineCutter()
+        if (rest := writer.cutter.begun) or writer.unwrapper.holds_pieces:
+            writer.cutter = Cutter()
             self._line(name, writer, rest, b"\n")
         sys.stdout.buffer.flush()
 
@@ -107,7 +107,7 @@ class Screen:
 
     def _begin(self, name: str, writer: _Writer) -> None:
         """Show a line's beginning, such as a prompt: at once, unless it may become a line of ours."""
-        rest = b"".join(writer.cutter.rest())
+        rest = writer.cutter.begun
         if len(rest) > writer.begun:
             if b"{" not in rest:
                 self._show_begun(name, writer)
@@ -116,7 +116,7 @@ class Screen:
 
     def _show_begun(self, name: str, writer: _Writer) -> None:
         writer.timer = None
-        rest = b"".join(writer.cutter.rest())
+        rest = writer.cutter.begun
         if len(rest) > writer.begun:
             self._write(name, rest[writer.begun :], begins=not writer.begun)
             writer.begun = len(rest)

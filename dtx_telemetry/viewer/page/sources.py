@@ -12,9 +12,9 @@ from ..query import say
 from ..reading.inputs import STDIN, Input, open_inputs
 from ..reading.line import Line
 from ..reading.packing import PACKING_ERRORS, Unpacker, is_packed
+from ..reading.pieces import PIECE, Cutter, lines_of
 from ..reading.unwrap import Unwrapper
 from .follow import Follower
-from .pieces import PIECE, LineCutter
 
 __all__ = ["Source", "open_sources"]
 
@@ -85,7 +85,7 @@ class _Pipe:
     def __init__(self, file: int, *, ends: bool) -> None:
         self._file = file
         self._ends = ends
-        self._cutter = LineCutter()
+        self._cutter = Cutter()
         self._ended = False
         self._unpacker: Unpacker | None = None
         self._is_new = True
@@ -96,7 +96,7 @@ class _Pipe:
             piece = os.read(self._file, PIECE)
             try:
                 for plain in self._plain(piece):
-                    yield list(self.unwrappers[0].read(self._cutter.cut(plain)))
+                    yield list(self.unwrappers[0].read(lines_of(self._cutter.take(plain))))
             except PACKING_ERRORS as error:
                 say(f"standard input: {error}")
                 self._unpacker = None  # who writes is not to wait for a reader
@@ -117,7 +117,7 @@ class _Pipe:
     def _end(self) -> Iterator[list[Line]]:
         """Return the last line, if nothing ended it."""
         self._ended = self._ends
-        last, self._cutter, self._unpacker = self._cutter.rest(), LineCutter(), None
+        last, self._cutter, self._unpacker = lines_of(self._cutter.begun), Cutter(), None
         found = [line for line in self.unwrappers[0].rest() if isinstance(line, Line)]
         if last or found:
             yield [*self.unwrappers[0].read(last), *found]
@@ -142,7 +142,7 @@ class _Archive:
         if self._is_read:
             return
         for piece in self._input.pieces():
-            lines = list(self.unwrappers[0].read(piece.split(b"\n")))
+            lines = list(self.unwrappers[0].read(lines_of(piece)))
             for line in lines:
                 line.source = self._input.source
             yield lines

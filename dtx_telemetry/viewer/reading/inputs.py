@@ -13,13 +13,11 @@ from typing import IO
 
 from ..errors import UsageError
 from .packing import PACKING_ERRORS, plain_text
+from .pieces import PIECE, whole_lines
 
-__all__ = ["STDIN", "Input", "open_inputs", "whole_lines"]
+__all__ = ["STDIN", "Input", "open_inputs"]
 
 STDIN = "-"
-_PIECE = 64 * 1024
-# A longer line is cut there: no input may fill the memory.
-_MAX_LENGTH = 16 * 1024 * 1024
 #: How many files of those that the system allows are left to everything else.
 _SPARE_FILES = 64
 
@@ -74,7 +72,7 @@ class Input:
         if copy is None:
             yield from plain_text(self._read())
         elif again:
-            yield from iter(lambda: copy.read(_PIECE), b"")
+            yield from iter(lambda: copy.read(PIECE), b"")
         else:
             for piece in plain_text(self._read()):
                 copy.write(piece)
@@ -94,13 +92,13 @@ class Input:
         """Return what the file holds, as it is."""
         while True:
             if self._file is not None:
-                piece = self._file.read(_PIECE)
+                piece = self._file.read(PIECE)
             else:
                 with _open(self.name, waits=False) as file:
                     status = os.fstat(file.fileno())
                     if (status.st_dev, status.st_ino) != self.identity:
                         raise OSError(0, "it was rotated while it was read")
-                    piece = os.pread(file.fileno(), _PIECE, self.position)
+                    piece = os.pread(file.fileno(), PIECE, self.position)
             if not piece:
                 return
             self.position += len(piece)
@@ -154,19 +152,3 @@ def _open(name: str, *, waits: bool) -> IO[bytes]:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     more = 0 if waits else os.O_NONBLOCK
     return open(name, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | more))
-
-
-def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Return *pieces* cut anew, so that each ends where a line ends."""
-    begun: list[bytes] = []
-    length = 0
-    for piece in pieces:
-        end = piece.rfind(b"\n") + 1
-        if end or length > _MAX_LENGTH:
-            yield b"".join([*begun, memoryview(piece)[:end]])  # a view: the most of the piece is copied once, not twice
-            begun, length = [], 0
-        if end < len(piece):
-            begun.append(piece[end:])
-            length += len(piece) - end
-    if begun:
-        yield b"".join(begun)

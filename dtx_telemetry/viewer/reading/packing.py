@@ -11,11 +11,10 @@ from itertools import chain
 from typing import Any
 
 from ..errors import Unreadable
+from .pieces import PIECE
 
 __all__ = ["PACKING_ERRORS", "Unpacker", "is_packed", "plain_text"]
 
-# Small enough for the processor's caches, and for memory that need not be asked of the system anew each time.
-_PIECE = 64 * 1024
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZIP = b"PK\x03\x04"
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -83,7 +82,7 @@ class Unpacker:
         """Return what is packed in the next *piece*."""
         rest = piece
         while rest or not getattr(self._member, "needs_input", True):
-            yield self._member.decompress(rest, _PIECE)
+            yield self._member.decompress(rest, PIECE)
             self._begun = True
             if self._member.eof:  # another may follow, after padding
                 rest = self._member.unused_data.lstrip(b"\0")

@@ -9,6 +9,7 @@ import orjson
 
 from .envelope import parse_all, parse_plain
 from .line import Line
+from .pieces import lines_of
 from .unwrap import Unwrapper, has_pieces
 
 __all__ = ["find_lines", "lines_with"]
@@ -33,7 +34,7 @@ def find_lines(
     for piece in pieces:
         beginning = _common_beginning(piece) if thorough else b""
         if not texts or unwrapper.holds_pieces or has_pieces(piece) or beginning is None:
-            yield [*unwrapper.read(piece.removesuffix(b"\n").split(b"\n"))]
+            yield [*unwrapper.read(lines_of(piece))]
             continue
         raws = [*lines_with(piece, texts)]
         unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else len(raws)

@@ -22,11 +22,11 @@ from dtx_telemetry.viewer.page.detail import Asked, detail
 from dtx_telemetry.viewer.page.follow import Follower
 from dtx_telemetry.viewer.page.listing import Listing
 from dtx_telemetry.viewer.page.live import Live
-from dtx_telemetry.viewer.page.pieces import LineCutter
 from dtx_telemetry.viewer.page.reports import report_errors, report_slow
 from dtx_telemetry.viewer.page.search import Search
 from dtx_telemetry.viewer.page.sources import open_sources
 from dtx_telemetry.viewer.reading.filters import parse_filters
+from dtx_telemetry.viewer.reading.pieces import Cutter
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
 from tests.support.page_lines import LogFile, click, deep, line, queries, request
 
@@ -313,10 +313,10 @@ def test_standard_input_may_be_gzip(monkeypatch, capfd):
 
 def test_a_line_without_an_end_is_cut():
     """No input fills the memory."""
-    cutter = LineCutter()
-    lines = [found for _ in range(40) for found in cutter.cut(b"x" * 1024 * 1024)]
+    cutter = Cutter()
+    lines = [found for _ in range(40) if (found := cutter.take(b"x" * 1024 * 1024))]
     assert len(lines) == 2
-    assert len(b"".join(cutter.rest())) < 16 * 1024 * 1024
+    assert len(cutter.begun) < 16 * 1024 * 1024
 
 
 async def news(live, version=0, text="", run=None):

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dtx_telemetry.viewer.errors import UsageError
 from dtx_telemetry.viewer.reading.envelope import parse
-from dtx_telemetry.viewer.reading.inputs import Input, open_inputs, whole_lines
+from dtx_telemetry.viewer.reading.inputs import Input, open_inputs
 from dtx_telemetry.viewer.reading.line import Line, parse_time
+from dtx_telemetry.viewer.reading.pieces import whole_lines
 from dtx_telemetry.viewer.reading.search import find_lines, lines_with
 from dtx_telemetry.viewer.reading.unwrap import Unwrapper
 from tests.support.viewer import BEGIN, CLICK, as_bytes, line, read
