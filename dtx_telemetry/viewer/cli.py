@@ -1,7 +1,6 @@
 """The command line. What a command needs is imported once it is known which: ``--help`` is to answer at once."""
 
 import argparse
-import glob
 import os
 import re
 import sys
@@ -233,12 +232,12 @@ def split_words(words: Iterable[str]) -> tuple[list[str], list[str]]:
     A word is a file if there is one of that name, or if it looks like one.
     """
     from .reading.filters import is_condition
+    from .reading.inputs import expand
 
     files: list[str] = []
     filters: list[str] = []
     for word in words:
-        # Of `Path.exists` some names, such as one that is too long, make an error.
-        is_there = os.path.exists(word) or bool(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
-        is_file = word == "-" or is_there or (not is_condition(word) and _FILE_LIKE.fullmatch(word) is not None)
+        is_there = word == "-" or any(map(os.path.exists, expand(word)))
+        is_file = is_there or (not is_condition(word) and _FILE_LIKE.fullmatch(word) is not None)
         (files if is_file else filters).append(word)
     return files, filters

@@ -1,16 +1,15 @@
 """Files that are read as they grow, as ``tail -F`` does: through rotation, truncation and being gone for a while."""
 
-import glob
 import os
 import resource
 import stat
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ..reading.envelope import parse_all
+from ..reading.inputs import expand, short_names
 from ..reading.line import Line
 from ..reading.packing import is_packed
 from ..reading.pieces import PIECE, Cutter, lines_of
@@ -44,7 +43,7 @@ class Follower:
         self._given = names
         self._skipped = frozenset(skipped)
         self._names: dict[str, _Identity | None] = {}
-        self._bases: Counter[str] = Counter()
+        self._shown: dict[str, str] = {}
         self._unwrappers: dict[str, Unwrapper] = {}
         self._tails: dict[_Identity, _Tail] = {}
         self._looked = -_LOOK
@@ -86,9 +85,7 @@ class Follower:
 
     def _named(self, tail: "_Tail", lines: list[Line]) -> list[Line]:
         """Say of *lines* where they come from, if there is more than one file."""
-        if len(self._names) > 1:
-            base = Path(tail.name).name
-            source = base if self._bases[base] < 2 else tail.name
+        if source := self._shown.get(tail.name):
             for line in lines:
                 line.source = source
         return lines
@@ -98,8 +95,9 @@ class Follower:
         now = time.monotonic()
         if now - self._looked >= _LOOK:
             self._looked = now
-            self._names = {name: self._names.get(name) for given in self._given for name in self._expanded(given)}
-            self._bases = Counter(Path(name).name for name in self._names)
+            names = [name for given in self._given for name in expand(given) if name not in self._skipped]
+            self._names = {name: self._names.get(name) for name in names}
+            self._shown |= short_names(names)
         for name in self._names:
             status = _file_at(name)
             identity = None if status is None else (status.st_dev, status.st_ino)
@@ -113,13 +111,6 @@ class Follower:
                     tail = self._tails[identity] = _Tail(name, identity, unwrapper, stays=len(self._tails) < self._most)
             if tail is not None:
                 tail.size = status.st_size
-
-    def _expanded(self, given: str) -> list[str]:
-        if Path(given).exists():
-            return [given]
-        # A pattern may be absolute, which `Path.glob` refuses.
-        found = [name for name in sorted(glob.glob(given, recursive=True)) if name not in self._skipped]  # noqa: PTH207
-        return found or ([] if glob.has_magic(given) else [given])
 
     def _let_go(self) -> None:
         """Close what has had no name for a while, and is read to its end."""

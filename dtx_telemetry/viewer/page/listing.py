@@ -6,19 +6,22 @@ browser has for an address, so that a seventh page waited for ever.
 
 import asyncio
 import time
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from ..model.store import Entry
 from .live import Live
-from .search import Searches
+from .search import Search
 from .values import short
 
 __all__ = ["Listing"]
 
 #: Seconds of work after which others have their turn.
 _TURN = 0.01
+#: How many filters are remembered, with what they have found.
+_MOST_SEARCHES = 16
 #: Into how many parts a time is cut at most.
 _PARTS = 120
 #: Seconds for which the rate over time is not reckoned anew.
@@ -30,7 +33,7 @@ class Listing:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._searches = Searches()
+        self._search = lru_cache(maxsize=_MOST_SEARCHES)(Search)
         self._strip: dict[str, Any] | None = None
         self._strip_is_good_until = 0.0
 
@@ -46,7 +49,7 @@ class Listing:
         Raises:
             UsageError: the filter is not understood.
         """
-        live, search = self._live, self._searches.get(text)
+        live, search = self._live, self._search(text)
         store = live.store
         anew = run != live.run or not 0 < version <= store.version
         now, rows, gone = store.version, list[list[Any]](), list[str]()

@@ -1,15 +1,12 @@
 """Which lives a filter is about."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from ..model.store import Entry
 from ..reading.filters import parse_filters, split_words
 from ..reading.line import Line
 
-__all__ = ["Search", "Searches"]
-
-_MOST = 16
+__all__ = ["Search"]
 
 
 class Search:
@@ -58,24 +55,3 @@ class Search:
         """Forget the lives that are not kept, once there are more than twice *most*."""
         if len(self._found) > 2 * most + 1000:
             self._found = {name: found for name, found in self._found.items() if is_kept(name)}
-
-
-class Searches:
-    """The filters that browsers asked for last."""
-
-    def __init__(self) -> None:
-        self._searches: OrderedDict[str, Search] = OrderedDict()
-
-    def get(self, text: str) -> Search:
-        """Return the search for *text*.
-
-        Raises:
-            UsageError: it is not understood.
-        """
-        search = self._searches.get(text)
-        if search is None:
-            search = self._searches[text] = Search(text)
-        self._searches.move_to_end(text)
-        while len(self._searches) > _MOST:
-            self._searches.popitem(last=False)
-        return search

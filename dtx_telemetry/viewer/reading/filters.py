@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from datetime import time as clock_time
 from fnmatch import fnmatchcase
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 import orjson
@@ -41,12 +42,7 @@ _SYNONYMS = {
     "http.method": "http.request.method",
     "http.request.method": "http.method",
 }
-_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": lambda found, wanted: bool(found > wanted),
-    ">=": lambda found, wanted: bool(found >= wanted),
-    "<": lambda found, wanted: bool(found < wanted),
-    "<=": lambda found, wanted: bool(found <= wanted),
-}
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 
 
 class Condition(NamedTuple):

@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from ..errors import UsageError
 from .packing import PACKING_ERRORS, plain_text
 from .pieces import PIECE, whole_lines
 
-__all__ = ["STDIN", "Input", "open_inputs"]
+__all__ = ["STDIN", "Input", "expand", "open_inputs", "short_names"]
 
 STDIN = "-"
 #: How many files of those that the system allows are left to everything else.
@@ -123,7 +123,7 @@ def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES
     inputs: dict[tuple[int, int], Input] = {}
     try:
-        for name in _expand(names or [STDIN]):
+        for name in [name for given in names or [STDIN] for name in expand(given) or [given]]:
             found = Input(name, waits=waits, stays=len(inputs) < most)
             if inputs.setdefault(found.identity, found) is not found:
                 found.close()
@@ -131,19 +131,25 @@ def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
         for found in inputs.values():
             found.close()
         raise UsageError(f"{error.filename}: {error.strerror}") from error
-    if len(inputs) > 1:
-        bases = Counter(Path(found.name).name for found in inputs.values())
-        for found in inputs.values():
-            base = Path(found.name).name
-            found.source = base if bases[base] == 1 else found.name
+    shown = short_names([found.name for found in inputs.values()])
+    for found in inputs.values():
+        found.source = shown.get(found.name, "")
     return [*inputs.values()]
 
 
-def _expand(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        is_pattern = name != STDIN and not Path(name).exists()
-        # A pattern may be absolute, which `Path.glob` refuses.
-        yield from (is_pattern and sorted(glob.glob(name, recursive=True))) or [name]  # noqa: PTH207
+def expand(name: str) -> list[str]:
+    """Return the files that a name or a pattern stands for, those of a pattern in order; a name stands for itself."""
+    # Of `Path.exists` some names, such as one that is too long, make an error; a pattern may be absolute.
+    if name == STDIN or os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
+        return [name]
+    return sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+
+
+def short_names(names: Collection[str]) -> dict[str, str]:
+    """Return what each of several files is called where their lines are shown: without its folder, if that is enough."""
+    bases = {name: Path(name).name for name in names}
+    counts = Counter(bases.values())
+    return {name: base if counts[base] == 1 else name for name, base in bases.items()} if len(names) > 1 else {}
 
 
 def _open(name: str, *, waits: bool) -> IO[bytes]:
