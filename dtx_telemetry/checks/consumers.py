@@ -14,7 +14,7 @@ from django.core import checks
 
 from ..config import get_settings
 from ..guard import is_wrapped
-from ..logging import restore
+from ..logging import every_logger, restore
 
 __all__ = ["check_consumers", "find_consumers"]
 
@@ -55,12 +55,15 @@ def _asgi_application() -> Any:
 
 
 def _imported(module_name: str) -> Any:
+    heard = [logger for logger in every_logger() if not logger.disabled]
     try:
         return importlib.import_module(module_name)
     except (Exception, SystemExit):  # the server's to tell
         return None
-    finally:
-        restore()  # get_asgi_application() configures logging again
+    finally:  # get_asgi_application() configures logging again
+        for logger in heard:
+            logger.disabled = False
+        restore()
 
 
 def _consumers(application: Any) -> list[type]:

@@ -159,3 +159,15 @@ def test_looking_at_the_asgi_module_leaves_logging_as_it_is(tmp_path: Path) -> N
     )
     assert code == 0
     assert text.count("command_completed") == 1, text
+
+
+def test_looking_at_the_asgi_module_disables_no_logger(tmp_path: Path) -> None:
+    """Nor does a check name those of the apps as disabled, which a server that makes the application once does not."""
+    first_of_all = "import logging\nlogging.getLogger('a.picks')"
+    settings = """
+    INSTALLED_APPS += ["dota"]
+    LOGGING = {"version": 1}
+    """
+    code, text = check_project(tmp_path, CHANNELS_SETTINGS + settings, {**CHANNELS_FILES, "apps.py": first_of_all}, {})
+    assert code == 0
+    assert "a.picks" not in text
