@@ -64,9 +64,8 @@ class Totals:
         batch = waiting[:]
         del waiting[: len(batch)]
         self._count += len(batch)
-        texts, seconds = zip(*batch, strict=True) if batch else ((), ())
-        self._seconds += sum(seconds)
-        self._statements.update(texts)
+        self._seconds += sum([seconds for _, seconds in batch])
+        self._statements.update([text for text, _ in batch])
         if len(self._statements) > _STATEMENTS:
             self._statements = self._alike()
             if len(self._statements) > _STATEMENTS // 2:
@@ -84,8 +83,10 @@ class Totals:
         if self._lock.acquire(timeout=0.1):
             self._settle()
         fields: dict[str, object] = {"db.query_count": self._count, "db.duration_ms": round(self._seconds * 1000, 2)}
-        if self._count >= _REPEATS and (commonest := self._alike().most_common(1)) and commonest[0][1] >= _REPEATS:
-            fields["db.repeated_query"], fields["db.repeat_count"] = commonest[0]
+        commonest = self._alike().most_common(1) if self._count >= _REPEATS else []
+        for statement, count in commonest:
+            if count >= _REPEATS:  # the count comes first: the statement fills lines where people read them
+                fields |= {"db.repeat_count": count, "db.repeated_query": statement}
         return fields
 
 
