@@ -6,6 +6,7 @@
 - W006: `idle_variables` of OpenTelemetry, without effect
 - W007: `console`, lines that would come twice or not at all
 - W008: `database`, comments beside prepared statements
+- W009: `users` without the attribute that is their id
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from .database import check_prepared_statements
 from .idle_variables import check_idle_variables
 from .middleware import check_middleware
 from .misspelt_names import check_names
+from .users import check_user_id_field
 
 __all__ = ["check_telemetry", "install"]
 
@@ -32,6 +34,7 @@ _CHECKS: tuple[Callable[[], Iterable[CheckMessage]], ...] = (
     check_idle_variables,
     check_prepared_statements,
     check_silent_loggers,
+    check_user_id_field,
 )
 
 

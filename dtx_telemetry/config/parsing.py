@@ -115,8 +115,8 @@ def field_names(given: object) -> Mapping[str, str]:
 
 
 def header_name(given: object) -> str:
-    if not isinstance(given, str) or not _TOKEN.fullmatch(given):
-        raise _NotAccepted("the name of an HTTP header")
+    if not isinstance(given, str) or not _TOKEN.fullmatch(given) or given.startswith("HTTP_"):
+        raise _NotAccepted("the name of an HTTP header, such as X-Request-ID")
     return given
 
 
@@ -132,6 +132,16 @@ def cache_alias(given: object) -> str | None:
     if given is not None and (not isinstance(given, str) or not given):
         raise _NotAccepted("an alias of CACHES, or None")
     return given
+
+
+def path_prefixes(given: object) -> tuple[str, ...]:
+    try:
+        values = texts(given)
+    except _NotAccepted:
+        values = ("",)
+    if not all(value.startswith("/") for value in values):
+        raise _NotAccepted("a list of beginnings of paths, such as /api/")
+    return values
 
 
 def texts(given: object) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class Settings:
     user_id_field: str | None = _setting("pk", parsing.attribute_path)
     resources: Mapping[str, str] = _setting(DEFAULT_RESOURCES, parsing.text_by_text)
     resources_without_id: tuple[str, ...] = _setting(tuple(DEFAULT_WITHOUT_ID), parsing.texts)
-    label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.texts)
+    label_prefixes: tuple[str, ...] = _setting(tuple(DEFAULT_PREFIXES), parsing.path_prefixes)
     exclude_paths: tuple[re.Pattern[str], ...] = _setting((), parsing.patterns)
     propagate: frozenset[str] | None = _setting(None, parsing.optional_texts)
     #: Channel layer messages take the context along. One that comes with a context gives it up in either case.

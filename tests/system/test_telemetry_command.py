@@ -142,6 +142,20 @@ def test_switched_off_it_says_no_more_than_that(project: Callable[..., SmallProj
 #: By name: settings, files, environment, the part that tells it, and what it says.
 MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
     "no middleware": ("MIDDLEWARE.pop(0)", {}, {}, "Middleware", "TelemetryMiddleware is not in MIDDLEWARE"),
+    "no such attribute of users": (
+        "INSTALLED_APPS.append('django.contrib.auth')\nDTX_TELEMETRY = {'USER_ID_FIELD': 'uuid'}",
+        {},
+        {},
+        "Settings",
+        "USER_ID_FIELD is 'uuid', which auth.User does not have",
+    ),
+    "a variable of ours as a setting": (
+        "LOG_FORMAT = 'json'",
+        {},
+        {"LOG_FORMAT": ""},
+        "Settings",
+        "does not read the setting LOG_FORMAT",
+    ),
     "the middleware twice": ("MIDDLEWARE.append(MIDDLEWARE[0])", {}, {}, "Middleware", "is in MIDDLEWARE 2 times"),
     "behind one that may answer": (
         'MIDDLEWARE.insert(0, "django.middleware.cache.FetchFromCacheMiddleware")',

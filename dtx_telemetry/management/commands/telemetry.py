@@ -10,6 +10,7 @@ import django
 from django.core.management.base import BaseCommand, CommandParser
 
 from ...checks.misspelt_names import check_names
+from ...checks.users import check_user_id_field
 from ...config import get_settings, given_settings
 from ..labels import look_at_labels
 from ..output import look_at_databases, look_at_logging, look_at_opentelemetry
@@ -60,6 +61,7 @@ def _parts(installed: str, seconds: float) -> Iterator[Part]:
 def _look_at_settings() -> Iterator[Finding]:
     """List each setting with its value and its source, those that somebody gave first."""
     yield from told_by(check_names)
+    yield from told_by(check_user_id_field)
     sources = {name.upper(): given.source for name, given in given_settings().items()}
     for key, value in sorted(get_settings().as_data().items(), key=lambda item: item[0] not in sources):
         source = sources.get(key, "default")

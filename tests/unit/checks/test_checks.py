@@ -300,6 +300,16 @@ def test_a_setting_of_the_projects_own_is_not_taken_for_a_variable_of_ours(setti
     assert found() == {}
 
 
+def test_an_attribute_that_users_do_not_have_is_told(settings: Any) -> None:
+    """Each request would fail to read it. One that they have, a property too, is none to tell of."""
+    settings.DTX_TELEMETRY = {"USER_ID_FIELD": "uuid"}
+    message = one("W009")
+    assert message.msg == "USER_ID_FIELD is 'uuid', which auth.User does not have: no line has a user.id."
+    for field in ("username", "is_anonymous", "pk", None):
+        settings.DTX_TELEMETRY = {"USER_ID_FIELD": field}
+        assert found() == {}
+
+
 @pytest.mark.parametrize("threshold", [0, 5])
 def test_comments_beside_prepared_statements_are_told(settings: Any, monkeypatch: pytest.MonkeyPatch, threshold: int) -> None:
     """For each database that prepares, with what to write; ``None`` is psycopg's word for never."""
