@@ -4,11 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..model.layout import ID_FIELDS, Row, Waterfall, lay_out
-from ..model.scope import Scope
+from ..model.layout import Row, Waterfall, lay_out
 from ..model.store import Entry
 from ..reading.line import OWN_NAMES, Line
-from ..show.text import context, database_text, label, notes, own_fields, status_text
+from ..show.text import context, describe, own_fields
 from .search import Search
 from .statements import EVENT, about_queries, marks, statements
 from .values import block, short, text
@@ -38,7 +37,7 @@ class Asked:
     def hits(self, row: Row) -> bool:
         """Return whether the row's name, or one of its lines, is what is looked for."""
         return self.search is not None and (
-            self.search.names(label(row.scope)) or any(map(self.search.line_fits, row.scope.lines))
+            self.search.names(describe(row).label) or any(map(self.search.line_fits, row.scope.lines))
         )
 
 
@@ -84,41 +83,30 @@ def _lines(lines: Sequence[Line], waterfall: Waterfall, rows: Iterable[Row], ask
 
 
 def _row(key: str, row: Row, places: dict[int, int], waterfall: Waterfall, asked: Asked) -> dict[str, Any]:
-    scope = row.scope
+    scope, said = row.scope, describe(row)
     own = [line for line in scope.lines if line.own_event != EVENT]
     return {
         "key": key,
         "parent": places.get(id(scope.parent), -1) if scope.parent is not None else -1,
         "kind": scope.kind,
-        "label": short(label(scope)),
-        "status": short(status_text(scope)),
-        "state": _state(scope),
+        "label": short(said.label),
+        "status": short(said.status),
+        "state": said.state,
         "depth": row.depth,
         "queued": row.queued * 1000,
         "start": row.start * 1000,
         "end": row.end * 1000,
         "last": max((line.time for line in scope.lines), default=scope.end) * 1000,
         "known": scope.closing is not None or row.duration > 0,
-        "notes": [*(note for note in notes(row) if note != database_text(scope)), *_ids(scope)],
+        "notes": [*said.notes, *map(short, said.ids)],
         "error": None if scope.error is None else text(scope.error),
-        "service": short(row.service),
+        "service": short(said.where),
         "queries": about_queries(row),
         "marks": marks(row, waterfall.length),
         "hit": asked.hits(row),
         "lines": [line_as_json(line, waterfall.begin) for line in own[-_MOST_LINES:]] if key in asked.open else None,
         "hidden": max(len(own) - _MOST_LINES, 0),
     }
-
-
-def _state(scope: Scope) -> str:
-    if scope.running:
-        return "running"
-    return "failed" if scope.failed else "notable" if scope.notable else ""
-
-
-def _ids(scope: Scope) -> list[str]:
-    found = ((name, scope.field(name)) for name in ID_FIELDS.get(scope.kind, ()))
-    return [f"{name} {short(value)}" for name, value in found if value is not None]
 
 
 def line_as_json(line: Line, begin: float = 0.0, row: int = -1) -> dict[str, Any]:

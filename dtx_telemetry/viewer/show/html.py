@@ -10,22 +10,10 @@ from typing import Any
 import orjson
 
 from ...rendering.terminal import printable
-from ..model.layout import ID_FIELDS, Row, Waterfall
-from ..model.scope import Scope
+from ..model.layout import Row, Waterfall
 from ..reading.line import OWN_NAMES, Line
 from .bars import ticks
-from .text import (
-    context,
-    day_and_time,
-    duration_text,
-    length_text,
-    notes,
-    own_fields,
-    repeated_text,
-    row_label,
-    status_text,
-    time_text,
-)
+from .text import context, day_and_time, describe, length_text, own_fields, repeated_text, time_text
 
 __all__ = ["page"]
 
@@ -80,33 +68,17 @@ def _axis(length: float) -> str:
 
 
 def _row(row: Row, length: float, match: Callable[[Line], bool]) -> str:
-    scope = row.scope
+    scope, said = row.scope, describe(row)
     lines = "".join(_line(line) for line in scope.lines if match(line))
-    said = [text for text in (repeated_text(scope), scope.error) if text]
-    error = "".join(f'<p class="error">{_text(text)}</p>' for text in said)
-    about = f'<p class="note">{_text(" · ".join([*notes(row), *_ids(scope)]))}</p>'
+    error = "".join(f'<p class="error">{_text(text)}</p>' for text in (repeated_text(scope), scope.error) if text)
+    about = f'<p class="note">{_text(" · ".join([*said.all_notes, *said.ids]))}</p>'
     return (
-        f'<details class="{scope.kind}{_state(scope)}"><summary>{_name(row)}{_bar(row, length)}'
-        f'<span class="time">{_text(duration_text(row))}</span></summary>'
+        f'<details class="{scope.kind} {said.state}"><summary>'
+        f'<span class="name depth-{min(row.depth, _MAX_DEPTH)}" title="{_text(said.title)}">'
+        f'<span class="kind">{_text(said.title)}</span> <span class="status">{_text(said.status)}</span></span>'
+        f'{_bar(row, length)}<span class="time">{_text(said.took)}</span></summary>'
         f'<div class="lines">{about}{error}<table>{lines}</table></div></details>'
     )
-
-
-def _state(scope: Scope) -> str:
-    return " failed" if scope.failed else " notable" if scope.notable else ""
-
-
-def _name(row: Row) -> str:
-    called, status = row_label(row), status_text(row.scope)
-    depth = min(len(row.last), _MAX_DEPTH)
-    return (
-        f'<span class="name depth-{depth}" title="{_text(called)}"><span class="kind">{_text(called)}</span> '
-        f'<span class="status">{_text(status)}</span></span>'
-    )
-
-
-def _ids(scope: Scope) -> list[str]:
-    return [f"{name} {scope.field(name)}" for name in ID_FIELDS.get(scope.kind, ()) if scope.field(name) is not None]
 
 
 def _bar(row: Row, length: float) -> str:

@@ -1,27 +1,24 @@
 """Texts of results that a terminal and a page share."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..model.layout import Row
+from ..model.layout import ID_FIELDS, Row
 from ..model.scope import Scope
 from ..reading.line import Line
 
 __all__ = [
+    "Said",
     "context",
     "cut_middle",
-    "database_text",
     "day_and_time",
-    "duration_text",
+    "describe",
     "iso_time",
-    "label",
     "length_text",
-    "notes",
     "own_fields",
     "repeated_text",
-    "row_label",
-    "status_text",
     "time_text",
 ]
 
@@ -49,50 +46,68 @@ def length_text(seconds: float) -> str:
     return f"{hours} h {minutes:02} m" if hours < 48 else f"{hours // 24} d {hours % 24:02} h"
 
 
-def label(scope: Scope) -> str:
-    """Return what a scope is called: a request by its method and path, everything else by kind and name.
+@dataclass(frozen=True)
+class Said:
+    """What there is to say about a row, in words.
 
-    A task's attempts are numbered; one that was delivered again says so.
+    Attributes:
+        label: what it is called: a request by its method and path, everything else by kind and name.
+        where: where it ran, if there is more than one place.
+        status: what came of it; empty if all is as it should be and has no number.
+        state: ``failed``, ``notable``, ``running``, or empty.
+        took: how long it took, or that it is not over; empty if that is not known.
+        database: what it asked of the database, as ``31 queries · 84.0 ms``.
+        notes: what else there is.
+        ids: the ids that its kind of scope has.
     """
-    name = scope.name
-    kind = "" if scope.kind == "request" and name else scope.kind
+
+    label: str
+    where: str
+    status: str
+    state: str
+    took: str
+    database: str
+    notes: list[str]
+    ids: list[str]
+
+    @property
+    def title(self) -> str:
+        """Its label, with where it ran."""
+        return f"{self.label} @{self.where}" if self.where else self.label
+
+    @property
+    def all_notes(self) -> list[str]:
+        return [*filter(None, [self.database]), *self.notes]
+
+
+def describe(row: Row) -> Said:
+    """Return what there is to say about *row*."""
+    scope = row.scope
+    state = "running" if scope.running else "failed" if scope.failed else "notable" if scope.notable else ""
+    took = f"{'~' if scope.shift else ''}{length_text(row.duration)}" if scope.closing is not None or row.duration else ""
+    notes = [f"{length_text(row.start - row.queued)} in the queue"] if row.start > row.queued else []
+    notes += [f"moved by {length_text(scope.shift)}: its clock is behind"] if scope.shift else []
+    return Said(
+        label=_label(scope),
+        where=row.service,
+        status="" if scope.status == _QUIET else scope.status,
+        state=state,
+        took=scope.status if scope.running else took,
+        database=_database(scope),
+        notes=notes,
+        ids=[f"{name} {found}" for name in ID_FIELDS.get(scope.kind, ()) if (found := scope.field(name)) is not None],
+    )
+
+
+def _label(scope: Scope) -> str:
+    """Return a scope's kind and name; a task's attempts are numbered, and one that was delivered again says so."""
+    kind = "" if scope.kind == "request" and scope.name else scope.kind
     attempt = f"#{scope.attempt + 1}" if scope.attempt else ""
     delivery = f"delivery {scope.delivery + 1}" if scope.delivery else ""
-    return " ".join(part for part in (kind, name, attempt, delivery) if part)
+    return " ".join(part for part in (kind, scope.name, attempt, delivery) if part)
 
 
-def row_label(row: Row) -> str:
-    """Return what a row is called: its scope, with where that ran if there is more than one place."""
-    return label(row.scope) + (f" @{row.service}" if row.service else "")
-
-
-def status_text(scope: Scope) -> str:
-    """Return what came of a scope, nothing where all is as it should be and has no number."""
-    return "" if scope.status == _QUIET else scope.status
-
-
-def duration_text(row: Row) -> str:
-    """Return how long a row took; that it is not over, where it is not; nothing where that is not known."""
-    if row.scope.running:
-        return row.scope.status
-    if row.scope.closing is None and not row.duration:
-        return ""
-    return f"{'~' if row.scope.shift else ''}{length_text(row.duration)}"
-
-
-def notes(row: Row) -> list[str]:
-    """Return what else there is to say about a row."""
-    scope = row.scope
-    said = [database] if (database := database_text(scope)) else []
-    if row.start > row.queued:
-        said.append(f"{length_text(row.start - row.queued)} in the queue")
-    if scope.shift:
-        said.append(f"moved by {length_text(scope.shift)}: its clock is behind")
-    return said
-
-
-def database_text(scope: Scope) -> str:
-    """Return what a scope asked of the database, as ``31 queries · 84.0 ms``; nothing if no line says."""
+def _database(scope: Scope) -> str:
     queries, took = scope.number("db.query_count"), scope.number("db.duration_ms")
     if queries is None:
         return ""

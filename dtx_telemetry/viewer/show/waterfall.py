@@ -8,23 +8,10 @@ from rich.text import Text
 from ...rendering.pretty import lay_out, local_time
 from ...rendering.terminal import leave, paint, printable
 from ..model.layout import Row, Waterfall
-from ..model.scope import Scope
 from ..reading.line import Line
 from .bars import axis, bar, marks
 from .console import make_console, safe
-from .text import (
-    context,
-    cut_middle,
-    day_and_time,
-    duration_text,
-    label,
-    length_text,
-    notes,
-    own_fields,
-    repeated_text,
-    row_label,
-    status_text,
-)
+from .text import Said, context, cut_middle, day_and_time, describe, length_text, own_fields, repeated_text
 
 __all__ = ["render", "show_waterfall"]
 
@@ -37,6 +24,7 @@ _STYLES = {
     "operation": "yellow",
     "lines": "white",
 }
+_OUTCOMES = {"failed": "red", "notable": "yellow"}
 _MIN_COLUMNS = 50
 _TIME_WIDTH = 9
 #: Names are cut if the bars would have less.
@@ -80,33 +68,35 @@ def render(
         coloured: whether the lines that are listed are coloured.
     """
     columns = max(columns, _MIN_COLUMNS)
-    widths = _widths(waterfall.rows, columns)
+    rows = [(row, describe(row)) for row in waterfall.rows]
+    widths = _widths(rows, columns)
     yield from _heading(waterfall)
     yield Text()
     yield Text(" " * (widths.label + 1) + axis(waterfall.length, widths.bar), style="dim")
-    for row in waterfall.rows:
-        yield _row(row, waterfall.length, widths)
+    for row, said in rows:
+        yield _row(row, said, waterfall.length, widths)
         blanks = _blanks(row, widths.guides)
         if repeated := repeated_text(row.scope, columns - len(blanks)):
             yield _cut(safe(f"{blanks}{repeated}", "red"), columns)
-        if row.scope.error is not None and (row.scope.failed or row.scope.notable):
-            yield _cut(safe(f"{blanks}{row.scope.error}", "red" if row.scope.failed else "yellow"), columns)
-    if not widths.notes:
-        yield from _noted(waterfall.rows)
+        if row.scope.error is not None and said.state in _OUTCOMES:
+            yield _cut(safe(f"{blanks}{row.scope.error}", _OUTCOMES[said.state]), columns)
+    for row, said in rows:
+        if said.all_notes and not widths.notes:
+            yield safe(f"{'~ ' if row.scope.shift else ''}{said.label}: {' · '.join(said.all_notes)}", "dim")
     if match is not None:
-        yield from _lines(waterfall.rows, match, columns, paint if coloured else leave)
+        yield from _lines(rows, match, columns, paint if coloured else leave)
 
 
-def _widths(rows: Sequence[Row], columns: int) -> _Widths:
-    noted = max((len(" · ".join(notes(row))) for row in rows), default=0)
-    said = min(max(noted, _NOTES_WIDTH), _MOST_NOTES_WIDTH) if columns >= _WIDE and noted else 0
-    rest = columns - _TIME_WIDTH - 2 - (said and said + 2)
+def _widths(rows: Sequence[tuple[Row, Said]], columns: int) -> _Widths:
+    noted = max((len(" · ".join(said.all_notes)) for _, said in rows), default=0)
+    beside = min(max(noted, _NOTES_WIDTH), _MOST_NOTES_WIDTH) if columns >= _WIDE and noted else 0
+    rest = columns - _TIME_WIDTH - 2 - (beside and beside + 2)
     # Deep rows are cut on the left, so they ask for no more room than others.
-    texts = [(2 * row.depth, len(row_label(row)) + 1 + len(status_text(row.scope))) for row in rows]
+    texts = [(2 * row.depth, len(said.title) + 1 + len(said.status)) for row, said in rows]
     longest = max((min(guides, columns // 5) + text for guides, text in texts), default=0)
     name = min(max(longest, 12), max(rest - _MIN_BAR_WIDTH, int(columns * 0.4)))
     is_whole = all(guides + text <= name for guides, text in texts)
-    return _Widths(name if is_whole else name // 2, name, rest - name, said)
+    return _Widths(name if is_whole else name // 2, name, rest - name, beside)
 
 
 def _heading(waterfall: Waterfall) -> Iterator[Text]:
@@ -118,27 +108,26 @@ def _heading(waterfall: Waterfall) -> Iterator[Text]:
         yield safe(f"trace {trace_id}", "dim")
 
 
-def _row(row: Row, length: float, widths: _Widths) -> Text:
-    scope = row.scope
-    style = _style(scope)
+def _row(row: Row, said: Said, length: float, widths: _Widths) -> Text:
+    style = _style(row, said)
     places = (part / length if length else 0.0 for part in (row.queued, row.start, row.end))
     before, light, heavy = bar(*places, columns=widths.bar)
     queries = [(begin / length, end / length) for begin, end in row.queries] if length else []
     heavy = marks(heavy, len(before) + len(light), queries, columns=widths.bar)
     drawn = Text.assemble(before, (light, "dim"), (heavy, style))
     drawn.pad_right(widths.bar - drawn.cell_len)
-    text = Text.assemble(_label(row, widths, style), " ", drawn, " ", f"{duration_text(row):>{_TIME_WIDTH}}")
+    text = Text.assemble(_label(row, said, widths, style), " ", drawn, " ", f"{said.took:>{_TIME_WIDTH}}")
     if widths.notes:
-        text.append("  ").append_text(_cut(safe(" · ".join(notes(row)), "dim"), widths.notes))
+        text.append("  ").append_text(_cut(safe(" · ".join(said.all_notes), "dim"), widths.notes))
     text.rstrip()
     return text
 
 
-def _label(row: Row, widths: _Widths, style: str) -> Text:
-    status = safe(status_text(row.scope) if not row.scope.running else "", f"bold {style}")
+def _label(row: Row, said: Said, widths: _Widths, style: str) -> Text:
+    status = safe("" if said.state == "running" else said.status, f"bold {style}")
     guides = Text(_guides(row, widths.guides), style="dim")
     room = widths.label - guides.cell_len - (status.cell_len + 1 if status else 0)
-    name, where = printable(label(row.scope)), printable(row_label(row).removeprefix(label(row.scope)))
+    name, where = printable(said.label), printable(said.title.removeprefix(said.label))
     if len(name) + len(where) > room:
         where = cut_middle(where, max(room // 2, 1))
     called = safe(cut_middle(name, max(room - len(where), 1)) + where, style)
@@ -146,8 +135,8 @@ def _label(row: Row, widths: _Widths, style: str) -> Text:
     return _cut(text, widths.label, pad=True)
 
 
-def _style(scope: Scope) -> str:
-    return "red" if scope.failed else "yellow" if scope.notable else _STYLES[scope.kind]
+def _style(row: Row, said: Said) -> str:
+    return _OUTCOMES.get(said.state, _STYLES[row.scope.kind])
 
 
 def _guides(row: Row, most: int) -> str:
@@ -172,21 +161,14 @@ def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
     return text
 
 
-def _noted(rows: Iterable[Row]) -> Iterator[Text]:
-    """Return what there is no room for beside the bars."""
-    for row in rows:
-        if said := notes(row):
-            yield safe(f"{'~ ' if row.scope.shift else ''}{label(row.scope)}: {' · '.join(said)}", "dim")
-
-
 def _lines(
-    rows: Iterable[Row], match: Callable[[Line], bool], columns: int, painted: Callable[[str, str], str]
+    rows: Iterable[tuple[Row, Said]], match: Callable[[Line], bool], columns: int, painted: Callable[[str, str], str]
 ) -> Iterator[Text]:
-    for row in rows:
+    for row, said in rows:
         lines = [line for line in row.scope.lines if match(line)]
         if lines:
             yield Text()
-            yield safe(row_label(row), f"bold {_style(row.scope)}")
+            yield safe(said.title, f"bold {_style(row, said)}")
         for line in lines:
             yield from Text.from_ansi(
                 lay_out({**own_fields(line), "timestamp": local_time(line.time)}, columns, painted).rstrip("\n")
