@@ -2,25 +2,20 @@
 
 import heapq
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
-from ...rendering.pretty import PrettyRenderer, local_time
-from ...rendering.sanitizer import Sanitizer
-from ...rendering.secrets import Secrets
-from ...rendering.terminal import DIM, leave, paint, printable, wants_colour
+from ...rendering.terminal import DIM, printable
 from ..query import FOUND, NOTHING_FOUND, WRONG_USAGE, Query, say
 from ..reading.inputs import Input
 from ..reading.line import Line, Once
 from ..reading.pieces import lines_of
 from ..reading.unwrap import Unwrapper
+from ..show.lines import LinePainter
 
 __all__ = ["Printer", "run"]
 
-# Values come as they were printed, so nothing is cut a second time.
-_NO_LIMIT = sys.maxsize // 4
 # What a foreign line may do to a terminal: colours, as `stern` and others print them, and tabs.
 _HARMLESS = re.compile(r"(\x1b\[[\d;]*m|\t)")
 
@@ -80,16 +75,9 @@ class Printer:
     """
 
     def __init__(self, match: Callable[[Line], bool], *, foreign: bool = True) -> None:
-        terminal, wanted = sys.stdout.isatty(), wants_colour()
         self._match = match
-        self._foreign = _no_foreign if not foreign else _tamed if terminal else _as_it_is
-        self._paint = paint if (terminal if wanted is None else wanted) else leave
-        self._taken = 0
-        self._renderer = PrettyRenderer(
-            Sanitizer(Secrets(), _NO_LIMIT),
-            lambda: terminal if wanted is None else wanted,
-            lambda: shutil.get_terminal_size().columns - self._taken if terminal else None,
-        )
+        self._painter = LinePainter()
+        self._foreign = _no_foreign if not foreign else _tamed if self._painter.is_terminal else _as_it_is
 
     def text(self, line: Line | bytes) -> bytes:
         """Return what is printed of *line*, empty if nothing is."""
@@ -98,9 +86,8 @@ class Printer:
         if not self._match(line):
             return b""
         before = f"{printable(line.service)} | " if line.service else ""
-        self._taken = len(before)
-        shown = self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
-        return self._paint(before, DIM).encode() + shown if before else shown
+        shown = self._painter.encode(line, len(before))
+        return self._painter.paint(before, DIM).encode() + shown if before else shown
 
 
 def _as_it_is(raw: bytes) -> bytes:

@@ -1,25 +1,20 @@
 """What commands write, on our own terminal: lines of ours in the development format, everything else as it is."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ...rendering.pretty import PrettyRenderer, local_time
-from ...rendering.sanitizer import Sanitizer
-from ...rendering.secrets import Secrets
-from ...rendering.terminal import colour_of, leave, paint, wants_colour
+from ...rendering.terminal import colour_of
 from ..reading.line import Line
 from ..reading.pieces import Cutter, lines_of
 from ..reading.unwrap import Unwrapper
+from ..show.lines import LinePainter
 
 __all__ = ["Screen"]
 
 #: Seconds after which the beginning of what may be a line of ours is shown although its end has not come.
 _PATIENCE = 0.2
-# Values come as they were printed, so nothing is cut a second time.
-_NO_LIMIT = sys.maxsize // 4
 
 
 @dataclass
@@ -48,15 +43,8 @@ class Screen:
         self._writers = {name: _Writer() for name in names}
         self._take = take
         self._open: str | None = None
-        terminal, wanted = sys.stdout.isatty(), wants_colour()
-        coloured = terminal if wanted is None else wanted
-        self._paint = paint if coloured else leave
+        self._painter = LinePainter()
         self._width = max(map(len, names)) + 3 if len(names) > 1 else 0
-        self._renderer = PrettyRenderer(
-            Sanitizer(Secrets(), _NO_LIMIT),
-            lambda: coloured,
-            lambda: shutil.get_terminal_size().columns - self._width if terminal else None,
-        )
 
     @property
     def unwrappers(self) -> list[Unwrapper]:
@@ -100,10 +88,7 @@ class Screen:
             self._write(name, raw[shown:] + end, begins=False)
             return
         for each in found:
-            self._write(name, self._text(each) if isinstance(each, Line) else each + end)
-
-    def _text(self, line: Line) -> bytes:
-        return self._renderer.encode({**line.fields, "timestamp": local_time(line.time)})
+            self._write(name, self._painter.encode(each, self._width) if isinstance(each, Line) else each + end)
 
     def _begin(self, name: str, writer: _Writer) -> None:
         """Show a line's beginning, such as a prompt: at once, unless it may become a line of ours."""
@@ -141,4 +126,4 @@ class Screen:
     def _before(self, name: str) -> bytes:
         if not self._width:
             return b""
-        return self._paint(f"{name:<{self._width - 3}} | ", colour_of(name)).encode()
+        return self._painter.paint(f"{name:<{self._width - 3}} | ", colour_of(name)).encode()
