@@ -136,7 +136,7 @@ class LineBuilder:
         exc_info: Any = record.exc_info
         if error is not None:
             line.setdefault("error", error_text(error))
-            if take_traceback(error, self.taker):
+            if take_traceback(error, self.taker, record):
                 kind, _, tb = exc_info if isinstance(exc_info, tuple) else (type(error), error, error.__traceback__)
                 line["exception"] = format_traceback(kind, error, tb)
         elif not exc_info and record.exc_text:  # a record that came from another process

@@ -1,5 +1,8 @@
 """Exceptions as text: the traceback once in a process, without locals, and the short form on every other line.
 
+A record has its traceback however often it is formatted: ``RotatingFileHandler`` formats each one twice, to see whether it
+fits, and two handlers may share one formatter.
+
 What was printed is remembered for the exceptions that are still alive, and nothing is written on them. Most of Python's own
 exceptions take no weak reference, and an address alone proves nothing: the next exception of a loop often gets the same one.
 So each is known by its address and by something that no other exception can have: a weak reference if it takes one, else its
@@ -33,7 +36,7 @@ class _Known:
 
     Attributes:
         ids: the own fields of the scope whose closing event told of it, ``None`` if none did.
-        printed: who has printed its traceback on a line: the console, or one of the application's files.
+        printed: who has printed its traceback on a line, the console or one of the application's files, and of which record.
         proof: which exception it is.
     """
 
@@ -41,7 +44,7 @@ class _Known:
 
     def __init__(self, proof: Proof) -> None:
         self.proof = proof
-        self.printed: set[str] = set()
+        self.printed: dict[str, weakref.ref[object] | None] = {}
         self.ids: Mapping[str, Any] | None = None
 
     def is_about(self, exc: BaseException) -> bool:
@@ -57,19 +60,27 @@ _known: dict[int, _Known] = {}
 os.register_at_fork(after_in_child=_known.clear)
 
 
-def take_traceback(exc: BaseException, taker: str = CONSOLE) -> bool:
-    """Return True if a line of *taker* about *exc* is to print its traceback. It then counts as printed there."""
+def take_traceback(exc: BaseException, taker: str = CONSOLE, record: object = None) -> bool:
+    """Return True if a line of *taker* about *exc* is to print its traceback. It then counts as printed there.
+
+    Args:
+        exc: the exception.
+        taker: who prints the line.
+        record: what the line is made of: another line of the same record prints the traceback too.
+    """
     printed = _know(exc).printed
-    first = taker not in printed
-    printed.add(taker)
-    return first
+    if taker in printed:
+        reference = printed[taker]
+        return reference is not None and record is not None and reference() is record
+    printed[taker] = _reference_to(record)
+    return True
 
 
 def give_back_traceback(exc: BaseException, taker: str = CONSOLE) -> None:
     """Let the next line of *taker* about *exc* print the traceback: the line that took it was not printed."""
     known = _find(exc)
     if known is not None:
-        known.printed.discard(taker)
+        known.printed.pop(taker, None)
 
 
 def note_closing(exc: BaseException, ids: Mapping[str, Any]) -> None:
@@ -96,6 +107,13 @@ def _know(exc: BaseException) -> _Known:
                 _known.pop(key, None)
         known = _known[id(exc)] = _Known(_proof_of(exc))
     return known
+
+
+def _reference_to(record: object) -> weakref.ref[object] | None:
+    try:
+        return None if record is None else weakref.ref(record)
+    except TypeError:  # somebody's own kind of record
+        return None
 
 
 def _proof_of(exc: BaseException) -> Proof:

@@ -72,6 +72,27 @@ def test_a_file_has_the_very_lines_of_the_console(log_output: LogOutput, write_f
     assert ["exception" in line for line in log_output.lines] == [False, False, True, False, False]
 
 
+def test_a_record_that_is_formatted_twice_keeps_its_traceback(log_output: LogOutput, tmp_path: Path) -> None:
+    """A rotating file formats each record to see whether it fits, and two files may share one formatter."""
+    paths = [tmp_path / "all.log", tmp_path / "errors.log"]
+    rotating = {"class": "logging.handlers.RotatingFileHandler", "maxBytes": 1_000_000, "backupCount": 1, "formatter": "line"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": {"()": "dtx_telemetry.LineFormatter"}},
+            "handlers": {path.stem: {**rotating, "filename": str(path)} for path in paths},
+            "root": {"handlers": [path.stem for path in paths], "level": "INFO"},
+        }
+    )
+    startup.init_telemetry()
+    log_all_sorts()
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    for path in paths:
+        assert ["exception" in line for line in parse_lines(path.read_text())] == [False, False, True, False, False]
+
+
 @pytest.mark.parametrize("form", ["logfmt", "pretty"])
 def test_the_other_formats(log_output: LogOutput, write_file: Files, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """The same, whatever the console's own format is; ``pretty`` is never coloured."""
