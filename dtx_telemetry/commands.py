@@ -25,17 +25,16 @@ _SERVERS = frozenset(
         "celery",
         "daphne",
         "db_worker",
-        "dbshell",
         "gunicorn",
         "runserver",
         "runserver_plus",
         "runworker",
-        "shell",
-        "shell_plus",
         "testserver",
         "uvicorn",
     }
 )
+#: What runs in these is the user's, line by line, and their stdout may be a script's data (``shell -c``).
+_SHELLS = frozenset({"dbshell", "shell", "shell_plus"})
 _log = get_logger(COMMAND.logger)
 
 
@@ -79,7 +78,7 @@ def _begin(command: BaseCommand) -> context.Scope | None:
     is_server = name in _SERVERS or not getattr(command, "telemetry", True)
     if settings.log_stream is None and getattr(command, "_called_from_command_line", False):
         _write_to("stdout" if is_server else "stderr")
-    if not settings.enabled or is_server:
+    if not settings.enabled or is_server or name in _SHELLS:
         return None
     if context.current_scope() is None:
         fields = {"request.id": context.new_request_id(), "command.name": name}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import Database
+from tests.support.lines import parse_line
 from tests.support.processes import Processes
 
 DEBUG = {"LOG_LEVEL": "DEBUG"}
@@ -53,12 +54,14 @@ class TestProcesses:
         assert "dtx_telemetry" not in "\n".join(process.errors)
 
     def test_a_shell_has_no_scope(self, processes: Processes, database: Database) -> None:
-        """Nor has what it publishes."""
-        code = "from structlog.contextvars import get_contextvars; print('bound:', get_contextvars())"
+        """Nor has what it publishes. What it prints may be a script's data, so its lines are on stderr."""
+        code = "from structlog.contextvars import get_contextvars; print('bound:', get_contextvars()); "
+        code += "import logging; logging.getLogger('of.shell').warning('said')"
         process = processes.manage("shell", "-c", code, env=database.environ)
         assert process.wait() == 0
         assert process.other[-1] == "bound: {}"
         assert not process.lines
+        assert [line["event"] for line in map(parse_line, process.errors) if line] == ["said"]
 
     def test_a_command_that_fails_exits_as_before(self, processes: Processes, database: Database) -> None:
         """Its exit code and Django's own message are the same."""

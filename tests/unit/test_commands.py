@@ -175,7 +175,7 @@ def test_installing_twice_wraps_once(log_output: LogOutput) -> None:
         (["/usr/bin/django-admin", "check"], "stderr"),
         (["/usr/lib/python3/django/__main__.py", "check"], "stderr"),
         (["manage.py", "runserver"], "stdout"),
-        (["manage.py", "shell"], "stdout"),
+        (["manage.py", "shell", "-c", "print(1)"], "stderr"),
         (["manage.py"], "stdout"),
         (["/usr/bin/gunicorn", "app.wsgi"], "stdout"),
         (["/usr/bin/celery", "worker"], "stdout"),
