@@ -68,14 +68,14 @@ def check_silent_loggers() -> Iterator[checks.CheckMessage]:
         names = ", ".join(disabled[:3]) + (f" and {len(disabled) - 3} more" if len(disabled) > 3 else "")
         yield checks.Warning(
             f"LOGGING disables the loggers that exist when it is applied: nothing that {names} log is printed anywhere.",
-            hint="Set LOGGING['disable_existing_loggers'] = False; True is the default if it is missing.",
+            hint="Set LOGGING['disable_existing_loggers'] = False. Without that key it is True.",
             id="dtx_telemetry.W007",
         )
     asked = found.log_level is not None or "dtx_telemetry" in found.log_levels
     if is_configured() and not asked and not prints_own_events():
         yield checks.Warning(
-            "The library's own events (request_completed, task_completed) are printed nowhere: the console handler in whose "
-            "place ours stands, or the logger 'dtx_telemetry' in LOGGING, has a level above INFO.",
+            "The library's own events (request_completed, task_completed) are printed nowhere: the console handler of LOGGING, "
+            "or its logger 'dtx_telemetry', has a level above INFO.",
             hint="Set LOG_LEVEL=INFO, or give the console handler of LOGGING the level INFO.",
             id="dtx_telemetry.W007",
         )
@@ -131,7 +131,7 @@ def _hands_on_to_console(logger: str, handler: str, behind: str) -> checks.Warni
     return checks.Warning(
         f"The handler {handler!r} of {_place(logger)} hands its lines on to {behind!r}, which prints to the console as well: "
         "they come twice.",
-        hint=f"Let {handler!r} hand its lines on to others than {behind!r}; for readable lines set LOG_FORMAT=pretty.",
+        hint=f"Let {handler!r} hand its lines on to others than {behind!r}. For readable lines set LOG_FORMAT=pretty.",
         id="dtx_telemetry.W007",
     )
 
@@ -140,6 +140,6 @@ def _prints_beside_us(logger: str, handler: str) -> checks.Warning:
     place = _place(logger)
     return checks.Warning(
         f"The handler {handler!r} of {place} prints to the console as well: its lines come twice.",
-        hint=f"Remove {handler!r} from {place}['handlers']; for readable lines set LOG_FORMAT=pretty.",
+        hint=f"Remove {handler!r} from {place}['handlers']. For readable lines set LOG_FORMAT=pretty.",
         id="dtx_telemetry.W007",
     )

@@ -20,7 +20,7 @@ def check_prepared_statements() -> Iterator[checks.CheckMessage]:
         # psycopg's. Django hands it on, and leaves preparing off without it.
         if isinstance(options, Mapping) and options.get("prepare_threshold") is not None:
             yield checks.Warning(
-                f"SQL_COMMENTS={found.sql_comments} makes every statement another one, so each would be prepared anew: "
+                f"SQL_COMMENTS={found.sql_comments} makes every statement different, so each would be prepared anew: "
                 f"DATABASES[{alias!r}]['OPTIONS'] has a prepare_threshold.",
                 hint=f"Remove prepare_threshold from DATABASES[{alias!r}]['OPTIONS'], or set SQL_COMMENTS=off.",
                 id="dtx_telemetry.W008",

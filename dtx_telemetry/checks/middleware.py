@@ -49,7 +49,7 @@ def check_middleware() -> Iterator[checks.CheckMessage]:
     for path in paths[: ours[0]] if ours else ():
         if _may_answer(path):
             yield checks.Warning(
-                f"TelemetryMiddleware stands behind {path!r}, which may answer a request first: that has no id and no line.",
+                f"TelemetryMiddleware stands behind {path!r}, which may answer requests first: those have no id and no line.",
                 hint=_HINT,
                 id=f"{_ID}.W002",
             )

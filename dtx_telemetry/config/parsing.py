@@ -140,7 +140,7 @@ def path_prefixes(given: object) -> tuple[str, ...]:
     except _NotAccepted:
         values = ("",)
     if not all(value.startswith("/") for value in values):
-        raise _NotAccepted("a list of beginnings of paths, such as /api/")
+        raise _NotAccepted("a list of path prefixes, such as /api/, each with its first slash")
     return values
 
 

@@ -217,5 +217,5 @@ def _django_settings() -> tuple[Mapping[str, object], bool]:
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        raise ImproperlyConfigured(f"DTX_TELEMETRY is {given!r}; accepted is a dict.")
+        raise ImproperlyConfigured(f"DTX_TELEMETRY is {given!r}; accepted: a dict.")
     return given, bool(settings.DEBUG)

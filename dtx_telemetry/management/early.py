@@ -32,7 +32,7 @@ def look_at_early_lines() -> Iterator[Finding]:
     for place, logger in json.loads(told[-1]) if told else ():
         yield wrong(
             f"{place} logs by {logger!r} before telemetry is set up: the line has another format, or is not printed.",
-            "Put 'dtx_telemetry' first in INSTALLED_APPS; what settings log is to be logged in an AppConfig's ready().",
+            "Put 'dtx_telemetry' first in INSTALLED_APPS. What a settings file logs, log in an AppConfig's ready().",
             place=place,
             logger=logger,
         )

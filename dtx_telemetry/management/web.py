@@ -52,7 +52,7 @@ def look_at_middleware() -> Iterator[Finding]:
     for path, request in _answers_before_ours(place).items():
         if not any(repr(path) in each.text for each in told):
             yield wrong(
-                f"{path!r} answers {request} before TelemetryMiddleware is asked: that has no id and no line.",
+                f"{path!r} answers {request} before TelemetryMiddleware is asked: such requests have no id and no line.",
                 'Put "dtx_telemetry.middleware.TelemetryMiddleware" first in MIDDLEWARE.',
                 middleware=path,
                 request=request,
@@ -135,7 +135,7 @@ def _try_whole_chain() -> Finding:
     said = f"GET {_TRIAL} is answered with {response.status_code}"
     facts: dict[str, Any] = {"status": response.status_code, "event": listener.event}
     if response.get(found.request_id_header) != request_id:
-        return wrong(f"{said}, without {found.request_id_header}: the request did not come by TelemetryMiddleware.", **facts)
+        return wrong(f"{said}, without {found.request_id_header}: the request did not pass TelemetryMiddleware.", **facts)
     if response.status_code >= 500:
         return wrong(f"{said}: {listener.error or 'see the lines above'}", "The project's own chain fails.", **facts)
     if not listener.event and not found.excludes(_TRIAL):
@@ -219,7 +219,7 @@ async def _try_layer(name: str) -> Finding:
     if not isinstance(layer, TelemetryChannelLayer):
         return wrong(f"{backend}: it does not carry the context", "Put 'dtx_telemetry' into INSTALLED_APPS.", layer=name)
     if received.get("type") != "dtx_telemetry.trial":
-        return wrong(f"{backend}: another message came than was sent", layer=name)
+        return wrong(f"{backend}: the message that came is not the one that was sent", layer=name)
     if "InMemoryChannelLayer" in repr(settings.CHANNEL_LAYERS[name]):
         return noted(f"{backend}: a message came through; it is for this process alone", layer=name)
     return works(f"{backend}: a message came through", layer=name)

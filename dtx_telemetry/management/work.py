@@ -42,7 +42,7 @@ def look_at_celery(version: str, seconds: float) -> Iterator[Finding]:
         if module is not None:
             package = module.rpartition(".")[0]
             yield wrong(
-                f"{module} is there and is not loaded: what this process publishes goes to Celery's default broker.",
+                f"{module} exists but is not loaded: what this process publishes goes to Celery's default broker.",
                 f"Write into {package.replace('.', '/')}/__init__.py: from .celery import app as celery_app",
                 module=module,
             )
@@ -107,7 +107,7 @@ def _compared(name: str, answer: Any, version: str) -> Iterator[Finding]:
     if not isinstance(answer, Mapping) or "settings" not in answer:
         yield wrong(
             f"the worker {name} does not know dtx_telemetry: its tasks have no ids.",
-            "Write `import dtx_telemetry.celery` where its app is made, and start it anew.",
+            "Write `import dtx_telemetry.celery` where its app is made, and restart it.",
             worker=name,
         )
         return
@@ -115,14 +115,14 @@ def _compared(name: str, answer: Any, version: str) -> Iterator[Finding]:
     if answer["version"] != version:
         yield wrong(
             f"the worker {name} runs dtx_telemetry {answer['version']}, this process {version}.",
-            "Start it anew with the same version.",
+            "Restart it with the same version.",
             **facts,
         )
     ours = get_settings().as_data()
     different = sorted(key for key in ours.keys() | answer["settings"].keys() if ours.get(key) != answer["settings"].get(key))
     for key in different:
         said = f"{key} is {_shown(key, answer['settings'].get(key))} in the worker {name}, {_shown(key, ours.get(key))} here."
-        hint = "Give all processes the same environment and settings, and start them anew."
+        hint = "Give all processes the same environment and settings, and restart them."
         yield noted(said, setting=key, worker=name) if key in _OWN_TO_EACH else wrong(said, hint, setting=key, worker=name)
     if not answer["is_set_up"] and answer["settings"].get("ENABLED"):
         yield wrong(

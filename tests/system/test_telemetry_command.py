@@ -267,7 +267,7 @@ MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
         {"celery.py": CELERY_FILES["celery.py"]},
         {},
         "Celery",
-        "dota.celery is there and is not loaded",
+        "dota.celery exists but is not loaded",
     ),
     "a broker that is down": (
         'CELERY_BROKER_URL = "redis://:hunter2@127.0.0.1:1/0"',
@@ -325,7 +325,7 @@ STOPPING: dict[str, tuple[str, dict[str, str], str]] = {
         "DTX_TELEMETRY['TASK_SPANS'] is 'both'; accepted: child, link.",
     ),
     "a wrong variable": ("", {"LOG_LEVEL": "LOUD"}, "the environment variable LOG_LEVEL is 'LOUD'; accepted: CRITICAL"),
-    "a wrong type": ("DTX_TELEMETRY = ['LOG_LEVEL']", {}, "DTX_TELEMETRY is ['LOG_LEVEL']; accepted is a dict."),
+    "a wrong type": ("DTX_TELEMETRY = ['LOG_LEVEL']", {}, "DTX_TELEMETRY is ['LOG_LEVEL']; accepted: a dict."),
     "a limit too low": ("", {"LOG_MAX_VALUE_LENGTH": "20"}, "accepted: a whole number, at least 256."),
     "an unknown exporter": ("", {"OTEL_ENABLED": "true", "OTEL_TRACES_EXPORTER": "zipkim"}, "OTEL_TRACES_EXPORTER is 'zipkim'"),
 }

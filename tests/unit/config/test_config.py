@@ -128,9 +128,9 @@ WRONG = [
     ("RESOURCES", {"teams": 5}, "a dict of path segments and labels, both strings"),
     ("RESOURCES", {"": "team"}, "a dict of path segments and labels, both strings"),
     ("RESOURCES_WITHOUT_ID", "stats", TEXTS),
-    ("LABEL_PREFIXES", "/api/", "a list of beginnings of paths, such as /api/"),
-    ("LABEL_PREFIXES", ["/api/", ""], "a list of beginnings of paths"),
-    ("LABEL_PREFIXES", ["api/"], "a list of beginnings of paths"),
+    ("LABEL_PREFIXES", "/api/", "a list of path prefixes, such as /api/, each with its first slash"),
+    ("LABEL_PREFIXES", ["/api/", ""], "a list of path prefixes"),
+    ("LABEL_PREFIXES", ["api/"], "a list of path prefixes"),
     ("EXCLUDE_PATHS", "/health/", TEXTS),
     ("EXCLUDE_PATHS", ["("], "a list of regular expressions"),
     ("EXCLUDE_PATHS", ["a{99999999999999999999}"], "a list of regular expressions"),
@@ -333,7 +333,7 @@ def test_the_setting_itself_has_to_be_a_dict(settings, given):
     """Anything else is named, with what is accepted."""
     settings.DTX_TELEMETRY = given
 
-    with pytest.raises(ImproperlyConfigured, match=re.escape(f"DTX_TELEMETRY is {given!r}; accepted is a dict.")):
+    with pytest.raises(ImproperlyConfigured, match=re.escape(f"DTX_TELEMETRY is {given!r}; accepted: a dict.")):
         startup.init_telemetry()
 
 
