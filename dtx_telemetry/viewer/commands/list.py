@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..model.scope import CLOSINGS, FAILURES, OPENINGS, called, kind_of, status_of
 from ..query import OTHERS, Query, write_json
 from ..reading.filters import Filters
-from ..reading.line import Line
+from ..reading.line import Line, iso_time
 
 __all__ = ["SORTS", "Row", "run"]
 
@@ -150,7 +150,7 @@ def run(query: Query, *, sort: str = "start", limit: int = 50, as_json: bool = F
     rows = listing.rows()
     fitting = f" that fits {query.filters.text.replace('{', '{{').replace('}', '}}')}" if query.filters.any else ""
     if as_json:
-        write_json([_shown(row) for row in rows])
+        write_json([{**row.as_json(), "start": iso_time(row.start)} for row in rows])
     elif rows:
         from ..show.tables import show_list
 
@@ -174,9 +174,3 @@ def _list_filtered(listing: _Listing, lines: Any, filters: Filters) -> None:
     for key, row in rows.items():
         if filters.holds(masks.get(key, 0)):
             listing.keep(row)
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    from ..show.text import iso_time
-
-    return {**row.as_json(), "start": iso_time(row.start)}

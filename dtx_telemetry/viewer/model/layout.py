@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from ..reading.line import Line
+from ..reading.line import Line, iso_time
 from .join import Life
 from .scope import Scope
 
@@ -65,7 +64,7 @@ class Waterfall:
         return {
             "request.id": self.life.values("request.id"),
             "trace_id": self.life.values("trace_id"),
-            "start": datetime.fromtimestamp(self.begin, UTC).isoformat().replace("+00:00", "Z"),
+            "start": iso_time(self.begin),
             "duration_ms": _milliseconds(self.length),
             "scopes": _rows_as_json(self.rows, match),
         }

@@ -6,7 +6,6 @@ from itertools import islice
 from sys import intern
 
 from ..reading.envelope import parse
-from ..reading.filters import Filters
 from ..reading.line import Line
 from .join import Life, join
 from .summary import Summary
@@ -60,13 +59,6 @@ class Entry:
     def life(self) -> Life:
         """Join its lines. That costs some 10 microseconds a line: do it for what is looked at."""
         return join(self.lines())
-
-    def matches(self, filters: Filters) -> bool:
-        """Return whether the life is wanted, by any of the lines that are kept. That costs some 4 microseconds a line."""
-        mask = 0
-        for line in self.lines():
-            mask |= filters.mask(line)
-        return filters.holds(mask)
 
     def keep(self, line: Line, most: int, most_bytes: int) -> None:
         """Keep *line*; of more than *most* lines, or bytes, let the oldest but the first go."""

@@ -1,10 +1,9 @@
 """How many things happened over time, and how many of them failed."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil
 
-from ..reading.line import parse_time
+from ..reading.line import iso_time, parse_time
 
 __all__ = ["Bins", "Strip"]
 
@@ -51,8 +50,7 @@ class Strip:
 
     def fail(self, time: float) -> None:
         """Count one that was counted at *time*, in seconds since the epoch, as failed."""
-        timestamp = datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
-        found = self._counts.get(timestamp[: _UNITS[self._unit][0]])
+        found = self._counts.get(iso_time(time)[: self._length])
         if found is not None:
             found[1] += 1
 
@@ -85,4 +83,4 @@ class Strip:
 
 def _in_utc(timestamp: str) -> str:
     seconds = parse_time(timestamp)
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+    return "" if seconds is None else iso_time(seconds)

@@ -4,7 +4,6 @@ A browser asks a few times a second, and each answer is there at once. Held stre
 browser has for an address, so that a seventh page waited for ever.
 """
 
-import asyncio
 import time
 from functools import lru_cache
 from typing import Any
@@ -12,14 +11,12 @@ from typing import Any
 import orjson
 
 from ..model.store import Entry
-from .live import Live
+from .live import Live, Turns
 from .search import Search
 from .values import short
 
 __all__ = ["Listing"]
 
-#: Seconds of work after which others have their turn.
-_TURN = 0.01
 #: How many filters are remembered, with what they have found.
 _MOST_SEARCHES = 16
 #: Into how many parts a time is cut at most.
@@ -53,15 +50,13 @@ class Listing:
         store = live.store
         anew = run != live.run or not 0 < version <= store.version
         now, rows, gone = store.version, list[list[Any]](), list[str]()
-        turn = time.monotonic()
+        turns = Turns()
         for entry in list(store.changed_since(0 if anew else version)):
             if search.fits(entry):
                 rows.append(_row(entry))
             elif search.can_lose:
                 gone.append(entry.request_id)
-            if time.monotonic() - turn > _TURN:
-                await asyncio.sleep(0)
-                turn = time.monotonic()
+            await turns.next()
         search.forget(lambda name: store.get(name) is not None, len(store))
         shown = store.get(opened)
         told: dict[str, Any] = {"opened": None if shown is None else shown.version}

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,10 +15,12 @@ from ..reading.unwrap import Unwrapper
 from .sources import Source
 from .values import short
 
-__all__ = ["Counted", "Live"]
+__all__ = ["Counted", "Live", "Turns"]
 
 #: Seconds between two looks at what came in.
 _LOOK, _LOOK_AGAIN = 0.1, 0.01
+#: Seconds of work after which others have their turn.
+_TURN = 0.01
 
 
 class Counted(Protocol):
@@ -26,6 +29,19 @@ class Counted(Protocol):
     @property
     def unwrappers(self) -> Sequence[Unwrapper]:
         """What counted them."""
+
+
+class Turns:
+    """Lets others have their turn in work that takes long."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+
+    async def next(self) -> None:
+        """Call it between two parts of the work."""
+        if time.monotonic() - self._begin > _TURN:
+            await asyncio.sleep(0)
+            self._begin = time.monotonic()
 
 
 class Live:

@@ -1,20 +1,16 @@
 """The commands' tables of errors and of slowness, over the lines that are kept."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ..model.durations import DURATION_TEXTS, Durations
 from ..model.failures import FAILURE_TEXTS, Failures
 from ..reading.line import Line
-from .live import Live
+from .live import Live, Turns
 from .search import Search
 from .values import short, text
 
 __all__ = ["report_errors", "report_slow"]
-
-_TURN = 0.01
 
 
 async def report_errors(live: Live, search: Search) -> dict[str, Any]:
@@ -41,11 +37,9 @@ def _report(live: Live, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 async def _lines(live: Live, texts: Sequence[bytes], search: Search) -> AsyncIterator[Line]:
     """Return the lines that are wanted and have one of *texts* in them, and let others have their turn meanwhile."""
-    turn = time.monotonic()
+    turns = Turns()
     unbound = live.store.unbound
     for entry in [*live.store, *([] if unbound is None else [unbound])]:
         for line in filter(search.line_fits, entry.lines(having=texts)):
             yield line
-        if time.monotonic() - turn > _TURN:
-            await asyncio.sleep(0)
-            turn = time.monotonic()
+        await turns.next()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..model.store import Entry
-from ..reading.filters import parse_filters, split_words
+from ..reading.filters import parse_filters, typed_words
 from ..reading.line import Line
 
 __all__ = ["Search"]
@@ -20,7 +20,7 @@ class Search:
     """
 
     def __init__(self, text: str) -> None:
-        words = split_words(text)
+        words = typed_words(text)
         self._filters = parse_filters(words)
         self._words = [word.casefold() for word in words]
         self._found: dict[str, tuple[int, int]] = {}

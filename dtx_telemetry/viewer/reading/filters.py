@@ -19,7 +19,7 @@ import orjson
 from ..errors import UsageError
 from .line import Line
 
-__all__ = ["LEVELS", "Condition", "Filters", "is_condition", "parse_filters", "parse_moment", "split_words", "text_of"]
+__all__ = ["LEVELS", "Condition", "Filters", "is_condition", "parse_filters", "parse_moment", "text_of", "typed_words"]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 Test = Callable[[Line], bool]
@@ -81,10 +81,6 @@ class Filters:
         """Return whether a line by itself is wanted."""
         return all(condition.test(line) is not condition.is_negated for condition in self.conditions)
 
-    def of(self, lines: Iterable[Line]) -> Iterable[Line]:
-        """Return those of *lines* that are wanted."""
-        return filter(self.match, lines) if self.any else lines
-
     def mask(self, line: Line) -> int:
         """Return which conditions a line meets, a bit for each. Of a row, take those of all its lines together, by ``|``."""
         return sum(1 << place for place, condition in enumerate(self.conditions) if condition.test(line))
@@ -99,7 +95,7 @@ class Filters:
         return Filters(tuple(condition for condition in self.conditions if condition.is_time))
 
 
-def split_words(text: str) -> list[str]:
+def typed_words(text: str) -> list[str]:
     """Return the words of what somebody typed, without their quotes."""
     return [word.replace('"', "") for word in _WORD.findall(text)]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["OWN_NAMES", "REQUEST_IDS", "Line", "Once", "parse_time"]
+__all__ = ["OWN_NAMES", "REQUEST_IDS", "Line", "Once", "iso_time", "parse_time"]
 
 #: The fields that every line has.
 OWN_NAMES = ("timestamp", "level", "logger", "event")
@@ -157,3 +157,8 @@ def parse_time(text: str) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if 0 <= seconds < _END_OF_TIME else None
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time as lines have it: ISO 8601 in UTC, with microseconds."""
+    return datetime.fromtimestamp(max(seconds, 0.0), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from .line import OWN_NAMES, parse_time
+from .line import OWN_NAMES, iso_time, parse_time
 
 __all__ = ["flat", "usual_fields", "usual_time"]
 
@@ -118,4 +117,4 @@ def usual_time(value: object) -> str | None:
         seconds /= 1000
     if not seconds >= _FIRST_SECOND:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return iso_time(seconds)

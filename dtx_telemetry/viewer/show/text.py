@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ..model.layout import ID_FIELDS, Row
@@ -15,7 +15,6 @@ __all__ = [
     "cut_middle",
     "day_and_time",
     "describe",
-    "iso_time",
     "length_text",
     "own_fields",
     "repeated_text",
@@ -127,11 +126,6 @@ def repeated_text(scope: Scope, width: int | None = None) -> str:
         return ""
     said, statement = f"the same statement {times:.0f} times: ", str(scope.field("db.repeated_query") or "")
     return said + (statement if width is None else cut_middle(statement, max(width - len(said), 1)))
-
-
-def iso_time(seconds: float) -> str:
-    """Return a time as lines have it: ISO 8601 in UTC."""
-    return datetime.fromtimestamp(max(seconds, 0.0), UTC).isoformat().replace("+00:00", "Z")
 
 
 def day_and_time(seconds: float) -> str:

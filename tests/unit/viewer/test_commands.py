@@ -270,7 +270,7 @@ def test_trace_as_json(run, file):
     """For programs: scopes with their parents' places, times in milliseconds, and their lines."""
     _, out, _ = run("trace", CLICK, file, "--json")
     found = json.loads(out)
-    assert (found["request.id"], found["trace_id"], found["start"]) == ([CLICK], [TRACE], "2026-01-15T10:23:45Z")
+    assert (found["request.id"], found["trace_id"], found["start"]) == ([CLICK], [TRACE], "2026-01-15T10:23:45.000000Z")
     shown = [
         (scope["kind"], scope["status"], scope["parent"], scope["start_ms"], scope["queue_ms"], len(scope["lines"]))
         for scope in found["scopes"]

@@ -26,7 +26,7 @@ def read(*lines):
 
 def matching(*words):
     """Return the events that *words* choose."""
-    return [found.event for found in parse_filters(words, NOW).of(read(*LINES))]
+    return [found.event for found in filter(parse_filters(words, NOW).match, read(*LINES))]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_a_platform_says_can_be_asked_for():
 
 def test_words_that_are_typed():
     """Blanks may stand in quotes."""
-    assert language.split_words('a  user.id=42 note="x y" -"b c" "') == ["a", "user.id=42", "note=x y", "-b c", ""]
+    assert language.typed_words('a  user.id=42 note="x y" -"b c" "') == ["a", "user.id=42", "note=x y", "-b c", ""]
 
 
 @pytest.mark.parametrize(
