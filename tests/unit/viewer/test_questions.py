@@ -90,7 +90,8 @@ def test_list(run, file):
         ("request", "POST /api/draft/12/", "202"),
     ]
     first, last = json.loads(printed)[0], json.loads(printed)[-1]
-    assert (last["start"], last["duration_ms"], last["queries"], last["database_ms"]) == ("2026-01-15T10:23:45.000000Z", 100, 31, 84)
+    assert last["start"] == "2026-01-15T10:23:45.000000Z"
+    assert (last["duration_ms"], last["queries"], last["database_ms"]) == (100, 31, 84)
     assert (first["user.id"], first["request.id"]) == (7, "other")
     _, table, _ = run("list", file)
     assert [word for word in ("POST /api/draft/12/", "100.0 ms", "31", "other", "app.announce") if word not in table] == []
