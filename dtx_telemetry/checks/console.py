@@ -18,6 +18,7 @@ _STREAMS = frozenset({"ext://sys.stdout", "ext://sys.stderr"})
 _DEVICES = frozenset(
     {"/dev/stdout", "/dev/stderr"} | {f"/{where}/fd/{fd}" for where in ("dev", "proc/1", "proc/self") for fd in "12"}
 )
+_QUERIES = "dtx_telemetry.database"
 _HIJACKING = ("WORKER_HIJACK_ROOT_LOGGER", "CELERYD_HIJACK_ROOT_LOGGER")
 
 
@@ -77,6 +78,12 @@ def check_silent_loggers() -> Iterator[checks.CheckMessage]:
             "The library's own events (request_completed, task_completed) are printed nowhere: the console handler of LOGGING, "
             "or its logger 'dtx_telemetry', has a level above INFO.",
             hint="Set LOG_LEVEL=INFO, or give the console handler of LOGGING the level INFO.",
+            id="dtx_telemetry.W007",
+        )
+    if found.db_queries == "lines" and not logging.getLogger(_QUERIES).isEnabledFor(logging.DEBUG):
+        yield checks.Warning(
+            "DB_QUERIES=lines logs each query at the level DEBUG, which is printed nowhere.",
+            hint=f"Set LOG_LEVELS={_QUERIES}=DEBUG too.",
             id="dtx_telemetry.W007",
         )
 

@@ -493,6 +493,20 @@ def test_events_of_ours_that_are_printed_nowhere_are_told(monkeypatch: pytest.Mo
     assert found() == {}
 
 
+def test_lines_of_queries_that_are_printed_nowhere_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are at debug, which has to be asked for as well."""
+    monkeypatch.setenv("DB_QUERIES", "lines")
+    config.reset()
+    startup.init_telemetry()
+    message = one("W007")
+    assert "DB_QUERIES=lines" in message.msg
+    name, _, value = str(message.hint).removeprefix("Set ").removesuffix(" too.").partition("=")
+    monkeypatch.setenv(name, value)
+    config.reset()
+    startup.init_telemetry()
+    assert found() == {}
+
+
 @pytest.mark.parametrize("handler", CONSOLES)
 @pytest.mark.parametrize("name", [None, "", "root"])
 def test_a_console_handler_on_the_root_logger_is_what_ours_replaces(
