@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..viewer.show.picture import draw
 from ..viewer.show.waterfall import show_waterfall
 from . import brokers, live, otlp, summary
 from .browser import Browser
 from .errors import DemoError, Stopped
 from .guardian import Guardian
 from .lines import Lines
+from .picture import draw
 from .printing import PrettyPrinter, RawPrinter
 from .processes import Processes
 from .story import USERNAME

@@ -39,6 +39,8 @@ class Follower:
         skipped: names that a pattern may fit, and that others read.
     """
 
+    problem: str | None = None
+
     def __init__(self, names: Sequence[str], skipped: Sequence[str] = ()) -> None:
         self._given = names
         self._skipped = frozenset(skipped)

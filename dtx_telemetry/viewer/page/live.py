@@ -30,6 +30,10 @@ class Counted(Protocol):
     def unwrappers(self) -> Sequence[Unwrapper]:
         """What counted them."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why not all of it could be read; ``None`` if it could."""
+
 
 class Turns:
     """Lets others have their turn in work that takes long."""
@@ -110,7 +114,10 @@ class Live:
 
     @property
     def problem(self) -> str:
-        """Why nothing is shown although something was read; empty if that is not so."""
+        """What could not be read, or why nothing is shown although something was read; empty if all is well."""
+        unread = [counted.problem for counted in self._counted if counted.problem is not None]
+        if unread:
+            return f"{'; '.join(unread)}."
         if len(self.store) or self.store.unbound is not None:
             return ""
         if self.left_out:

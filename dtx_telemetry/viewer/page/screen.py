@@ -39,6 +39,8 @@ class Screen:
         take: gets the lines of ours.
     """
 
+    problem: str | None = None
+
     def __init__(self, names: Sequence[str], take: Callable[[Sequence[Line]], None]) -> None:
         self._writers = {name: _Writer() for name in names}
         self._take = take

@@ -29,6 +29,10 @@ class Source(Protocol):
         """What counts the lines that are read."""
 
     @property
+    def problem(self) -> str | None:
+        """Why not all of it could be read; ``None`` if it could."""
+
+    @property
     def progress(self) -> float | None:
         """How much of what is there is read, as a part of 1; ``None`` if it is all, or nobody knows."""
 
@@ -81,6 +85,7 @@ class _Pipe:
     """
 
     progress: float | None = None
+    problem: str | None = None
 
     def __init__(self, file: int, *, ends: bool) -> None:
         self._file = file
@@ -98,7 +103,8 @@ class _Pipe:
                 for plain in self._plain(piece):
                     yield list(self.unwrappers[0].read(lines_of(self._cutter.take(plain))))
             except PACKING_ERRORS as error:
-                say(f"standard input: {error}")
+                self.problem = f"standard input: {error}"
+                say(self.problem)
                 self._unpacker = None  # who writes is not to wait for a reader
             if not piece:
                 yield from self._end()
@@ -133,6 +139,10 @@ class _Archive:
         self._input = found
         self._is_read = False
         self.unwrappers = [Unwrapper()]
+
+    @property
+    def problem(self) -> str | None:
+        return self._input.problem
 
     @property
     def progress(self) -> float | None:

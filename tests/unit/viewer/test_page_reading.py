@@ -409,6 +409,21 @@ async def test_pretty_lines_are_said_to_be_no_json(log):
     follower.close()
 
 
+async def test_an_archive_that_cannot_be_read_is_no_empty_page(tmp_path, capsys):
+    """The page says so as well as the terminal, also beside what could be read."""
+    (tmp_path / "app.zip").write_bytes(b"PK\x03\x04")
+    (tmp_path / "app.log").write_bytes(request("one"))
+    sources = open_sources([str(tmp_path / "app.zip"), str(tmp_path / "app.log")])
+    live = Live(counted=sources)
+    for source in sources:
+        for batch in source.batches():
+            live.take(batch)
+        source.close()
+    told = await news(live)
+    assert (told["lives"], "app.zip: this is a zip archive: unpack it first." in told["problem"]) == (1, True)
+    assert "app.zip" in capsys.readouterr().err
+
+
 async def test_errors_and_slow_ones_have_the_rows_of_the_commands(log, capsysbinary):
     """Over the same lines, those without a request included."""
     failed = {"error": "ValueError: no", "exception": 'Traceback\n  File "/app/views.py", line 3, in pick\nValueError: no'}

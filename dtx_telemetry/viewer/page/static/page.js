@@ -49,7 +49,8 @@ function refresh(force = false) {
 function showMatches(count) {
   if (told === null) return;
   const isChosen = shown.filter !== "" || shown.kind !== "";
-  const all = `${countText(told.lives)} kept${told.evicted ? `, ${countText(told.evicted)} older let go` : ""}`;
+  const gone = told.evicted ? `, ${countText(told.evicted)} older let go` : "";
+  const all = `${countText(told.lives)} kept${gone}${count && told.problem ? ` · ${told.problem}` : ""}`;
   setText(byId("matches"), isChosen ? `${countText(count)} of ${all}` : all);
   byId("matches").title = told.evicted ? `To see those: ${NAME_IT}.` : "";
 }

@@ -5,8 +5,8 @@ from io import StringIO
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-from ..model.layout import Waterfall
-from .waterfall import render
+from ..viewer.model.layout import Waterfall
+from ..viewer.show.waterfall import render
 
 __all__ = ["draw"]
 
