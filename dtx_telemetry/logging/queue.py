@@ -70,7 +70,10 @@ class _Worker:
             self._lines.put(None)
 
     def _work(self) -> None:
+        process = os.getpid()
         while (item := self._next()) is not None:
+            if os.getpid() != process:  # a greenlet that a fork has copied, with the queue: both are the parent's
+                return
             if isinstance(item, threading.Event):
                 item.set()
                 continue

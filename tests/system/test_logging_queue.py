@@ -101,6 +101,22 @@ def test_forked_child() -> None:
     assert (events.count("parent"), events.count("child"), events.count("after")) == (500, 1, 1)
 
 
+def test_forked_child_under_gevent() -> None:
+    """A fork copies greenlets, other than threads: the copy of the parent's writer writes nothing in the child."""
+    result = run("""
+        from gevent import monkey; monkey.patch_all()
+        configure(Settings(log_format="json", log_queue=True))
+        for index in range(500): log.info("parent", index=index)
+        pid = os.fork()
+        log.info("child" if not pid else "after", pid=os.getpid())
+        if not pid:
+            time.sleep(0.3); logging.shutdown(); os._exit(0)
+        os.waitpid(pid, 0)
+    """)
+    events = [line["event"] for line in parse_lines(result.stdout)]
+    assert (events.count("parent"), events.count("child"), events.count("after")) == (500, 1, 1), result.stderr
+
+
 def test_children_of_multiprocessing_and_billiard() -> None:
     """Their children end without atexit, and their lines are written all the same."""
     for library in ("multiprocessing", "billiard"):
