@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from ..guard import never_raises
 from ..rendering import Sanitizer
+from .attributes import as_attribute, is_small
 from .failures import Failures
 from .sdk.complaints import is_opentelemetrys
 from .sdk.processes import PerProcess
@@ -26,7 +27,7 @@ _SEVERITIES = {
 }
 #: What a record has fields of its own for, and what is told by the semantic conventions' attributes.
 _NO_ATTRIBUTES = frozenset({"timestamp", "level", "logger", "event", "trace_id", "span_id", "exception"})
-_NUMBERS = frozenset({int, float, bool, type(None)})
+_CONSTANTS = frozenset({float, bool, type(None)})
 # In the midst of exporting a record: what is logged then would come back here for ever.
 _exporting: ContextVar[bool] = ContextVar("dtx_telemetry_exporting", default=False)
 
@@ -91,11 +92,13 @@ class RecordExport:
             if key in _NO_ATTRIBUTES:
                 continue
             kind = type(value)
-            if type(key) is str and (kind in _NUMBERS or (kind is str and is_plain(value))):
+            if type(key) is str and (
+                kind in _CONSTANTS or (kind is str and is_plain(value)) or (kind is int and is_small(value))
+            ):
                 attributes[key] = value
             else:
                 rest[key] = value
-        return {**attributes, **self._sanitizer.line(rest)} if rest else attributes
+        return {**attributes, **as_attribute(self._sanitizer.line(rest))} if rest else attributes
 
 
 def _severity(level: int, name: str) -> tuple[SeverityNumber, str]:

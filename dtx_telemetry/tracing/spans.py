@@ -11,6 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind,
 from ..config import get_settings
 from ..context import End, Scope, bound
 from ..guard import never_raises, report
+from .attributes import as_attribute
 from .current import ROOT, Current
 from .failures import Failures
 from .sdk.providers import Providers
@@ -21,7 +22,7 @@ __all__ = ["ScopeFields", "ScopeSpan", "ScopeSpans", "new_trace", "scope_fields"
 def scope_fields() -> dict[str, Any]:
     """Return the scope's own fields. What the application binds besides stays on its lines."""
     own = get_settings().own_keys
-    return {key: value for key, value in bound().items() if key in own and value is not None}
+    return {key: as_attribute(value) for key, value in bound().items() if key in own and value is not None}
 
 
 class ScopeFields(SpanProcessor):
@@ -92,7 +93,7 @@ class ScopeSpan(Current):
             (self._failures.record if owned else self._failures.record_once)(self.span, error)
         # Often the user is known long after the scope began.
         if self.span.is_recording() and (user := bound().get("user.id")) is not None:
-            self.span.set_attribute("user.id", user)
+            self.span.set_attribute("user.id", as_attribute(user))
 
 
 class ScopeSpans:

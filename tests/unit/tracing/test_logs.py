@@ -119,6 +119,20 @@ def test_what_cannot_be_printed_costs_no_record(traced: Traced) -> None:
     assert attributes["surrogate"] == "\\ud800"
 
 
+def test_integers_that_otlp_cannot_hold_are_text(traced: Traced, log_output: LogOutput) -> None:
+    """Its integers have 64 bits, with a sign. A path names longer ones, as ids; on spans too."""
+    with bind_fields(**{"tournament.id": 10**19}), trace.get_tracer("app").start_as_current_span("work"):
+        log.info("picked", wide=2**64, deep=[{"x": 2**63}], fits=2**63 - 1, low=-(2**63) - 1)
+
+    flushed = traced.flushed()
+    (record,), (span,) = flushed.records, flushed.spans
+    assert record.attributes["wide"] == "18446744073709551616"
+    assert record.attributes["deep"] == [{"x": "9223372036854775808"}]
+    assert (record.attributes["fits"], record.attributes["low"]) == (2**63 - 1, "-9223372036854775809")
+    assert record.attributes["tournament.id"] == span.attributes["tournament.id"] == "10000000000000000000"
+    assert [line["event"] for line in log_output.lines] == ["picked"]
+
+
 def test_what_opentelemetry_logs_stays_here(traced: Traced, log_output: LogOutput) -> None:
     """Its complaints are printed and not exported, or they would never end."""
     logging.getLogger("opentelemetry.exporter.otlp").error("cannot export")
