@@ -176,10 +176,13 @@ def _about_unrun(record: logging.LogRecord) -> Subject | None:
 
 
 def _execution_around() -> Scope | None:
-    """Return the scope of the execution that is being traced, ``None`` if there is none."""
+    """Return the scope of the execution that is being traced, ``None`` if there is none.
+
+    The task may have left something open in it: an operation, or a block of `bind_fields`.
+    """
     scope = current_scope()
     while scope is not None and scope.kind is not TASK:
-        scope = scope.outer if scope.kind is None else None  # a block of `bind_fields` that is still open
+        scope = scope.outer
     return scope
 
 

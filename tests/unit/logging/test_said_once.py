@@ -1,14 +1,14 @@
 """Said once: what an event of ours says, no line of a framework repeats on our output."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.http import HttpResponse
 
-from dtx_telemetry import config, startup
+from dtx_telemetry import config, operation, startup
 from dtx_telemetry.http import events
 from tests.conftest import LogOutput
 from tests.support.celery_app import make_app
@@ -173,6 +173,29 @@ def test_an_eager_tasks_failure_has_one_traceback(log_output: LogOutput) -> None
         fail.delay()
         fail.delay()
     assert ["exception" in line for line in log_output.events("task_failed")] == [True, True]
+    assert not [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
+
+
+def test_a_task_that_leaves_something_open_is_told_of_once(log_output: LogOutput) -> None:
+    """An operation that a suspended generator holds is still open as Celery says how the task ended."""
+    held = []
+
+    def pieces() -> Iterator[int]:
+        with operation("pieces"):
+            yield 1
+
+    with make_app(task_always_eager=True) as app:
+
+        @app.task(name="hold", shared=False)
+        def hold(fails: bool) -> None:
+            held.append(pieces())
+            next(held[-1])
+            if fails:
+                raise RuntimeError("no mana")
+
+        hold.delay(False)
+        hold.delay(True)
+    assert ["exception" in line for line in log_output.events("task_failed")] == [True]
     assert not [line for line in log_output.lines if line["logger"] == "celery.app.trace"]
 
 
