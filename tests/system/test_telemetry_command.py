@@ -501,4 +501,5 @@ def test_a_worker_without_the_library_is_told(
     start_worker(processes, made, "bare", DJANGO_SETTINGS_MODULE="")
     mistake = the_mistake(made, "Celery")
     assert "does not know dtx_telemetry" in mistake["text"]
+    assert "INSTALLED_APPS of its settings" in mistake["hint"]
     assert "import dtx_telemetry.celery" in mistake["hint"]
