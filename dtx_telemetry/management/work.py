@@ -107,8 +107,8 @@ def _compared(name: str, answer: Any, version: str) -> Iterator[Finding]:
     if not isinstance(answer, Mapping) or "settings" not in answer:
         yield wrong(
             f"the worker {name} does not know dtx_telemetry: its tasks have no ids.",
-            "Put 'dtx_telemetry' into INSTALLED_APPS of its settings; without Django, write `import dtx_telemetry.celery` where "
-            "its app is made. Then restart it.",
+            "Put 'dtx_telemetry' into INSTALLED_APPS of its settings. Without Django, write `import dtx_telemetry.celery` "
+            "where its app is made. Then restart it.",
             worker=name,
         )
         return
