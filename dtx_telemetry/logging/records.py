@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
+from types import MethodType
 from typing import Any
 
 __all__ = [
@@ -37,7 +38,9 @@ _IGNORED = "_dtx_ignored"
 _ADDED_LATER = frozenset({"message", "asctime", "taskName", "color_message", "levelprefix", _COLLIDED, _IGNORED})
 #: What OpenTelemetry's LoggingInstrumentor puts on each record: lines have the ids of the span by themselves.
 _SPAN_COPIES = frozenset({"otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"})
-_NO_FIELDS = frozenset(_SAMPLE) | _ADDED_LATER | _SPAN_COPIES
+#: A record's methods. A field of that name would hide one from handlers; New Relic's agent does so on purpose, on each record.
+_METHODS = frozenset(name for name in vars(logging.LogRecord) if not name.startswith("__"))
+_NO_FIELDS = frozenset(_SAMPLE) | _ADDED_LATER | _SPAN_COPIES | _METHODS
 #: What `ContextFilter` puts on a record as ``request.id`` if there is none.
 NO_REQUEST_ID = "-"
 #: Names on a line that always hold our values.
@@ -45,7 +48,7 @@ OWN_NAMES = frozenset({"timestamp", "level", "logger", "event"})
 #: What frameworks hand to handlers of their own. Django's loggers: the request, or the server's socket, to make mails of.
 #: Celery's: arguments, results and tracebacks as text, in which no secret can be found any more.
 _FRAMEWORKS_ONLY = {"django": frozenset({"request", "server_time"}), "celery": frozenset({"data"})}
-_UNUSUAL = OWN_NAMES | _ADDED_LATER | _SPAN_COPIES | frozenset().union(*_FRAMEWORKS_ONLY.values())
+_UNUSUAL = OWN_NAMES | _ADDED_LATER | _SPAN_COPIES | _METHODS | frozenset().union(*_FRAMEWORKS_ONLY.values())
 #: Keywords of a call that say something about the record.
 STEERING = frozenset({"exc_info", "stack_info", "stacklevel"})
 #: Names of fields that the way by a record to the line treats in some way of their own.
@@ -82,11 +85,15 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
             return fields
     unwanted = _NO_FIELDS | _FRAMEWORKS_ONLY.get(str(record.name).partition(".")[0], frozenset())
     unwanted |= frozenset(attributes.get(_IGNORED, ()))
-    fields = {key: value for key, value in attributes.items() if key not in unwanted}
+    fields = {key: value for key, value in attributes.items() if key not in unwanted and not _is_method_of(record, value)}
     fields.update(attributes.get(_COLLIDED, {}))
     if fields.get("request.id") == NO_REQUEST_ID:
         del fields["request.id"]
     return rename_own(without_repeated(fields, record.name, LEVEL_NAMES.get(record.levelno)))
+
+
+def _is_method_of(record: logging.LogRecord, value: object) -> bool:
+    return type(value) is MethodType and value.__self__ is record
 
 
 def exception_of(record: logging.LogRecord) -> BaseException | None:

@@ -6,6 +6,7 @@ import logging.config
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.utils.log import DEFAULT_LOGGING
@@ -319,6 +320,34 @@ def test_opentelemetrys_instrumentor_beside_us(tmp_path: Path) -> None:
     assert names == [["otelColour"], []]
     assert all("otelTraceID" in record.__dict__ for record in kept.records)
     assert not [key for record in kept.records for key in record.__dict__ if "dtx" in key]  # they export it all
+
+
+def test_an_agent_that_puts_methods_on_records(tmp_path: Path) -> None:
+    """As New Relic's does with ``local_decorating``: other handlers write what it wants, and they are no fields of a line."""
+    printed = print_lines(tmp_path)
+    logging.getLogger().addHandler(kept)
+    call_handlers = logging.Logger.callHandlers
+
+    def decorating(logger: logging.Logger, record: Any) -> None:
+        record._original = message = record.getMessage
+        record.getMessage = lambda: f"{message()} LINKING"
+        call_handlers(logger, record)
+
+    with patch.object(logging.Logger, "callHandlers", decorating):
+        log.info("ours", hero="Invoker")
+        logging.getLogger("lib").warning("theirs %s", 1, extra={"hero": "Invoker"})
+    assert [list(line)[3:] for line in printed.lines] == [["event", "hero"]] * 2
+    assert [line["event"] for line in printed.lines] == ["ours", "theirs 1"]
+    assert [record.getMessage() for record in kept.records] == ["ours LINKING", "theirs 1 LINKING"]
+
+
+def test_a_field_that_is_named_like_a_method_of_records(tmp_path: Path) -> None:
+    """It hides no method from other handlers."""
+    printed = print_lines(tmp_path)
+    logging.getLogger().addHandler(kept)
+    log.info("ours", getMessage=1)
+    assert printed.last["getMessage"] == 1
+    assert kept.records[0].getMessage() == "ours"
 
 
 def test_a_stack_has_stdlibs_heading(tmp_path: Path) -> None:
