@@ -1,14 +1,11 @@
-"""What serves requests and sockets: middlewares and channel layers, each tried, and consumers."""
+"""What serves requests and sockets: middlewares, tried with requests, and consumers."""
 
-import asyncio
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.base import BaseHandler
@@ -22,13 +19,12 @@ from .. import context
 from ..checks.consumers import check_consumers, find_consumers
 from ..checks.middleware import check_middleware, place_of_ours
 from ..config import get_settings
-from ..errors import error_text
 from ..events import REQUEST
 from ..guard import is_wrapped
 from ..logging import beside, fields_of
 from .report import Finding, noted, told_by, works, wrong
 
-__all__ = ["look_at_consumers", "look_at_layers", "look_at_middleware"]
+__all__ = ["look_at_consumers", "look_at_middleware"]
 
 _TRIAL = "/dtx-telemetry-trial/"
 #: Where load balancers and browsers knock, and middlewares like to answer.
@@ -37,7 +33,6 @@ _KNOCKED_AT = (
     *("/robots.txt", "/favicon.ico"),
 )
 _MAX_ROUTES = 100
-_LAYER_SECONDS = 3.0
 _Chain = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -171,55 +166,3 @@ def look_at_consumers() -> Iterator[Finding]:
             yield works(f"{consumer.__module__}.{consumer.__qualname__} is decorated")
     if not consumers:
         yield noted("no consumer is found in ASGI_APPLICATION")
-
-
-def look_at_layers() -> Iterator[Finding]:
-    """Send a message through each channel layer, to ourselves."""
-    if find_spec("channels") is None:
-        yield noted("Channels is not installed")
-        return
-    configured = getattr(settings, "CHANNEL_LAYERS", {})
-    for name in configured:
-        yield async_to_sync(_try_layer)(name)
-    for consumer in find_consumers():
-        alias = getattr(consumer, "channel_layer_alias", "default")
-        if alias not in configured and _uses_layer(consumer):
-            yield wrong(
-                f"{consumer.__module__}.{consumer.__qualname__} uses the channel layer {alias!r}, which is not configured.",
-                f"Add {alias!r} to CHANNEL_LAYERS.",
-                layer=alias,
-            )
-    if not configured:
-        yield noted("no channel layer is configured")
-
-
-def _uses_layer(consumer: type) -> bool:
-    """Return True if *consumer* joins groups, or names the layer in what its own class says."""
-    try:
-        return bool(getattr(consumer, "groups", None)) or "channel_layer" in inspect.getsource(consumer)
-    except (OSError, TypeError):  # no source
-        return False
-
-
-async def _try_layer(name: str) -> Finding:
-    from channels.layers import channel_layers
-
-    from ..websocket.layer import TelemetryChannelLayer
-
-    try:
-        layer = channel_layers[name]
-        backend = f"{name}: {settings.CHANNEL_LAYERS[name]['BACKEND']}"
-        async with asyncio.timeout(_LAYER_SECONDS):
-            channel = await layer.new_channel()
-            await layer.send(channel, {"type": "dtx_telemetry.trial"})
-            received = await layer.receive(channel)
-    except Exception as error:
-        said = "no answer" if isinstance(error, TimeoutError) else error_text(error)
-        return wrong(f"{name}: a message could not be sent through this layer: {said}", "Is its server up?", layer=name)
-    if not isinstance(layer, TelemetryChannelLayer):
-        return wrong(f"{backend}: it does not carry the context", "Put 'dtx_telemetry' into INSTALLED_APPS.", layer=name)
-    if received.get("type") != "dtx_telemetry.trial":
-        return wrong(f"{backend}: the message that came is not the one that was sent", layer=name)
-    if "InMemoryChannelLayer" in repr(settings.CHANNEL_LAYERS[name]):
-        return noted(f"{backend}: a message came through; it is for this process alone", layer=name)
-    return works(f"{backend}: a message came through", layer=name)

@@ -13,9 +13,10 @@ from ...checks.misspelt_names import check_names
 from ...checks.users import check_user_id_field
 from ...config import get_settings, given_settings
 from ..labels import look_at_labels
+from ..layers import look_at_layers
 from ..output import look_at_databases, look_at_logging, look_at_opentelemetry
 from ..report import Finding, Part, Report, State, noted, told_by
-from ..web import look_at_consumers, look_at_layers, look_at_middleware
+from ..web import look_at_consumers, look_at_middleware
 from ..work import look_at_celery
 
 
