@@ -1,6 +1,5 @@
 """What the page reads from: files that grow, standard input, archives."""
 
-import codecs
 import os
 import select
 import sys
@@ -11,14 +10,12 @@ from typing import Protocol
 from ..query import say
 from ..reading.inputs import STDIN, Input, open_inputs
 from ..reading.line import Line
-from ..reading.packing import PACKING_ERRORS, Unpacker, is_packed
+from ..reading.packing import PACKING_ERRORS, PlainText, is_plain
 from ..reading.pieces import PIECE, Cutter, lines_of
 from ..reading.unwrap import Unwrapper
 from .follow import Follower
 
 __all__ = ["Source", "open_sources"]
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Source(Protocol):
@@ -58,22 +55,20 @@ def open_sources(names: Sequence[str]) -> list[Source]:
         elif not Path(found.name).is_file():
             sources.append(_Pipe(os.open(found.name, os.O_RDONLY | os.O_NONBLOCK), ends=False))
             found.close()
-        elif _grows_no_more(found.name):
-            sources.append(_Archive(found))
-        else:
+        elif is_plain(_beginning(found.name)):
             growing = True
             found.close()
             continue
+        else:  # it grows no more
+            sources.append(_Archive(found))
         others.append(found.name)
     followed = [name for name in names if name not in others]
     return [*sources, *([Follower(followed, others)] if growing else [])]
 
 
-def _grows_no_more(name: str) -> bool:
-    """Return whether a file is packed, or such that it cannot be read from its midst."""
+def _beginning(name: str) -> bytes:
     with Path(name).open("rb") as file:
-        first = file.read(16)
-    return is_packed(first) or first.startswith(_UTF_16)
+        return file.read(16)
 
 
 class _Pipe:
@@ -92,38 +87,27 @@ class _Pipe:
         self._ends = ends
         self._cutter = Cutter()
         self._ended = False
-        self._unpacker: Unpacker | None = None
-        self._is_new = True
+        self._text = PlainText()
         self.unwrappers = [Unwrapper()]
 
     def batches(self) -> Iterator[list[Line]]:
         while not self._ended and select.select([self._file], [], [], 0)[0]:
             piece = os.read(self._file, PIECE)
             try:
-                for plain in self._plain(piece):
+                for plain in self._text.take(piece) if piece else self._text.end():
                     yield list(self.unwrappers[0].read(lines_of(self._cutter.take(plain))))
             except PACKING_ERRORS as error:
                 self.problem = f"standard input: {error}"
                 say(self.problem)
-                self._unpacker = None  # who writes is not to wait for a reader
+                self._text = PlainText()  # who writes is not to wait for a reader
             if not piece:
                 yield from self._end()
                 return
 
-    def _plain(self, piece: bytes) -> Iterator[bytes]:
-        """Return *piece*, which is empty at the end, unpacked if it is packed."""
-        if self._is_new and is_packed(piece):
-            self._unpacker = Unpacker(piece)
-        self._is_new = not piece
-        if self._unpacker is not None:
-            yield from self._unpacker.unpack(piece) if piece else self._unpacker.end()
-        elif piece:
-            yield piece
-
     def _end(self) -> Iterator[list[Line]]:
         """Return the last line, if nothing ended it."""
         self._ended = self._ends
-        last, self._cutter, self._unpacker = lines_of(self._cutter.begun), Cutter(), None
+        last, self._cutter, self._text = lines_of(self._cutter.begun), Cutter(), PlainText()
         found = [line for line in self.unwrappers[0].rest() if isinstance(line, Line)]
         if last or found:
             yield [*self.unwrappers[0].read(last), *found]

@@ -7,13 +7,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
-from itertools import chain
 from typing import Any
 
 from ..errors import Unreadable
 from .pieces import PIECE
 
-__all__ = ["PACKING_ERRORS", "Unpacker", "is_packed", "plain_text"]
+__all__ = ["PACKING_ERRORS", "PlainText", "is_packed", "is_plain", "plain_text"]
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZIP = b"PK\x03\x04"
@@ -61,15 +60,61 @@ def is_packed(first: bytes) -> bool:
     return first.startswith((*_MAKERS, _ZIP))
 
 
-class Unpacker:
-    """Unpacks piece by piece, of several members if there are.
+def is_plain(first: bytes) -> bool:
+    """Return whether what begins with *first* may be read from its midst on: it is neither packed nor UTF-16."""
+    return not is_packed(first) and first[:2] not in _MARKS
 
-    Args:
-        first: the first bytes.
 
-    Raises:
-        Unreadable: they are of a kind that is not unpacked.
-    """
+def plain_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Return *pieces* unpacked if they are packed, and as UTF-8."""
+    text = PlainText()
+    for piece in pieces:
+        yield from text.take(piece)
+    yield from text.end()
+
+
+class PlainText:
+    """Makes plain UTF-8 of what comes in pieces: unpacked if the first bytes say that it is packed, decoded if by its mark."""
+
+    def __init__(self) -> None:
+        self._unpacker: _Unpacker | None = None
+        self._decode: Callable[[bytes], str] | None = None
+        self._is_new = self._is_first = True
+
+    def take(self, piece: bytes) -> Iterator[bytes]:
+        """Return what is in the next *piece*.
+
+        Raises:
+            Unreadable: it is of a kind that is not unpacked. Other `PACKING_ERRORS` if it is broken.
+        """
+        if self._is_new and is_packed(piece):
+            self._unpacker = _Unpacker(piece)
+        self._is_new = False
+        for part in [piece] if self._unpacker is None else self._unpacker.unpack(piece):
+            yield from self._decoded(part)
+
+    def end(self) -> Iterator[bytes]:
+        """Return what is left.
+
+        Raises:
+            EOFError: there should be more.
+        """
+        for part in [] if self._unpacker is None else self._unpacker.end():
+            yield from self._decoded(part)
+
+    def _decoded(self, part: bytes) -> Iterator[bytes]:
+        if part and self._is_first:
+            self._is_first = False
+            encoding = _MARKS.get(part[:2])
+            if encoding is not None:
+                self._decode = codecs.getincrementaldecoder(encoding)(errors="replace").decode
+            part = part.removeprefix(codecs.BOM_UTF8) if encoding is None else part[2:]
+        if part:
+            yield part if self._decode is None else self._decode(part).encode("utf-8", "replace")
+
+
+class _Unpacker:
+    """Unpacks piece by piece, of several members if there are; *first* are the first bytes."""
 
     def __init__(self, first: bytes) -> None:
         if first.startswith(_ZIP):
@@ -79,7 +124,6 @@ class Unpacker:
         self._begun = False
 
     def unpack(self, piece: bytes) -> Iterator[bytes]:
-        """Return what is packed in the next *piece*."""
         rest = piece
         while rest or not getattr(self._member, "needs_input", True):
             yield self._member.decompress(rest, PIECE)
@@ -91,40 +135,7 @@ class Unpacker:
                 rest = getattr(self._member, "unconsumed_tail", b"")
 
     def end(self) -> Iterator[bytes]:
-        """Return what is left.
-
-        Raises:
-            EOFError: there should be more.
-        """
         if hasattr(self._member, "unconsumed_tail"):
             yield self._member.flush()
         if self._begun and not self._member.eof:
             raise EOFError("the compressed data end too early")
-
-
-def plain_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Return *pieces* unpacked if they are packed, and as UTF-8."""
-    source = iter(pieces)
-    first = next(source, b"")
-    whole = chain([first], source)
-    return _as_utf8(_unpacked(first, whole) if is_packed(first) else whole)
-
-
-def _unpacked(first: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    unpacker = Unpacker(first)
-    for piece in pieces:
-        yield from unpacker.unpack(piece)
-    yield from unpacker.end()
-
-
-def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    source = iter(pieces)
-    first = next((piece for piece in source if piece), b"")
-    encoding = _MARKS.get(first[:2])
-    if encoding is None:
-        yield first.removeprefix(codecs.BOM_UTF8)
-        yield from source
-        return
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-    for piece in chain([first[2:]], source):
-        yield decoder.decode(piece).encode("utf-8", "replace")

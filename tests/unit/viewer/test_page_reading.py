@@ -294,6 +294,20 @@ def test_standard_input_is_never_waited_for(monkeypatch):
         assert ids(source) == []
 
 
+def test_standard_input_may_be_utf16(monkeypatch):
+    """A character may come in two pieces."""
+    data = (request("one") + request("two")).decode().encode("utf-16")
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        (source,) = open_sources([])
+        os.write(theirs, data[:101])
+        assert ids(source) == []
+        os.write(theirs, data[101:])
+        os.close(theirs)
+        assert ids(source) == ["one", "two"]
+
+
 def test_standard_input_may_be_gzip(monkeypatch, capfd):
     """As it comes; that it is cut is said."""
     packed = gzip.compress(request("one")) + gzip.compress(request("two") + request("three"))
