@@ -25,7 +25,7 @@ PUBLISHED_AT = "dtx.published_at"
 #: Sent as a task starts, with ``sender`` (the task) and ``context``: a dict of what will be bound, to be changed in place.
 context_restored = Signal(name="context_restored", providing_args=["context"])
 
-#: A task's request, or the headers of a message of which no request was made.
+#: A task's request, or the headers of a message that never became a request.
 Message: TypeAlias = Context | Mapping[str, Any] | None
 _MAX_NESTING = 32
 _End: TypeAlias = tuple[Any, Any]

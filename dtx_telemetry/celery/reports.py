@@ -144,7 +144,7 @@ def _report(task: Any, request: Any, task_id: Any) -> Generator[Scope]:
 
     Args:
         task: the task, or its name as the message has it.
-        request: its request, or the headers of a message of which none was made.
+        request: its request, or the headers of a message that never became one.
         task_id: its id.
     """
     name = task if isinstance(task, str) else getattr(task, "name", None)

@@ -162,7 +162,7 @@ class Scope:
                 ended(self, end)
             except Exception as failure:
                 report(ended.__qualname__, failure)
-        self.failure = None  # its traceback holds the scope: neither would be freed before the garbage collector comes by
+        self.failure = None  # its traceback holds the scope: that would be a reference cycle
 
     def run(self, function: Callable[..., _R], *args: object) -> _R:
         """Return what *function* does, called inside the scope itself, whichever scope is current.

@@ -84,7 +84,7 @@ def _make_group() -> int:
 
 
 def _kill(group: int) -> None:
-    """Kill the processes of *group* and wait until they are gone, lest they write into the folder again."""
+    """Kill the processes of *group* and wait until they are gone, so that they do not write into the folder again."""
     os.killpg(group, signal.SIGKILL)
     os.waitpid(group, 0)
     deadline = time.monotonic() + _PATIENCE

@@ -51,7 +51,7 @@ def telemetry_of(request: object) -> "RequestTelemetry | None":
 class RequestTelemetry(ServedRequest):
     """Observes one request. None of its methods raises an exception of its own.
 
-    It does not hold the request, which holds it: neither would be freed before the garbage collector comes by.
+    It does not hold the request, which holds it: that avoids a reference cycle.
     """
 
     __slots__ = ("_looked_up", "_user_field", "_user_id", "_wants_route", "request_id")

@@ -21,7 +21,7 @@ class ClosingEvents(Participant):
 
     def entered(self, scope: Scope, about: Any) -> None:
         """Put our handlers in place again if logging was configured since the last scope."""
-        if scope.kind is not MESSAGE:  # of which there may be thousands a second, each in a scope that did this
+        if scope.kind is not MESSAGE:  # there may be thousands a second, each in a scope that did this
             INSTALLED.restore()
 
     def ended(self, scope: Scope, end: End) -> None:

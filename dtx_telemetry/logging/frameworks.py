@@ -53,7 +53,7 @@ _served_by_thread = _ServedByThread()
 
 def note_request(scope: Scope, path: str) -> None:
     """Note the request that is being served, whose server may log an access line later."""
-    served = path, ChainMap(dict(span_ids()), scope.own)  # of which the user may become known later
+    served = path, ChainMap(dict(span_ids()), scope.own)  # the user may become known later
     if (task := _current_task()) is not None:
         _served_by_task[task] = served
     else:

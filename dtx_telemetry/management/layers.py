@@ -71,7 +71,7 @@ async def _try_layer(name: str) -> Finding:
         return wrong(
             f"{backend}: it waits {layer.brpop_timeout} s for a message, and its Redis client gives up after {seconds:g} s. "
             "Sockets that get none for so long die.",
-            'Give each of its hosts a longer one: {"address": "redis://…", "socket_timeout": 15}.',
+            'Give each of its hosts a longer timeout: {"address": "redis://…", "socket_timeout": 15}.',
             layer=name,
         )
     return works(f"{backend}: a message came through", layer=name)
