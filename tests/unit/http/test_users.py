@@ -232,8 +232,8 @@ class TestWhoIsKnown:
     def test_a_token_class_that_binds_its_user_has_it_on_all_lines(
         self, log_output: LogOutput, user: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As the README recommends; it is gone when the request ends."""
-        binding = '``structlog.contextvars.bind_contextvars(**{"user.id": user.pk})``'
+        """As the recipe for REST framework does. It is gone when the request ends."""
+        binding = 'bind_contextvars(**{"user.id": user.pk})'
         assert binding in (ROOT / "dtx_telemetry/docs/recipes.rst").read_text(encoding="utf-8")
 
         class Binding(TokenAuthentication):
