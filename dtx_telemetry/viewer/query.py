@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from .progress import watched
 from .reading.filters import Filters
-from .reading.inputs import Input, open_inputs
+from .reading.inputs import Input, open_inputs, watched
 from .reading.line import Line, Once
 from .reading.search import find_lines
 from .reading.unwrap import Unwrapper

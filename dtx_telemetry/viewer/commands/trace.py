@@ -9,7 +9,6 @@ from ..model.scope import LINES
 from ..query import NOTHING_FOUND, Query, Reading, write_json
 from ..reading.find import Finder
 from ..reading.pieces import lines_of
-from ..show.candidates import show_candidates
 
 __all__ = ["run"]
 
@@ -42,6 +41,8 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
         if not found and not finder.is_ambiguous:
             _sample(reading)
     if finder.is_ambiguous:
+        from ..show.tables import show_candidates
+
         show_candidates(identifier, finder.candidates, more=finder.has_more)
         return NOTHING_FOUND
     if found:

@@ -7,10 +7,9 @@ from typing import Any
 from ..model.layout import Row, Waterfall, lay_out
 from ..model.store import Entry
 from ..reading.line import OWN_NAMES, Line
-from ..show.text import context, describe, own_fields
+from ..show.text import block, context, describe, own_fields, short, text
 from .search import Search
 from .statements import EVENT, about_queries, marks, statements
-from .values import block, short, text
 
 __all__ = ["Asked", "detail", "line_as_json"]
 

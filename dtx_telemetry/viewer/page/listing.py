@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from ..model.store import Entry
+from ..show.text import short
 from .live import Live, Turns
 from .search import Search
-from .values import short
 
 __all__ = ["Listing"]
 

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from ..model.scope import FAILURES
 from ..model.store import Store
@@ -12,27 +11,15 @@ from ..model.strip import Strip
 from ..reading.filters import Filters
 from ..reading.line import Line, Once
 from ..reading.unwrap import Unwrapper
-from .sources import Source
-from .values import short
+from ..show.text import short
+from .sources import Counted, Source
 
-__all__ = ["Counted", "Live", "Turns"]
+__all__ = ["Live", "Turns"]
 
 #: Seconds between two looks at what came in.
 _LOOK, _LOOK_AGAIN = 0.1, 0.01
 #: Seconds of work after which others have their turn.
 _TURN = 0.01
-
-
-class Counted(Protocol):
-    """What lines are read by."""
-
-    @property
-    def unwrappers(self) -> Sequence[Unwrapper]:
-        """What counted them."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why not all of it could be read; ``None`` if it could."""
 
 
 class Turns:

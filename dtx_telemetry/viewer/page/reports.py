@@ -6,9 +6,9 @@ from typing import Any
 from ..model.durations import DURATION_TEXTS, Durations
 from ..model.failures import FAILURE_TEXTS, Failures
 from ..reading.line import Line
+from ..show.text import short, text
 from .live import Live, Turns
 from .search import Search
-from .values import short, text
 
 __all__ = ["report_errors", "report_slow"]
 

@@ -15,11 +15,11 @@ from ..reading.pieces import PIECE, Cutter, lines_of
 from ..reading.unwrap import Unwrapper
 from .follow import Follower
 
-__all__ = ["Source", "open_sources"]
+__all__ = ["Counted", "Source", "open_sources"]
 
 
-class Source(Protocol):
-    """Something that lines come from."""
+class Counted(Protocol):
+    """What lines are read by."""
 
     @property
     def unwrappers(self) -> Sequence[Unwrapper]:
@@ -28,6 +28,10 @@ class Source(Protocol):
     @property
     def problem(self) -> str | None:
         """Why not all of it could be read; ``None`` if it could."""
+
+
+class Source(Counted, Protocol):
+    """Something that lines come from."""
 
     @property
     def progress(self) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 from ..model.layout import Row
 from ..model.scope import Scope
 from ..reading.line import Line
-from .values import short, text
+from ..show.text import short, text
 
 __all__ = ["EVENT", "about_queries", "marks", "statements"]
 

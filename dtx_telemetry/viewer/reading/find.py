@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..progress import watched
 from .filters import Filters
-from .inputs import Input
+from .inputs import Input, watched
 from .line import Line
 from .search import find_lines
 from .unwrap import Unwrapper

@@ -15,9 +15,11 @@ from ..errors import UsageError
 from .packing import PACKING_ERRORS, plain_text
 from .pieces import PIECE, whole_lines
 
-__all__ = ["STDIN", "Input", "expand", "open_inputs", "short_names"]
+__all__ = ["STDIN", "Input", "expand", "open_inputs", "short_names", "watched"]
 
 STDIN = "-"
+#: From so many bytes on, how far the reading has got is shown.
+_LARGE = 64 * 1024 * 1024
 #: How many files of those that the system allows are left to everything else.
 _SPARE_FILES = 64
 
@@ -158,3 +160,33 @@ def _open(name: str, *, waits: bool) -> IO[bytes]:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     more = 0 if waits else os.O_NONBLOCK
     return open(name, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | more))
+
+
+def watched(inputs: Sequence[Input]) -> Iterator[tuple[Input, Iterator[bytes]]]:
+    """Return *inputs* with their pieces, one after the other, with a bar on the terminal if that takes a while."""
+    total = sum(read.size for read in inputs)
+    if total < _LARGE or not (sys.stderr.isatty() and sys.stdout.isatty()):
+        for read in inputs:
+            yield read, read.pieces()
+        return
+    yield from _with_bar(inputs, total)
+
+
+def _with_bar(inputs: Sequence[Input], total: int) -> Iterator[tuple[Input, Iterator[bytes]]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    with Progress(
+        BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as progress:
+        task = progress.add_task("", total=total)
+
+        def told(read: Input, before: int) -> Iterator[bytes]:
+            for piece in read.pieces():
+                yield piece
+                progress.update(task, completed=before + read.position)
+
+        before = 0
+        for read in inputs:
+            yield read, told(read, before)
+            before += read.size

@@ -1,4 +1,4 @@
-"""Results as tables in the terminal."""
+"""Results as tables and lists in the terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,13 @@ from rich.text import Text
 
 from ..model.failures import Group
 from ..model.strip import Strip
+from ..model.summary import summarize
+from ..reading.find import Candidate
 from .bars import columns_of
 from .console import make_console, safe
 from .text import cut_middle, day_and_time, length_text
 
-__all__ = ["show_errors", "show_list", "show_slow"]
+__all__ = ["show_candidates", "show_errors", "show_list", "show_slow"]
 
 #: How wide each column is (0: what the others leave), and for how wide a name a narrow terminal does without it (0: for none).
 _Columns = Mapping[str, tuple[int, int]]
@@ -55,6 +57,8 @@ _LEFT = frozenset({*_ERRORS, "", "start", "service", "status", "user", "id"} - {
 #: In less there is no table.
 _MIN_COLUMNS = 50
 _ID = 8
+#: Of more ids, only how many there are is said.
+_MANY = 20
 
 
 def show_list(rows: Sequence[Mapping[str, Any]], count: int) -> None:
@@ -164,6 +168,21 @@ def _print(console: Console, columns: _Columns, rows: Sequence[Mapping[str, Text
     for row in rows:
         table.add_row(*(row[head] for head in kept))
     console.print(table)
+
+
+def show_candidates(beginning: str, candidates: Mapping[str, Candidate], *, more: bool) -> None:
+    """Print, on stderr, which ids begin so; there may be *more* than *candidates*."""
+    console = make_console(stderr=True)
+    count = len(candidates)
+    least = "at least " if more else ""
+    console.print(
+        safe(f"dtx-telemetry: {beginning} is the beginning of {least}{count} ids; write more of the one that is meant:")
+    )
+    for found, candidate in list(candidates.items())[:_MANY]:
+        short = summarize(candidate.lines)
+        console.print(Text.assemble("  ", safe(found, "bold"), safe(f"  {day_and_time(short.first)}  {short.title}", "dim")))
+    if count > _MANY:
+        console.print(safe(f"  and {least}{count - _MANY} more"))
 
 
 def show_strip(console: Console, strip: Strip, what: str) -> None:

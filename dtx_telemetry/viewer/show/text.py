@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
+from ...rendering.terminal import printable
 from ..model.layout import ID_FIELDS, Row
 from ..model.scope import Scope
 from ..reading.line import Line
 
 __all__ = [
     "Said",
+    "block",
     "context",
     "cut_middle",
     "day_and_time",
@@ -18,6 +22,8 @@ __all__ = [
     "length_text",
     "own_fields",
     "repeated_text",
+    "short",
+    "text",
     "time_text",
 ]
 
@@ -27,6 +33,8 @@ _SCOPE = frozenset({"scope.id", "scope.cause"})
 _COMMON = _SCOPE | {"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"}
 _TASKS = frozenset({"task.id", "task.name"})
 _QUIET = "completed"
+#: Characters of a value in a list, and at most.
+_SHORT, _LONG = 200, 20_000
 
 
 def length_text(seconds: float) -> str:
@@ -164,3 +172,20 @@ def own_fields(line: Line) -> dict[str, Any]:
     common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
     ids = {f"{name}.id" for name in line.labels}
     return {key: value for key, value in line.fields.items() if key not in common and key not in ids}
+
+
+def text(value: Any, most: int = _LONG) -> str:
+    """Return *value* in one line of at most so many characters, with nothing in it that could turn or hide text."""
+    said = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return printable(said if len(said) <= most else f"{said[:most]}…")
+
+
+def short(value: Any) -> str:
+    """Return *value* for a list."""
+    return text(value, _SHORT)
+
+
+def block(value: Any) -> str:
+    """Return a text of several lines, such as a traceback."""
+    said = value if isinstance(value, str) else text(value)
+    return "\n".join(map(printable, said[:_LONG].split("\n")))
