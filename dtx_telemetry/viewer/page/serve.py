@@ -1,6 +1,7 @@
 """The server: on loopback, until somebody stops it."""
 
 import asyncio
+import signal
 import socket
 import sys
 import webbrowser
@@ -36,8 +37,7 @@ def serve(live: Live, sources: Sequence[Source], *, port: int = 0, show: bool = 
         sys.stdout.flush()
         if show:
             webbrowser.open(address)
-        with suppress(KeyboardInterrupt):
-            asyncio.run(_serve(live, sources, listener))
+        asyncio.run(_serve(live, sources, listener))
 
 
 @contextmanager
@@ -56,44 +56,37 @@ def listen(port: int) -> Iterator[tuple[socket.socket, str]]:
 
 
 async def _serve(live: Live, sources: Sequence[Source], listener: socket.socket) -> None:
-    server = uvicorn.Server(_config(live, listener))
-    reading = asyncio.create_task(live.read(sources))
-
-    def stop(_: object) -> None:
-        """Show nothing if nothing can be read any more."""
-        server.should_exit = True
-
-    reading.add_done_callback(stop)
-    await server.serve(sockets=[listener])
-    reading.cancel()
-    with suppress(asyncio.CancelledError):
-        await reading
+    """Serve until a signal, or until nothing can be read any more."""
+    reading = asyncio.ensure_future(live.read(sources))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, reading.cancel)
+    async with serving(live, listener):
+        with suppress(asyncio.CancelledError):
+            await reading
 
 
 @asynccontextmanager
 async def serving(live: Live, listener: socket.socket) -> AsyncIterator[None]:
     """Serve *live* for the block, and leave signals to the caller."""
-    server = _Guest(_config(live, listener))
+    server = _Guest(
+        uvicorn.Config(
+            make_app(live, listener.getsockname()[1]),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
     finally:
         server.should_exit = True
         await running
-
-
-def _config(live: Live, listener: socket.socket) -> uvicorn.Config:
-    return uvicorn.Config(
-        make_app(live, listener.getsockname()[1]),
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
 
 
 class _Guest(uvicorn.Server):

@@ -36,7 +36,7 @@ def find_lines(
         if not texts or unwrapper.holds_pieces or has_pieces(piece) or beginning is None:
             yield [*unwrapper.read(lines_of(piece))]
             continue
-        raws = [*lines_with(piece, texts)]
+        raws = lines_with(piece, texts)
         unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else len(raws)
         yield _parsed(raws, unwrapper, is_plain=beginning == _PLAIN)
     yield [found for found in unwrapper.rest() if isinstance(found, Line)]
@@ -81,30 +81,17 @@ def _patterns(beginning: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     return re.compile(ours), re.compile(rb"\n(?!%b|\Z)" % ours)
 
 
-def lines_with(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
+def lines_with(piece: bytes, texts: Sequence[bytes]) -> list[bytes]:
     """Return the lines of *piece* that have one of *texts* in them."""
-    return _lines_with_one(piece, texts[0]) if len(texts) == 1 else _lines_with_any(piece, texts)
-
-
-def _lines_with_any(piece: bytes, texts: Sequence[bytes]) -> Iterator[bytes]:
-    found = {text: piece.find(text) for text in texts}
-    while positions := [position for position in found.values() if position >= 0]:
-        position = min(positions)
-        start = piece.rfind(b"\n", 0, position) + 1
-        end = piece.find(b"\n", position)
-        end = len(piece) if end < 0 else end
-        yield piece[start:end]
-        for text, position in found.items():
-            if 0 <= position < end:
-                found[text] = piece.find(text, end)
-
-
-def _lines_with_one(piece: bytes, text: bytes) -> Iterator[bytes]:
     find, rfind = piece.find, piece.rfind
-    position = find(text)
-    while position >= 0:
-        end = find(b"\n", position)
-        if end < 0:
-            end = len(piece)
-        yield piece[rfind(b"\n", 0, position) + 1 : end]
-        position = find(text, end)
+    found: dict[int, bytes] = {}
+    for text in texts:
+        position = find(text)
+        while position >= 0:
+            end = find(b"\n", position)
+            if end < 0:
+                end = len(piece)
+            start = rfind(b"\n", 0, position) + 1
+            found[start] = piece[start:end]
+            position = find(text, end)
+    return [*found.values()] if len(texts) == 1 else [found[start] for start in sorted(found)]
