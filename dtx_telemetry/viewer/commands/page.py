@@ -1,8 +1,15 @@
 """``page``: a live page on loopback."""
 
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
 from ..page.live import Live
-from ..page.serve import serve
-from ..page.sources import open_sources
+from ..page.serve import listen, serving
+from ..page.sources import Source, open_sources
 from ..query import FOUND, Query
 
 __all__ = ["run"]
@@ -20,10 +27,21 @@ def run(query: Query, *, port: int = 0, show: bool = False) -> int:
         UsageError: a file cannot be opened, or the port cannot be had.
     """
     sources = open_sources(query.files)
-    about = " ".join(filter(None, [*query.files, query.filters.text]))
+    live = Live(query.filters, sources, " ".join(filter(None, [*query.files, query.filters.text])))
     try:
-        serve(Live(query.filters, sources, about), sources, port=port, show=show)
+        with listen(port, sys.stdout, show=show) as listener:
+            asyncio.run(_serve(live, sources, listener))
     finally:
         for source in sources:
             source.close()
     return FOUND
+
+
+async def _serve(live: Live, sources: Sequence[Source], listener: socket.socket) -> None:
+    """Serve until a signal, or until nothing can be read any more."""
+    reading = asyncio.ensure_future(live.read(sources))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, reading.cancel)
+    async with serving(live, listener):
+        with suppress(asyncio.CancelledError):
+            await reading

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import webbrowser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
@@ -37,11 +36,7 @@ def run(query: Query, commands: Sequence[Sequence[str]], *, port: int = 0, show:
     """
     if not commands:
         raise UsageError("name a command behind --: dtx-telemetry run -- python manage.py runserver")
-    with listen(port) as (listener, address):
-        sys.stderr.write(f"dtx-telemetry: the page is {address}\n")
-        sys.stderr.flush()
-        if show:
-            webbrowser.open(address)
+    with listen(port, sys.stderr, "dtx-telemetry: the page is ", show=show) as listener:
 
         async def work() -> int:
             names = list(_names(commands))

@@ -1,48 +1,32 @@
 """The server: on loopback, until somebody stops it."""
 
 import asyncio
-import signal
 import socket
-import sys
 import webbrowser
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import TextIO
 
 import uvicorn
 
 from ..errors import UsageError
 from .app import make_app
 from .live import Live
-from .sources import Source
 
-__all__ = ["listen", "serve", "serving"]
+__all__ = ["listen", "serving"]
 
 _LOOPBACK = "127.0.0.1"
 
 
-def serve(live: Live, sources: Sequence[Source], *, port: int = 0, show: bool = False) -> None:
-    """Serve *live* until Ctrl-C.
+@contextmanager
+def listen(port: int, stream: TextIO, before: str = "", *, show: bool) -> Iterator[socket.socket]:
+    """Listen for the block, and tell where.
 
     Args:
-        live: what to show.
-        sources: what that is filled from.
         port: where; 0 for one that is free.
+        stream: where the page's address is written.
+        before: what is written before that.
         show: open the page in the browser.
-
-    Raises:
-        UsageError: the port cannot be had.
-    """
-    with listen(port) as (listener, address):
-        sys.stdout.write(f"{address}\n")
-        sys.stdout.flush()
-        if show:
-            webbrowser.open(address)
-        asyncio.run(_serve(live, sources, listener))
-
-
-@contextmanager
-def listen(port: int) -> Iterator[tuple[socket.socket, str]]:
-    """Listen for the block, and return the socket with the page's address.
 
     Raises:
         UsageError: the port cannot be had.
@@ -52,17 +36,12 @@ def listen(port: int) -> Iterator[tuple[socket.socket, str]]:
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be had: {error}") from error
     with listener:
-        yield listener, f"http://{_LOOPBACK}:{listener.getsockname()[1]}/"
-
-
-async def _serve(live: Live, sources: Sequence[Source], listener: socket.socket) -> None:
-    """Serve until a signal, or until nothing can be read any more."""
-    reading = asyncio.ensure_future(live.read(sources))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, reading.cancel)
-    async with serving(live, listener):
-        with suppress(asyncio.CancelledError):
-            await reading
+        address = f"http://{_LOOPBACK}:{listener.getsockname()[1]}/"
+        stream.write(f"{before}{address}\n")
+        stream.flush()
+        if show:
+            webbrowser.open(address)
+        yield listener
 
 
 @asynccontextmanager
