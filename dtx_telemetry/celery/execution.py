@@ -41,8 +41,8 @@ def start(task: AnyTask, task_id: str | None) -> None:
     if not settings.enabled:
         return
     receivers = task_postrun.receivers
-    if not receivers or receivers[-1][1] is not leave:
-        _leave_after_all_others()
+    if not receivers or receivers[0][1] is not end or receivers[-1][1] is not leave:
+        _surround_all_others()
     if _escaped.get() == (task_id, task.name):
         _escaped.set(None)
     request = task.request
@@ -92,7 +92,7 @@ def retry(sender: AnyTask, request: Context | None, reason: object) -> None:
 
 @signal_receiver
 def end(task: AnyTask, task_id: str | None, state: str | None, retval: object) -> None:
-    """Log the closing event, if there was none yet. A receiver of ``task_postrun``, before those of the application."""
+    """Log the closing event, if there was none yet. A receiver of ``task_postrun``, before all others."""
     scope = _scope_of(task_id)
     if scope is None:
         return
@@ -116,7 +116,7 @@ def end(task: AnyTask, task_id: str | None, state: str | None, retval: object) -
 
 @signal_receiver
 def leave(task_id: str | None) -> None:
-    """Leave the scope. A receiver of ``task_postrun``, after those of the application."""
+    """Leave the scope. A receiver of ``task_postrun``, after all others."""
     scope = _scope_of(task_id)
     if scope is not None:
         scope.leave()
@@ -130,17 +130,17 @@ def _scope_of(task_id: str | None) -> Scope | None:
     return scope
 
 
-def _leave_after_all_others() -> None:
-    """Move `leave` behind the receivers that were connected after it, so that what they log and publish is the task's too.
+def _surround_all_others() -> None:
+    """Move `end` before and `leave` behind all other receivers, whenever they were connected.
 
-    Those that are connected while a task runs are outside it, and inside the next one.
-
-    It is connected again before it is disconnected: another thread whose task ends just now must not miss it.
+    A tracer ends its span in a receiver of its own, and the closing event is to have the ids of that span. What the receivers
+    log and publish is the task's too. Those that are connected while a task runs are outside it, and inside the next one.
     """
-    found = [key for key, receiver in task_postrun.receivers if receiver is leave]
-    task_postrun.connect(leave, weak=False, dispatch_uid=f"dtx_telemetry.leave.{context.new_request_id()}")
-    for uid, _ in found:
-        task_postrun.disconnect(dispatch_uid=uid)
+    postrun: Any = task_postrun
+    with postrun.lock:
+        # Not in place: Celery looks without the lock whether there are any, and a list that is being sorted is empty.
+        postrun.receivers[:] = sorted(postrun.receivers, key=lambda entry: (entry[1] is leave) - (entry[1] is end))
+        postrun.sender_receivers_cache.clear()
 
 
 def _leave_what_was_interrupted() -> None:

@@ -444,6 +444,23 @@ def test_a_late_receiver_of_postrun_is_part_of_the_task(run: Runner, log_output:
     assert run.left == [{}] * 6
 
 
+def test_an_early_receiver_of_postrun_comes_after_the_closing_event(run: Runner, log_output: LogOutput) -> None:
+    """As a tracer's does that was connected before us, and ends its span there: the closing event is within it."""
+
+    def early(sender: Any, **_: Any) -> None:
+        log.info("span_ended")
+
+    task_postrun.connect(early, weak=False)
+    task_postrun.receivers.insert(0, task_postrun.receivers.pop())
+    try:
+        task_id = run("echo")
+    finally:
+        task_postrun.disconnect(early)
+    told = [line["event"] for line in with_fields(log_output.lines, task_id=task_id)]
+    assert told[-2:] == ["task_completed", "span_ended"]
+    assert run.left == [{}]
+
+
 def test_a_receiver_that_exits_costs_the_next_task_nothing(log_output: LogOutput) -> None:
     """``SystemExit`` between a task's closing event and its end stays in its thread, which the next task finds clean."""
     app = make_app()
