@@ -124,7 +124,9 @@ def _peak_of(arguments: Sequence[str]) -> int:
 
 def _run(command: Sequence[str]) -> float:
     """Return the microseconds of processors that a process used."""
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"}) as process:
+    # Into a file: grep that writes to /dev/null ends at the first line that it finds.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, env={**os.environ, "LC_ALL": "C.UTF-8"})
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
