@@ -6,14 +6,13 @@ from typing import Any
 
 from ..model.layout import Row, Waterfall, lay_out
 from ..model.store import Entry
-from ..reading.line import OWN_NAMES, Line
-from ..show.text import block, context, describe, own_fields, short, text
+from ..reading.line import Line
+from ..show.text import block, context, describe, parts_of, short, text
 from .search import Search
 from .statements import EVENT, about_queries, marks, statements
 
 __all__ = ["Asked", "detail", "line_as_json"]
 
-_BLOCKS = ("exception", "stack")
 #: Lines of one scope, and of a whole life: what is older is counted, and not shown.
 _MOST_LINES = 1000
 _MOST_ROWS = 2000
@@ -110,7 +109,7 @@ def _row(key: str, row: Row, places: dict[int, int], waterfall: Waterfall, asked
 
 def line_as_json(line: Line, begin: float = 0.0, row: int = -1) -> dict[str, Any]:
     """Return a line as the page shows it, its time in milliseconds after *begin*."""
-    fields = {key: value for key, value in own_fields(line).items() if key not in OWN_NAMES and key not in _BLOCKS}
+    fields, blocks = parts_of(line)
     return {
         "row": row,
         "at": (line.time - begin) * 1000,
@@ -119,5 +118,5 @@ def line_as_json(line: Line, begin: float = 0.0, row: int = -1) -> dict[str, Any
         "logger": short(line.fields["logger"]),
         "service": short(line.service),
         "fields": [[short(key), text(value)] for key, value in fields.items()],
-        "blocks": [block(line.fields[name]) for name in _BLOCKS if name in line.fields],
+        "blocks": [block(found) for found in blocks],
     }

@@ -11,13 +11,12 @@ import orjson
 
 from ...rendering.terminal import printable
 from ..model.layout import Row, Waterfall
-from ..reading.line import OWN_NAMES, Line
+from ..reading.line import Line
 from .bars import ticks
-from .text import context, day_and_time, describe, length_text, own_fields, repeated_text, time_text
+from .text import context, day_and_time, describe, length_text, parts_of, repeated_text, time_text
 
 __all__ = ["page"]
 
-_BLOCKS = ("exception", "stack")
 _MAX_DEPTH = 5
 _TICKS = 5
 _PAGE = """\
@@ -95,8 +94,8 @@ def _bar(row: Row, length: float) -> str:
 
 
 def _line(line: Line) -> str:
-    fields = {key: value for key, value in own_fields(line).items() if key not in OWN_NAMES and key not in _BLOCKS}
-    blocks = "".join(_block(str(line.fields[name])) for name in _BLOCKS if name in line.fields)
+    fields, texts = parts_of(line)
+    blocks = "".join(_block(str(text)) for text in texts)
     level = f" level-{line.level}" if line.level.isalpha() else ""
     return (
         f'<tr class="{level.strip()}"><td>{_text(time_text(line.time))}</td><td class="level">{_text(line.level)}</td>'

@@ -10,7 +10,7 @@ import orjson
 from ...rendering.terminal import printable
 from ..model.layout import ID_FIELDS, Row
 from ..model.scope import Scope
-from ..reading.line import Line
+from ..reading.line import OWN_NAMES, Line
 
 __all__ = [
     "Said",
@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "length_text",
     "own_fields",
+    "parts_of",
     "repeated_text",
     "short",
     "text",
@@ -33,6 +34,7 @@ _SCOPE = frozenset({"scope.id", "scope.cause"})
 _COMMON = _SCOPE | {"request.id", "user.id", "labels", "ws.conn_id", "trace_id", "span_id", "command.name", "operation.name"}
 _TASKS = frozenset({"task.id", "task.name"})
 _QUIET = "completed"
+_BLOCKS = ("exception", "stack")
 #: Characters of a value in a list, and at most.
 _SHORT, _LONG = 200, 20_000
 
@@ -172,6 +174,12 @@ def own_fields(line: Line) -> dict[str, Any]:
     common = _COMMON if line.own_event == "task_published" else _COMMON | _TASKS
     ids = {f"{name}.id" for name in line.labels}
     return {key: value for key, value in line.fields.items() if key not in common and key not in ids}
+
+
+def parts_of(line: Line) -> tuple[dict[str, Any], list[Any]]:
+    """Return the fields that *line* has for itself, and its texts of several lines, which are shown as blocks."""
+    fields = {key: value for key, value in own_fields(line).items() if key not in OWN_NAMES and key not in _BLOCKS}
+    return fields, [line.fields[name] for name in _BLOCKS if name in line.fields]
 
 
 def text(value: Any, most: int = _LONG) -> str:
