@@ -8,8 +8,8 @@ from .text import length_text
 
 __all__ = ["axis", "bar", "columns_of", "marks", "ticks"]
 
-_HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT = "━╸╺"
-_LIGHT, _LIGHT_LEFT, _LIGHT_RIGHT = "─╴╶"
+#: Two halves of a column: what runs is heavy, what waits is light, and there is no sign that is both.
+_CELLS = {"  ": " ", "==": "━", "= ": "╸", " =": "╺", "-=": "╺", "--": "─", "- ": "╴", " -": "╶"}
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 #: A part of a bar in which the database was asked.
 _THIN = "┿"
@@ -31,23 +31,10 @@ def bar(queued: float, start: float, end: float, *, columns: int) -> tuple[str, 
     most = 2 * columns
     wait, run, stop = (min(max(floor(part * most + 0.5), 0), most) for part in (queued, start, end))
     run = min(run, most - 1)
-    stop = max(stop, run + 1)
-    cells = [_cell(column, wait, run, stop) for column in range(columns)]
-    text = "".join(cells)
-    blank = len(text) - len(text.lstrip())
-    heavy = next(column for column, cell in enumerate(cells) if cell in (_HEAVY, _HEAVY_LEFT, _HEAVY_RIGHT))
-    return text[:blank], text[blank:heavy], text[heavy:].rstrip()
-
-
-def _cell(column: int, wait: int, run: int, stop: int) -> str:
-    left, right = 2 * column, 2 * column + 1
-    left_runs, right_runs = run <= left < stop, run <= right < stop
-    if left_runs or right_runs:
-        return _HEAVY if left_runs and right_runs else _HEAVY_LEFT if left_runs else _HEAVY_RIGHT
-    left_waits, right_waits = wait <= left < run, wait <= right < run
-    if left_waits or right_waits:
-        return _LIGHT if left_waits and right_waits else _LIGHT_LEFT if left_waits else _LIGHT_RIGHT
-    return " "
+    wait, stop = min(wait, run), max(stop, run + 1)
+    halves = (" " * wait + "-" * (run - wait) + "=" * (stop - run)).ljust(most)
+    cells = "".join(_CELLS[halves[place : place + 2]] for place in range(0, most, 2))
+    return cells[: wait // 2], cells[wait // 2 : run // 2], cells[run // 2 :].rstrip()
 
 
 def marks(drawn: str, before: int, queries: Iterable[tuple[float, float]], *, columns: int) -> str:
