@@ -130,16 +130,16 @@ class Once:
     def __call__(self, lines: Sequence[Line]) -> Sequence[Line]:
         """Return those of *lines* that have not come before, and remember them."""
         # By all that they say, microseconds included: no process logs the same twice within one.
-        keys = [hash(line.raw) for line in lines]
-        different = set(keys)
-        if len(different) < len(keys) or not (self._new.isdisjoint(different) and self._old.isdisjoint(different)):
-            lines = [line for key, line in zip(keys, lines, strict=True) if self._is_new(key, line)]
-        self._new |= different
+        keys = {hash(line.raw) for line in lines}
+        if len(keys) < len(lines) or not (self._new.isdisjoint(keys) and self._old.isdisjoint(keys)):
+            lines = [line for line in lines if self._is_new(line)]
+        self._new |= keys
         if len(self._new) >= self._MOST:
             self._old, self._new = self._new, set()
         return lines
 
-    def _is_new(self, key: int, line: Line) -> bool:
+    def _is_new(self, line: Line) -> bool:
+        key = hash(line.raw)
         if key in self._new or key in self._old:
             return not line.raw or len(line.fields["timestamp"]) < _EXACT
         self._new.add(key)
