@@ -7,13 +7,15 @@ import signal
 import sys
 import time
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeGuard
 
 from billiard.process import current_process
 from celery import VERSION, states
+from celery.app import trace
 from celery.app.task import Context
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 from celery.signals import task_postrun
+from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from .. import context
 from ..config import get_settings
@@ -64,7 +66,7 @@ def start(task: AnyTask, task_id: str | None) -> None:
 
 
 @signal_receiver
-def fail(sender: AnyTask, task_id: str | None, exception: object) -> None:
+def fail(sender: AnyTask, task_id: str | None, exception: object, traceback: object) -> None:
     """Log ``task_failed``. A receiver of ``task_failure``, which the process that runs the task sends, or the worker's own."""
     if not get_settings().enabled or isinstance(exception, Reject):
         return
@@ -73,7 +75,10 @@ def fail(sender: AnyTask, task_id: str | None, exception: object) -> None:
         # What is being handled is the task's own exception. The signal has another one if that cannot be pickled.
         end_failed(scope, sender, sys.exc_info()[1] or exception)
     elif _escaped.get() != (task_id, sender.name) and not _is_exit_that_only_the_child_reports(exception):
-        reports.failed(sender, task_id, exception)
+        if _left_a_childs_tracer(exception, traceback):
+            reports.told_by_child(sender, task_id, exception)
+        else:
+            reports.failed(sender, task_id, exception)
 
 
 @signal_receiver
@@ -193,6 +198,20 @@ def _end_raised(scope: Scope, task: AnyTask, error: BaseException | None) -> Non
 def _worker_reports(error: BaseException | None) -> bool:
     """Return True if the worker itself will say how this execution ended: it ended it, or loses the process that ran it."""
     return bool(current_process().daemon) and not _is_exit_that_only_the_child_reports(error)
+
+
+def _left_a_childs_tracer(error: object, traceback: object) -> TypeGuard[Exception]:
+    """Return True if a child's tracer let out *error*, as if its task's ``on_failure`` fails. The child has told of it then.
+
+    The worker has nothing of the child's but the text of the traceback.
+    """
+    return (
+        isinstance(error, Exception)
+        and not isinstance(error, WorkerLostError | UnpickleableExceptionWrapper)
+        and isinstance(traceback, str)
+        and f'File "{trace.__file__}"' in traceback
+        and ", in trace_task\n" in traceback
+    )
 
 
 def _is_exit_that_only_the_child_reports(error: object) -> bool:

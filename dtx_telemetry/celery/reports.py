@@ -19,6 +19,7 @@ from ..context import Scope
 from ..errors import error_text
 from ..events import CONTEXT_NOT_RESTORED_WHOLE, TASK_REJECTED, TASK_REPORT, TASK_REVOKED, TASK_UNKNOWN
 from ..guard import signal_receiver
+from ..logging import note_closing
 from .closing import AnyTask, end_failed, end_retried, log
 from .headers import OurHeaders, read_headers, restore
 
@@ -32,6 +33,7 @@ __all__ = [
     "remember",
     "retried",
     "revoked",
+    "told_by_child",
     "unknown",
 ]
 
@@ -69,6 +71,13 @@ def failed(task: AnyTask, task_id: str | None, error: object) -> None:
     if _is_first(request):
         with _report(task, request, task_id) as scope:
             end_failed(scope, task, error)
+
+
+def told_by_child(task: AnyTask, task_id: str | None, error: Exception) -> None:
+    """Note a failure that the child of the pool has logged, so that Celery's line about it is known to repeat that."""
+    request = _request_of(task, task_id)
+    if _is_first(request):
+        note_closing(error, {"request.id": read_headers(request).request_id, "task.id": task_id, "task.name": task.name})
 
 
 def retried(task: AnyTask, request: Context | None, reason: object) -> None:

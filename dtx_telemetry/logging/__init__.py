@@ -13,7 +13,7 @@ from .line import set_span_source
 from .logger import BoundLogger, get_logger
 from .output import set_exports
 from .records import fields_of
-from .tracebacks import format_traceback
+from .tracebacks import format_traceback, note_closing
 
 __all__ = [
     "BoundLogger",
@@ -28,6 +28,7 @@ __all__ = [
     "format_traceback",
     "get_logger",
     "is_configured",
+    "note_closing",
     "note_failed_handshake",
     "note_request",
     "prints_own_events",

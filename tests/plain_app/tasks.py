@@ -32,6 +32,18 @@ def fail() -> None:
     raise RuntimeError("no mana")
 
 
+class FailsToSay(Task):
+    """A task whose ``on_failure`` fails."""
+
+    def on_failure(self, *args: Any) -> None:
+        raise LookupError("nobody to tell")
+
+
+@shared_task(base=FailsToSay)
+def fail_to_say() -> None:
+    raise RuntimeError("no mana")
+
+
 @shared_task(throws=(ExpectedError,))
 def fail_as_expected() -> None:
     raise ExpectedError("not yours")

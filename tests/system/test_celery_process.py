@@ -248,6 +248,17 @@ def test_error_callbacks_of_a_killed_task_have_its_id(plain: Processes, app: Cel
     assert with_fields(process.lines, logger="multiprocessing", level="error"), "what the pool says about its lost child"
 
 
+def test_a_failure_that_leaves_a_childs_tracer_is_told_once(plain: Processes, app: Celery) -> None:
+    """A task's ``on_failure`` fails: the child says so, the worker gets the exception from it and has nothing to add."""
+    process = worker(plain, pool="prefork", concurrency=1)
+    task_id = publish(app, "fail_to_say")
+    process.wait_for_event("task_failed", task_id=task_id)
+    process.wait_for_event("task_completed", task_id=publish(app, "echo"))
+    process.stop()
+    told = [line for line in process.lines if line["level"] == "error"]
+    assert [(line["event"], line["error"]) for line in told] == [("task_failed", "LookupError: nobody to tell")]
+
+
 @pytest.mark.parametrize(
     ("name", "sent", "ended"),
     [("catch_limit", "SIGUSR1", "completed"), ("sleep", "SIGUSR1", "failed"), ("sleep", "SIGINT", "completed")],
