@@ -10,8 +10,8 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from ..guard import never_raises
 from ..rendering import Sanitizer
-from .attributes import as_attribute, is_small
 from .failures import Failures
+from .otlp_values import as_attribute, is_small
 from .sdk.complaints import is_opentelemetrys
 from .sdk.processes import PerProcess
 from .sdk.providers import Providers

@@ -11,9 +11,9 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind,
 from ..config import get_settings
 from ..context import End, Scope, bound
 from ..guard import never_raises, report
-from .attributes import as_attribute
 from .current import ROOT, Current
 from .failures import Failures
+from .otlp_values import as_attribute
 from .sdk.providers import Providers
 
 __all__ = ["ScopeFields", "ScopeSpan", "ScopeSpans", "new_trace", "scope_fields"]
