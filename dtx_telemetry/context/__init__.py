@@ -3,6 +3,7 @@
 It knows nothing of Django, Celery or Channels.
 """
 
+from . import pools  # noqa: F401 - it is told of forks
 from .binding import OWN_KEYS, bind, unbind, variables
 from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out, outgoing_fields
 from .entering import bind_fields, bound, enter, enter_root, get_request_id, no_scope, outside_context

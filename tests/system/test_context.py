@@ -170,3 +170,37 @@ def test_a_process_that_daemonizes_itself_in_a_scope_ends_it():
         os._exit(0)
     """).splitlines()
     assert len([line for line in lines if "operation_completed" in line]) == 1
+
+
+def test_a_pools_child_that_is_forked_in_a_scope_is_in_none():
+    """It serves the scopes that come later too. Another child works for the scope that started it."""
+    run_python("""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from dtx_telemetry import context, events, get_request_id, operation
+
+        def answer(queue):
+            queue.put(get_request_id())
+
+        fork = multiprocessing.get_context("fork")
+        with operation("first", request_id="r-1"):
+            executor, pool = ProcessPoolExecutor(1, mp_context=fork), fork.Pool(1)
+            assert executor.submit(get_request_id).result() is None
+            assert pool.apply(get_request_id) is None
+            assert get_request_id() == "r-1"
+            queue = fork.SimpleQueue()
+            process = fork.Process(target=answer, args=(queue,))
+            process.start()
+            assert queue.get() == "r-1"
+            process.join()
+        with operation("second", request_id="r-2"):
+            assert executor.submit(context.bound).result() == {}
+            assert pool.apply(context.bound) == {}
+        executor.shutdown()
+        pool.terminate()
+
+        command = context.enter_root(events.COMMAND, {"request.id": "c-1", "command.name": "import"})
+        with operation("first", request_id="r-1"), fork.Pool(1) as pool:
+            assert pool.apply(get_request_id) == "c-1"
+        command.leave()
+    """)
