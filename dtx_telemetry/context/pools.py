@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 from ..events import COMMAND
@@ -10,22 +11,24 @@ from .scope import current
 __all__: list[str] = []
 
 # Their functions run as long as a pool's child lives. Any other child of multiprocessing works for the scope that starts it.
-_POOLS = frozenset({"concurrent.futures.process", "multiprocessing.pool"})
-_is_registered = False
+_POOLS = frozenset({"concurrent.futures.process", "multiprocessing.pool", "billiard.pool"})
+_registered: set[str] = set()
 
 
 def _before_fork() -> None:
-    """Ask multiprocessing to call us in its child, if it may be about to fork one in a scope. It is slow to load."""
-    global _is_registered  # noqa: PLW0603 - set once
-    util: Any = sys.modules.get("multiprocessing.util")
-    if util is not None and not _is_registered and current.get() is not None:
-        _is_registered = True
-        util.register_after_fork(_leave_in_child, _leave_in_child)
+    """Ask multiprocessing, and billiard, to call us in their children if one may be about to be forked in a scope."""
+    if current.get() is None:
+        return
+    for library in ("multiprocessing", "billiard"):
+        util: Any = sys.modules.get(f"{library}.util")  # slow to load, and loaded where it forks
+        if util is not None and library not in _registered:
+            _registered.add(library)
+            util.register_after_fork(_leave_in_child, partial(_leave_in_child, library))
 
 
-def _leave_in_child(_: object) -> None:
+def _leave_in_child(library: str, _: object) -> None:
     """Leave all scopes in a pool's child, but for the command that its process runs: a fork copies the thread's context."""
-    target = getattr(sys.modules["multiprocessing.process"].current_process(), "_target", None)
+    target = getattr(sys.modules[f"{library}.process"].current_process(), "_target", None)
     if getattr(target, "__module__", None) not in _POOLS:
         return
     scope, outermost = current.get(), None

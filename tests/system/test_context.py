@@ -175,7 +175,7 @@ def test_a_process_that_daemonizes_itself_in_a_scope_ends_it():
 def test_a_pools_child_that_is_forked_in_a_scope_is_in_none():
     """It serves the scopes that come later too. Another child works for the scope that started it."""
     run_python("""
-        import multiprocessing
+        import billiard, multiprocessing
         from concurrent.futures import ProcessPoolExecutor
         from dtx_telemetry import context, events, get_request_id, operation
 
@@ -185,7 +185,9 @@ def test_a_pools_child_that_is_forked_in_a_scope_is_in_none():
         fork = multiprocessing.get_context("fork")
         with operation("first", request_id="r-1"):
             executor, pool = ProcessPoolExecutor(1, mp_context=fork), fork.Pool(1)
+            billiards = billiard.get_context("fork").Pool(1)
             assert executor.submit(get_request_id).result() is None
+            assert billiards.apply(get_request_id) is None
             assert pool.apply(get_request_id) is None
             assert get_request_id() == "r-1"
             queue = fork.SimpleQueue()
@@ -198,6 +200,7 @@ def test_a_pools_child_that_is_forked_in_a_scope_is_in_none():
             assert pool.apply(context.bound) == {}
         executor.shutdown()
         pool.terminate()
+        billiards.terminate()
 
         command = context.enter_root(events.COMMAND, {"request.id": "c-1", "command.name": "import"})
         with operation("first", request_id="r-1"), fork.Pool(1) as pool:
