@@ -51,7 +51,7 @@ def opentelemetry_on(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Iterato
         finally:
             left = context.get_current()
             context.attach(outside)
-            close_all()
+            close_all(180)  # a busy machine may take its time: nothing is left that exports in the next test
             tracing.configure(Settings(enabled=False))
             _switch_off_instrumentations()
             forget_providers()
