@@ -3,6 +3,7 @@
 Signals are all that Celery has: nothing is kept between them but the scope itself, which is current all the while.
 """
 
+import os
 import signal
 import sys
 import time
@@ -11,7 +12,6 @@ from typing import Any, TypeGuard
 
 from billiard.process import current_process
 from celery import VERSION, states
-from celery.app import trace
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 from celery.signals import task_postrun
@@ -28,6 +28,8 @@ from .headers import OurHeaders, read_headers, restore
 
 __all__ = ["end", "fail", "leave", "retry", "start"]
 
+#: Where Celery's tracer stands, as tracebacks name it. It is not imported here: in most processes nobody else does.
+_TRACER = os.path.join("celery", "app", "trace.py")  # noqa: PTH118 - a part of a path
 _WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
 #: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
 _CODES_OF_TERMINATION = range(1 - 256, signal.NSIG - 256)
@@ -209,7 +211,7 @@ def _left_a_childs_tracer(error: object, traceback: object) -> TypeGuard[Excepti
         isinstance(error, Exception)
         and not isinstance(error, WorkerLostError | UnpickleableExceptionWrapper)
         and isinstance(traceback, str)
-        and f'File "{trace.__file__}"' in traceback
+        and f'{_TRACER}", line ' in traceback
         and ", in trace_task\n" in traceback
     )
 
