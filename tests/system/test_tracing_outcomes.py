@@ -28,9 +28,12 @@ def test_each_outcome_is_counted_once(processes: Processes, valkey: Broker) -> N
         waiting = app.send_task(f"{PROJECT}.echo", ignore_result=True)
         app.control.revoke(waiting.id)
         worker.wait_for_text(waiting.id)
-        ran = {"completed", "failed", "retried", "ignored", "rejected"}
+        ran = {("echo", "completed"), ("fail", "failed"), ("retry", "retried"), ("retry", "completed"), ("ignore", "ignored")}
+        ran = {(f"{PROJECT}.{name}", outcome) for name, outcome in (*ran, ("reject", "rejected"))}
         # What the child has not sent is lost with it.
-        wait_until(lambda: ran <= {point.attributes.get("outcome") for point in tuple(collector.points)})
+        wait_until(
+            lambda: ran <= {tuple(map(point.attributes.get, ("task.name", "outcome"))) for point in tuple(collector.points)}
+        )
         (child,) = [process for process in worker.children() if process.pid != worker.pid]
         os.kill(child.pid, signal.SIGKILL)
         worker.wait_for_event("task_failed", **{"task.id": sleeping.id})
