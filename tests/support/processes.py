@@ -260,8 +260,11 @@ class Processes:
         return self.python("-m", "celery", "-A", "tests.project", "beat", *args, **options)
 
     def uvicorn(self, *args: str, app: str = "tests.project.asgi:application", **options: Any) -> Process:
-        """Start uvicorn on any port (see `Process.wait_for_port`)."""
-        return self.python("-m", "uvicorn", app, "--port", "0", *args, **options)
+        """Start uvicorn on any port (see `Process.wait_for_port`).
+
+        Told to stop, it waits for consumers. One whose channel layer has lost a cancellation never ends, with us and without.
+        """
+        return self.python("-m", "uvicorn", app, "--port", "0", "--timeout-graceful-shutdown", "60", *args, **options)
 
     def daphne(self, *args: str, app: str = "tests.project.asgi:application", **options: Any) -> Process:
         return self.python("-m", "daphne", "-b", "127.0.0.1", "-p", "0", *args, app, **options)

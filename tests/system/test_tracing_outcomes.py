@@ -23,6 +23,7 @@ def test_each_outcome_is_counted_once(processes: Processes, valkey: Broker) -> N
         app.send_task(f"{PROJECT}.work", ignore_result=True, expires=datetime.now(UTC) - timedelta(hours=1))
         app.send_task("no.such.task", ignore_result=True)
         worker.wait_for_event("task_unknown")
+        worker.wait_for_event("task_completed", **{"task.name": f"{PROJECT}.retry"})  # its second attempt, later than the rest
         sleeping = app.send_task(f"{PROJECT}.sleep", (600,), ignore_result=True)
         worker.wait_for_event("task_started", **{"task.id": sleeping.id})
         waiting = app.send_task(f"{PROJECT}.echo", ignore_result=True)
