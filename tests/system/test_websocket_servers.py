@@ -346,13 +346,13 @@ def stop_twice(process):
     process.popen.send_signal(signal.SIGTERM)
     process.wait_for(lambda line: line["event"] in ENDS)
     process.popen.send_signal(signal.SIGTERM)
-    process.wait(deadline=30)
+    process.wait(deadline=180)
 
 
 def stop_group(process):
     """Ask it and its children to stop at once, as a terminal and some supervisors do."""
     os.killpg(process.popen.pid, signal.SIGTERM)
-    process.wait(deadline=30)
+    process.wait(deadline=180)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
