@@ -279,50 +279,51 @@ def test_an_archive_is_read_once(tmp_path, pack):
     source.close()
 
 
-def test_standard_input_is_never_waited_for(monkeypatch):
+@pytest.fixture
+def piped(monkeypatch):
+    """The source of standard input, and what is written into that."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        (source,) = open_sources([])
+        yield source, theirs
+
+
+def test_standard_input_is_never_waited_for(piped):
     """What is there is read; the last line needs no line feed."""
-    ours, theirs = os.pipe()
-    with os.fdopen(ours) as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        (source,) = open_sources([])
-        assert ids(source) == []
-        os.write(theirs, request("one"))
-        assert ids(source) == ["one"]
-        os.write(theirs, request("two").rstrip())
-        os.close(theirs)
-        assert ids(source) == ["two"]
-        assert ids(source) == []
+    source, theirs = piped
+    assert ids(source) == []
+    os.write(theirs, request("one"))
+    assert ids(source) == ["one"]
+    os.write(theirs, request("two").rstrip())
+    os.close(theirs)
+    assert ids(source) == ["two"]
+    assert ids(source) == []
 
 
-def test_standard_input_may_be_utf16(monkeypatch):
+def test_standard_input_may_be_utf16(piped):
     """A character may come in two pieces."""
+    source, theirs = piped
     data = (request("one") + request("two")).decode().encode("utf-16")
-    ours, theirs = os.pipe()
-    with os.fdopen(ours) as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        (source,) = open_sources([])
-        os.write(theirs, data[:101])
-        assert ids(source) == []
-        os.write(theirs, data[101:])
-        os.close(theirs)
-        assert ids(source) == ["one", "two"]
+    os.write(theirs, data[:101])
+    assert ids(source) == []
+    os.write(theirs, data[101:])
+    os.close(theirs)
+    assert ids(source) == ["one", "two"]
 
 
-def test_standard_input_may_be_gzip(monkeypatch, capfd):
+def test_standard_input_may_be_gzip(piped, capfd):
     """As it comes; that it is cut is said."""
+    source, theirs = piped
     packed = gzip.compress(request("one")) + gzip.compress(request("two") + request("three"))
-    ours, theirs = os.pipe()
-    with os.fdopen(ours) as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        (source,) = open_sources([])
-        os.write(theirs, packed[:5])
-        assert ids(source) == []
-        os.write(theirs, packed[5:-4])
-        assert ids(source) == ["one", "two", "three"]
-        os.close(theirs)
-        assert ids(source) == []
-        assert "too early" in capfd.readouterr().err
-        assert ids(source) == []
+    os.write(theirs, packed[:5])
+    assert ids(source) == []
+    os.write(theirs, packed[5:-4])
+    assert ids(source) == ["one", "two", "three"]
+    os.close(theirs)
+    assert ids(source) == []
+    assert "too early" in capfd.readouterr().err
+    assert ids(source) == []
 
 
 def test_a_line_without_an_end_is_cut():
