@@ -24,7 +24,7 @@ _LONG = 12
 
 def check_names() -> Iterator[checks.CheckMessage]:
     """Yield W003, for each setting and each environment variable that is near one of ours."""
-    variables = {spec.name.upper(): spec.metadata["env"] for spec in fields(Settings) if spec.metadata}
+    variables = _variables_by_key()
     given = {name.upper() for name in given_settings()}
     yield from _near_settings(variables, given)
     yield from _near_variables(variables, given)
@@ -66,12 +66,17 @@ def _near_variables(keys: Mapping[str, str], given: Collection[str]) -> Iterator
 
 def is_misspelt(variable: str) -> bool:
     """Return True if W003 tells of the environment variable *variable* that it is near one of ours."""
-    return variable not in (*_variables(), *_OTHERS) and _nearest(variable, _variables()) is not None
+    ours = _variables()
+    return variable not in ours and variable not in _OTHERS and _nearest(variable, ours) is not None
+
+
+def _variables_by_key() -> dict[str, str]:
+    """Return each key of `DTX_TELEMETRY` with its environment variable, which is empty if it has none."""
+    return {spec.name.upper(): spec.metadata["env"] for spec in fields(Settings) if spec.metadata}
 
 
 def _variables() -> list[str]:
-    ours = [spec.metadata["env"] for spec in fields(Settings) if spec.metadata]
-    return [*filter(None, ours), "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
+    return [*filter(None, _variables_by_key().values()), "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]
 
 
 def _behind_prefix(name: str, ours: Iterable[str]) -> str | None:

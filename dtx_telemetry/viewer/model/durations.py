@@ -18,7 +18,7 @@ __all__ = ["DURATION_TEXTS", "Durations", "Spread"]
 DURATION_TEXTS = (b"_ms",)
 _NUMBERS = (float, int)
 _KINDS = {name: event.kind or "" for name, event in CLOSINGS.items()}
-_SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
+_SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
 
 class Spread:
