@@ -124,7 +124,7 @@ class _Keeping(logging.Handler):
 
 
 def _line_maker() -> Callable[[logging.LogRecord], Event]:
-    """Return what makes events of records, by the settings of now."""
+    """Return what makes events of records, by the current settings."""
     from .config import get_settings
     from .errors import error_text
     from .logging.line import LineBuilder, bare_line, utc_clock

@@ -28,7 +28,7 @@ def enter(
 
     Args:
         kind: its kind.
-        fields: what to bind for the scope, which keeps the dict. Without a ``scope.cause`` the scope around it is its cause.
+        fields: what to bind for the scope, as its own. Without a ``scope.cause`` the scope around it is its cause.
         drop: bound keys that are not inherited.
         around: the scope to start from. The current one's fields are not inherited then.
         about: what the edge knows of it, for the participants.

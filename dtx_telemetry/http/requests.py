@@ -85,7 +85,7 @@ class RequestTelemetry(ServedRequest):
         self.scope.leave()
 
     def note_route_and_user(self, request: HttpRequest) -> users.LookUp | None:
-        """Note the URL's pattern, and bind the id of the user, or none if nobody is authenticated any more.
+        """Note the URL's pattern and bind the user's id. Unbind it if the user has logged out.
 
         Returns how to look the user up, at most once, if nobody has done so yet.
         """

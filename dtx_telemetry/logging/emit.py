@@ -69,7 +69,7 @@ def log_record(logger: logging.Logger, level: int, message: Any, args: tuple[Any
 
 
 def calling_frame() -> FrameType:
-    """Return the frame outside structlog and this package that logs, or the outermost one if there is none, as at exit."""
+    """Return the frame that logs, outside structlog and this package. At exit, when there is none, the outermost one."""
     frame = CALLER.get(None) or sys._getframe(1)
     while _is_loggers(frame) and frame.f_back is not None:
         frame = frame.f_back

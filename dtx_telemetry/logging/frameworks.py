@@ -123,7 +123,7 @@ def _about_state(record: logging.LogRecord) -> Subject | None:
 
 
 def spare_unheard_lines() -> None:
-    """Have Celery not even make the records that would be left out here and that nobody else gets.
+    """Keep Celery from making records that are left out here and that no other handler gets.
 
     A worker asks once whether anybody gets "received", as its consumer starts: a handler that is added later gets it from the
     consumer's next start on, as a level that is changed later works from then on.

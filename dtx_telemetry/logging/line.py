@@ -93,7 +93,7 @@ class LineBuilder:
         self._timestamp = timestamp
 
     def of_record(self, record: logging.LogRecord, ids: Mapping[str, Any] = NO_FIELDS) -> dict[str, Any]:
-        """Return the line of *record*, whoever made it.
+        """Return the line of *record*.
 
         Args:
             record: the record.

@@ -100,7 +100,7 @@ def stdlib_logger(*args: Any) -> logging.Logger:
 
 
 def configured_processors() -> Sequence[Processor]:
-    """Return the processors of structlog's configuration, none if nobody configured it."""
+    """Return the processors that the application configured structlog with, if it did."""
     return _CONFIGURATION.default_processors if _CONFIGURATION.is_configured else ()  # type: ignore[return-value]
 
 

@@ -72,7 +72,7 @@ class JsonRenderer:
 
 
 def _unmasked(value: object) -> str:
-    """Return the plain string of a masked one, for orjson; anything else is refused."""
+    """Return a masked text as a plain string, for orjson, and refuse anything else."""
     if type(value) is Masked:
         return str(value)
     raise TypeError

@@ -14,7 +14,7 @@ _NONE: Mapping[str, Any] = {}
 
 
 def line_ids(*scope_span: Any) -> Mapping[str, Any]:
-    """Return ``trace_id`` and ``span_id`` of the current span, whoever made it, or nothing outside any.
+    """Return ``trace_id`` and ``span_id`` of the current span, of any library, or nothing outside of spans.
 
     Args:
         scope_span: what tracing keeps of a scope, for the ids of that one. ``None`` if it keeps nothing.

@@ -19,7 +19,7 @@ class Companion(Protocol):
     """What goes along with a scope as ``scope.span``: mostly a span, which is current in it."""
 
     def attach(self) -> None:
-        """Make it current in a context that nobody has to restore."""
+        """Make it current, in a context that is thrown away afterwards."""
 
     def finish_scope(self, scope: Scope, end: End) -> None:
         """End with the scope, and stay current until it is left."""

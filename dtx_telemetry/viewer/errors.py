@@ -4,8 +4,8 @@ __all__ = ["Unreadable", "UsageError"]
 
 
 class UsageError(Exception):
-    """The command line cannot be followed; the message says why, in one line."""
+    """The command line cannot be followed. The message says why, in one line."""
 
 
 class Unreadable(Exception):
-    """A file is of a kind that is not read; the message says which, and what to do."""
+    """A file is of a kind that is not read. The message says which, and what to do."""

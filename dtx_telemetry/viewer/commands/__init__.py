@@ -1,1 +1,1 @@
-"""One module a command; each has a function ``run`` that returns the exit code."""
+"""A module for each command. Its function ``run`` returns the exit code."""

@@ -1,4 +1,4 @@
-"""``pretty``: lines in the development format, as they come; of several files in the order of their times."""
+"""``pretty``: lines in the development format, as they come, or by time if there are several files."""
 
 import heapq
 import re
@@ -56,7 +56,7 @@ def _merged(inputs: Iterable[Input], unwrappers: Iterable[Unwrapper]) -> Iterato
 
 
 def _timed(read: Input, unwrapper: Unwrapper) -> Iterator[tuple[float, Line | bytes]]:
-    """Return the lines of one file with their times; what has none has that of the line before."""
+    """Return the lines of one file with their times. A line without a time has that of the line before."""
     latest = 0.0
     for lines in _taken(read, unwrapper):
         for line in lines:

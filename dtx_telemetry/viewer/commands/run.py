@@ -117,7 +117,7 @@ class _Running:
         return code
 
     def _show(self, child: Child, piece: bytes | None) -> None:
-        """Show what *child* wrote, ``None`` for its end; once nobody reads that any more, end all commands."""
+        """Show what *child* wrote, ``None`` for its end. End all commands once nobody reads that any more."""
         try:
             if piece is None:
                 self._screen.end(child.name)
