@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ _PLAIN = ("duration_ms", "trace_id")
 
 
 def line(
-    event: str, request_id: str, *, ago: float = 0, logger: str = "dtx_telemetry.http", level: str = "info", **fields: Any
+    event: str,
+    request_id: str,
+    *,
+    now: datetime | None = None,
+    ago: float = 0,
+    logger: str = "dtx_telemetry.http",
+    level: str = "info",
+    **fields: Any,
 ) -> bytes:
-    """Return a line that was logged *ago* milliseconds before now; ``user_id`` stands for ``user.id``."""
-    time = (datetime.now(UTC) - timedelta(milliseconds=ago)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Return a line that was logged *ago* milliseconds before *now*; ``user_id`` stands for ``user.id``."""
+    logged = (now or datetime.now(UTC)) - timedelta(milliseconds=ago)
+    time = logged.isoformat(timespec="microseconds").replace("+00:00", "Z")
     own = {name if "." in name or name in _PLAIN else name.replace("_", ".", 1): value for name, value in fields.items()}
     said = {"timestamp": time, "level": level, "logger": logger, "event": event, **own, "request.id": request_id}
     return json.dumps(said).encode() + b"\n"
@@ -27,8 +36,14 @@ def request(request_id: str, path: str = "/api/teams/5/", status: int = 200, **f
     return line("request_completed", request_id, level=level, **{"user_id": 42, "labels": ["team"], **fields, **http})
 
 
+def _same_now() -> partial[bytes]:
+    """Return `line` for lines of one story: on a busy machine, the now of each would be another."""
+    return partial(line, now=datetime.now(UTC))
+
+
 def click(request_id: str, *, ago: float = 200) -> list[bytes]:
     """Return a request, the task that it published, and the message that the task sent, as a click of the demo has them."""
+    said = _same_now()
     common = {"user_id": 42, "labels": ["tournament", "draft"]}
     web, worker, socket = (
         {**common, "scope.id": "aaaaaaaa"},
@@ -39,18 +54,19 @@ def click(request_id: str, *, ago: float = 200) -> list[bytes]:
     celery = {"logger": "dtx_telemetry.celery", **worker, **task}
     http = {"http.method": "POST", "http.route": "/api/tournaments/5/draft/12/", "http.status_code": 202}
     return [
-        line("draft_pick_made", request_id, ago=ago, logger="tournament.views", hero="Invoker", **web),
-        line("task_published", request_id, ago=ago - 5, logger="dtx_telemetry.celery", **web, **task),
-        line("request_completed", request_id, ago=ago - 10, duration_ms=30, **http, **web),
-        line("task_started", request_id, ago=ago - 30, **celery, **{"task.retries": 0, "task.queue_ms": 25.0}),
-        line("draft_pick_announced", request_id, ago=ago - 40, logger="tournament.tasks", role="mid", **worker, **task),
-        line("draft_pick_shown", request_id, ago=ago - 60, logger="tournament.consumers", **socket),
-        line("task_completed", request_id, ago=ago - 80, duration_ms=50, **celery),
+        said("draft_pick_made", request_id, ago=ago, logger="tournament.views", hero="Invoker", **web),
+        said("task_published", request_id, ago=ago - 5, logger="dtx_telemetry.celery", **web, **task),
+        said("request_completed", request_id, ago=ago - 10, duration_ms=30, **http, **web),
+        said("task_started", request_id, ago=ago - 30, **celery, **{"task.retries": 0, "task.queue_ms": 25.0}),
+        said("draft_pick_announced", request_id, ago=ago - 40, logger="tournament.tasks", role="mid", **worker, **task),
+        said("draft_pick_shown", request_id, ago=ago - 60, logger="tournament.consumers", **socket),
+        said("task_completed", request_id, ago=ago - 80, duration_ms=50, **celery),
     ]
 
 
 def deep(request_id: str, count: int) -> list[bytes]:
     """Return a request, and tasks each of which published the next: so many scopes, each inside the one before it."""
+    said = _same_now()
     lines = []
     for number in range(count):
         ids = {"scope.id": f"{number:08x}", "user_id": 42, "labels": ["team"]}
@@ -60,28 +76,29 @@ def deep(request_id: str, count: int) -> list[bytes]:
         next_task = {"task_id": f"task-{number + 1}", "task_name": f"teams.tasks.step_{number + 1}"}
         if number:
             celery = {"logger": "dtx_telemetry.celery", **ids}
-            lines.append(line("task_started", request_id, ago=begin, **celery, **{"task.retries": 0}))
-            lines.append(line("turn", request_id, ago=begin - 2, logger="teams.tasks", **ids))
+            lines.append(said("task_started", request_id, ago=begin, **celery, **{"task.retries": 0}))
+            lines.append(said("turn", request_id, ago=begin - 2, logger="teams.tasks", **ids))
         if number < count - 1:
             published = {**ids, **next_task}
-            lines.append(line("task_published", request_id, ago=begin - 4, logger="dtx_telemetry.celery", **published))
+            lines.append(said("task_published", request_id, ago=begin - 4, logger="dtx_telemetry.celery", **published))
         if number:
-            lines.append(line("task_completed", request_id, ago=begin - 8, duration_ms=8, **celery))
+            lines.append(said("task_completed", request_id, ago=begin - 8, duration_ms=8, **celery))
         else:
             http = {"http.method": "POST", "http.route": "/api/teams/5/", "http.status_code": 202}
-            lines.append(line("request_completed", request_id, ago=begin - 8, duration_ms=8, **http, **ids))
+            lines.append(said("request_completed", request_id, ago=begin - 8, duration_ms=8, **http, **ids))
     return lines
 
 
 def queries(request_id: str) -> list[bytes]:
     """Return a request that took 100 ms and asked the database twelve times, ten times the same."""
+    said = _same_now()
     ids = {"scope.id": "0000000a", "user_id": 42, "labels": ["team"]}
     lines = []
     for number in range(12):
-        said = {"db.query.text": "SELECT hero WHERE id = ?" if number % 6 else "SELECT team", "db.alias": "default"}
+        statement = {"db.query.text": "SELECT hero WHERE id = ?" if number % 6 else "SELECT team", "db.alias": "default"}
         took = 1 if number % 6 else 7
-        database = {"logger": "dtx_telemetry.database", "level": "debug", **said, **ids}
-        lines.append(line("db_queried", request_id, ago=85 - 7 * number, duration_ms=took, **database))
+        database = {"logger": "dtx_telemetry.database", "level": "debug", **statement, **ids}
+        lines.append(said("db_queried", request_id, ago=85 - 7 * number, duration_ms=took, **database))
     http = {"http.method": "GET", "http.route": "/api/teams/5/", "http.status_code": 200}
     database = {
         "db.query_count": 12,
@@ -89,7 +106,7 @@ def queries(request_id: str) -> list[bytes]:
         "db.repeat_count": 10,
         "db.repeated_query": "SELECT hero WHERE id = ?",
     }
-    lines.append(line("request_completed", request_id, ago=0, duration_ms=100, **http, **database, **ids))
+    lines.append(said("request_completed", request_id, ago=0, duration_ms=100, **http, **database, **ids))
     return lines
 
 

@@ -1,5 +1,6 @@
 """OpenTelemetry in the test's own process: on for one test, and then as if it had never been."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,6 +19,10 @@ from .otlp import Collector, otlp_collector
 __all__ = ["Traced", "forget_providers", "opentelemetry_on"]
 
 
+# A busy machine may take its time, and what is left behind exports in the next test.
+_PATIENCE = 180.0
+
+
 class Traced:
     """What this process has sent to a collector of its own.
 
@@ -30,7 +35,7 @@ class Traced:
 
     def flushed(self) -> Collector:
         """Send what is left, for the last time, and return the collector that has it."""
-        close_all()
+        close_all(_PATIENCE)
         return self.collector
 
 
@@ -51,11 +56,20 @@ def opentelemetry_on(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Iterato
         finally:
             left = context.get_current()
             context.attach(outside)
-            close_all(180)  # a busy machine may take its time: nothing is left that exports in the next test
+            close_all(_PATIENCE)
             tracing.configure(Settings(enabled=False))
+            close_all(_PATIENCE)  # a worker's thread may have measured in between, which made a provider anew
+            _wait_for_exporters()
             _switch_off_instrumentations()
             forget_providers()
         assert left == outside, "a span is current still"
+
+
+def _wait_for_exporters() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith(("dtx_telemetry.", "Otel")):
+            thread.join(_PATIENCE)
+            assert not thread.is_alive(), f"{thread.name} exports still"
 
 
 def forget_providers() -> None:

@@ -313,6 +313,7 @@ class TestATaskThatNeverRuns:
         with untraced():
             send_unknown(worker)
         wait_until(lambda: log_output.events("task_unknown"))
+        wait_until(lambda: durations_of(traced), what="the measurement, which comes after the line")
 
         assert "trace_id" not in log_output.one("task_unknown")
 
