@@ -1,10 +1,14 @@
-"""Exceptions: as text, those that are not ours to catch, and the one for a package that is not installed."""
+"""Exceptions: as text, those that are not ours to catch, those that are no failure, and one for a package that is not there."""
 
+import asyncio
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["NotInstalledError", "error_text", "install_command", "is_interruption", "needs_extra"]
+__all__ = ["NotInstalledError", "add_steering", "error_text", "install_command", "is_interruption", "is_steering", "needs_extra"]
+
+# By which work is ended that has not failed. Frameworks have more, which their edges add when they are imported.
+_STEERING: set[type[BaseException]] = {asyncio.CancelledError, GeneratorExit}
 
 
 class NotInstalledError(ImportError):
@@ -77,3 +81,13 @@ def is_interruption(error: BaseException) -> bool:
     ``except Exception`` catches Celery's soft time limit, which may well come while a line waits for its reader.
     """
     return any(kind.__name__ == "SoftTimeLimitExceeded" for kind in type(error).__mro__)
+
+
+def add_steering(*kinds: type[BaseException]) -> None:
+    """Let exceptions of *kinds*, by which a framework steers, be no failure of the work that they pass through."""
+    _STEERING.update(kinds)
+
+
+def is_steering(error: BaseException) -> bool:
+    """Return True for an exception that ends work which has not failed: a cancellation, a task's ``Retry``."""
+    return isinstance(error, tuple(_STEERING))

@@ -1,6 +1,5 @@
 """Operations: a scope for work that no request asked for, and that no framework has a hook for."""
 
-import asyncio
 import functools
 import inspect
 import logging
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from . import context
 from .config import get_settings
 from .context import Scope
-from .errors import error_text
+from .errors import error_text, is_steering
 from .events import OPERATION, OPERATION_COMPLETED, OPERATION_FAILED
 from .guard import never_raises
 
@@ -31,7 +30,8 @@ class operation:  # noqa: N801 - used as a function, as contextlib.suppress is
     It starts anew inside another scope too, and works around ``await``. As a decorator, ``@operation("nightly")``, each call
     of the function, asynchronous or not, is an operation. What it publishes and sends bears its id.
 
-    The end is logged as ``operation_completed``, or as ``operation_failed`` if an exception leaves the block.
+    The end is logged as ``operation_completed``, or as ``operation_failed`` if an exception leaves the block. That is a warning
+    without a traceback if nothing has failed: the work is cancelled, or a task asks to be retried (``Retry``).
 
     Args:
         name: what the work is called, one of few: it is a field of every line, ``operation.name``.
@@ -118,7 +118,7 @@ def _is_asynchronous(function: Callable[..., Any]) -> bool:
 def _end(scope: Scope, error: BaseException | None) -> None:
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         scope.end(OPERATION_COMPLETED)
-    elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+    elif is_steering(error):
         scope.end(OPERATION_FAILED, {"error": error_text(error)}, level=logging.WARNING, outcome="cancelled")
     else:
         scope.end(OPERATION_FAILED, error=error)

@@ -13,13 +13,14 @@ from typing import Any, TypeGuard
 from billiard.process import current_process
 from celery import VERSION, states
 from celery.app.task import Context
-from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
+from celery.exceptions import Ignore, Reject, Retry, TaskPredicate, WorkerLostError
 from celery.signals import task_postrun
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from .. import context
 from ..config import get_settings
 from ..context import Scope
+from ..errors import add_steering
 from ..events import CONTEXT_NOT_RESTORED_WHOLE, TASK, TASK_COMPLETED, TASK_IGNORED, TASK_REJECTED, TASK_STARTED
 from ..guard import signal_receiver
 from . import reports
@@ -33,6 +34,7 @@ _TRACER = os.path.join("celery", "app", "trace.py")  # noqa: PTH118 - a part of 
 _WORKER_TRIPS_OVER_EXITS = VERSION < (5, 7)
 #: What billiard's handler gives to ``sys.exit`` in a child that the worker ends by a signal.
 _CODES_OF_TERMINATION = range(1 - 256, signal.NSIG - 256)
+add_steering(TaskPredicate)  # Retry, Ignore, Reject
 # The last execution here whose exception left Celery's tracer (its result cannot be stored, say): Celery reports that once
 # more, when there is no scope any more.
 _escaped: ContextVar[tuple[str | None, str] | None] = ContextVar("dtx_telemetry_task_escaped", default=None)

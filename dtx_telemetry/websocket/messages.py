@@ -11,6 +11,7 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from .. import context
 from ..config import get_settings
 from ..context import CONTEXT_KEY
+from ..errors import add_steering
 from ..events import CONTEXT_NOT_RESTORED_WHOLE, WS_HANDLED
 from ..guard import report
 from ..logging import get_logger
@@ -37,7 +38,8 @@ _TRACE_KEYS = frozenset(
     {"b3", "baggage", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-b3-flags", "x-b3-parentspanid"}
     | {"x-b3-sampled", "x-b3-spanid", "x-b3-traceid"}
 )
-_STEERING = (StopConsumer, DenyConnection, AcceptConnection, asyncio.CancelledError, GeneratorExit)
+_CONSUMERS_STEERING = (StopConsumer, DenyConnection, AcceptConnection)
+add_steering(*_CONSUMERS_STEERING)
 _log = get_logger("dtx_telemetry.websocket")
 
 
@@ -73,7 +75,7 @@ def without_context(message: Any) -> Any:
 
 def is_failure(error: BaseException) -> bool:
     """Return False for the exceptions by which a consumer steers, and for cancellation, which is no failure."""
-    return not isinstance(error, _STEERING)
+    return not isinstance(error, (*_CONSUMERS_STEERING, asyncio.CancelledError, GeneratorExit))
 
 
 def is_of_a_message(error: BaseException) -> bool:

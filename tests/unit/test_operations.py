@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from celery.exceptions import Ignore, Reject, Retry
+from channels.exceptions import StopConsumer
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from dtx_telemetry import bind_fields, config, context, events, get_logger, get_request_id, operation, outgoing_headers
@@ -118,6 +120,17 @@ async def test_tasks_of_an_event_loop_do_not_see_each_other(log_output: LogOutpu
     assert len(log_output.events("thinking")) == 60
     assert all(line["request.id"] == f"r{line['thinker']}" for line in log_output.events("thinking"))
     assert sorted(line["number"] for line in log_output.events("operation_completed")) == list(range(20))
+
+
+@pytest.mark.parametrize("kind", [Retry, Ignore, Reject, StopConsumer])
+def test_what_a_framework_steers_by_is_no_failure(log_output: LogOutput, kind: type[Exception]) -> None:
+    """As if it were cancelled: a task that asks to be retried in an operation says so itself, with the reason."""
+    with pytest.raises(kind), operation("sync"):
+        raise kind()
+    line = log_output.one("operation_failed")
+    assert line["level"] == "warning"
+    assert line["error"].startswith(kind.__name__)
+    assert "exception" not in line
 
 
 async def test_a_cancelled_operation_says_so(log_output: LogOutput) -> None:
