@@ -5,7 +5,15 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["NotInstalledError", "add_steering", "error_text", "install_command", "is_interruption", "is_steering", "needs_extra"]
+__all__ = [
+    "NotInstalledError",
+    "add_steering",
+    "error_text",
+    "install_command",
+    "is_interruption",
+    "is_steering",
+    "needs_extra",
+]
 
 # By which work is ended that has not failed. Frameworks have more, which their edges add when they are imported.
 _STEERING: set[type[BaseException]] = {asyncio.CancelledError, GeneratorExit}

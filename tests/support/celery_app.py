@@ -13,6 +13,7 @@ from celery.app.trace import reset_worker_optimizations
 from celery.contrib.testing.worker import start_worker
 from kombu.transport import memory
 
+from . import filesystem  # noqa: F401 - for its effect
 from .brokers import Broker
 
 __all__ = ["make_app", "messages", "working"]

@@ -1,7 +1,8 @@
-"""kombu's transport by files, but that a message is a file of the queue only once it is whole.
+"""kombu's transport and Celery's results by files, but that a file is there only once it is whole.
 
-kombu makes the file first and writes it then, under a lock that its reader does not ask for: a worker that comes in between
-reads nothing, and ends with "Unrecoverable error: JSONDecodeError". Importing this puts it in the place of kombu's own.
+Both make a file first and write it then, and their readers wait for no lock: a worker that comes in between reads nothing, and
+ends with "Unrecoverable error: JSONDecodeError"; a chord that looks for its results then fails. Importing this puts it in the
+place of their own.
 """
 
 import time
@@ -9,10 +10,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from celery.app.backends import BACKEND_ALIASES
+from celery.backends.filesystem import FilesystemBackend
 from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.utils.encoding import ensure_bytes
 from kombu.utils.json import dumps
 
-__all__ = ["Channel", "Transport"]
+__all__ = ["Channel", "Results", "Transport"]
 
 
 class Channel(filesystem.Channel):
@@ -27,4 +31,13 @@ class Transport(filesystem.Transport):
     Channel = Channel
 
 
+class Results(FilesystemBackend):
+    def set(self, key: bytes, value: Any) -> None:
+        whole = Path(self._filename(key).decode())
+        part = whole.with_name(f"{uuid.uuid4()}.part")
+        part.write_bytes(ensure_bytes(value))
+        part.rename(whole)
+
+
+BACKEND_ALIASES["file"] = f"{__name__}:Results"
 TRANSPORT_ALIASES["filesystem"] = f"{__name__}:Transport"

@@ -343,9 +343,9 @@ def test_a_stop_with_open_sockets(processes, tmp_path, kind, number):
 
 def stop_twice(process):
     """Ask it to stop, and ask again before it has."""
-    process.popen.send_signal(signal.SIGTERM)
-    process.wait_for(lambda line: line["event"] in ENDS)
-    process.popen.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    wait_until(lambda: process.ended or any(line["event"] in ENDS for line in tuple(process.lines)))
+    process.send_signal(signal.SIGTERM)
     process.wait(deadline=180)
 
 
