@@ -1,4 +1,4 @@
-"""What every command is asked, which lines; and what it says about those that it did not read."""
+"""Which lines a command is asked for, and what it says about those that it did not read."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Query:
     """Files and filters.
 
     Attributes:
-        files: names and patterns; none for standard input.
+        files: names and patterns. Empty for standard input.
         filters: what lines have to be.
     """
 
@@ -76,7 +76,7 @@ class Reading:
         """Return the lines that may have one of *texts* in them, each once.
 
         Args:
-            texts: see `find_lines`; none for all lines.
+            texts: see `find_lines`. Empty for all lines.
             filtered: leave out those that the filters do not want.
         """
         once, is_filtered = Once(), filtered and self._filters.any
@@ -93,11 +93,11 @@ class Reading:
                 yield from lines
 
     def end(self, *, found: bool, nothing: str) -> int:
-        """Say what was passed over and, unless something was *found*, that; return the exit code.
+        """Say what was passed over and, unless something was *found*, say that, and return the exit code.
 
         Args:
             found: whether there is a result.
-            nothing: what to say if there is none; ``{lines}`` stands for how many lines were read.
+            nothing: what to say if there is none. ``{lines}`` stands for how many lines were read.
         """
         unwrapper = self.unwrapper
         problems = any(read.problem is not None for read in self.inputs)

@@ -13,7 +13,7 @@ def run(name: str | None) -> int:
     """Print the page *name*, or the names and titles of all pages.
 
     Args:
-        name: with or without ``.rst``; ``None`` for the list.
+        name: with or without ``.rst``. ``None`` for the list.
 
     Raises:
         UsageError: there is no such page.

@@ -131,7 +131,7 @@ def run(query: Query, *, sort: str = "start", limit: int = 50, as_json: bool = F
     """Show rows, the latest or largest first.
 
     Args:
-        query: where to look; a row is wanted if its lines together meet the filters.
+        query: where to look. A row is wanted if its lines together meet the filters.
         sort: see `SORTS`.
         limit: how many rows at most.
         as_json: print them for programs.

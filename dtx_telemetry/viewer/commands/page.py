@@ -19,8 +19,8 @@ def run(query: Query, *, port: int = 0, show: bool = False) -> int:
     """Serve a page of what *query* asks for until Ctrl-C.
 
     Args:
-        query: what to follow; its filters choose the lines that count.
-        port: where to listen; 0 for a port that is free.
+        query: what to follow. Its filters choose the lines that count.
+        port: where to listen. 0 for a port that is free.
         show: open the page in the browser.
 
     Raises:

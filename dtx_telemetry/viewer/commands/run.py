@@ -27,7 +27,7 @@ def run(query: Query, commands: Sequence[Sequence[str]], *, port: int = 0, show:
     Args:
         query: its filters choose the lines that count on the page.
         commands: each with its arguments.
-        port: where the page listens; 0 for a port that is free.
+        port: where the page listens. 0 for a port that is free.
         show: open the page in the browser.
         stay: keep the page when the commands have ended, until Ctrl-C.
 

@@ -20,7 +20,7 @@ def run(query: Query, identifier: str, *, lines: bool = False, html: str | None 
     """Show the life that *identifier* is of.
 
     Args:
-        query: where to look; apart from the time, its filters choose the lines that are listed.
+        query: where to look. Apart from the time, its filters choose the lines that are listed.
         identifier: the id of a request, trace, task or connection, or a beginning of one.
         lines: list the lines of each scope.
         html: where to write a page to, in place of showing it.

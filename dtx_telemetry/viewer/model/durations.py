@@ -48,7 +48,7 @@ class Spread:
         return len(self._latest) + self._counts.total()
 
     def percentiles(self, shares: Iterable[float]) -> list[float | None]:
-        """Return for each of *shares*, the least first, the number that so many do not exceed; ``None`` if there is none."""
+        """Return for each of *shares*, the least first, the number that so many do not exceed. ``None`` if there is none."""
         self._count()
         total, below, number, found = self.total(), 0, None, []
         numbers = iter(sorted(self._counts))
@@ -62,7 +62,7 @@ class Spread:
 
 @dataclass
 class _Group:
-    """What took its time under one name; times are in milliseconds."""
+    """What took its time under one name. Times are in milliseconds."""
 
     kind: str
     name: str
@@ -97,7 +97,7 @@ class Durations:
     """Takes lines, and groups what they tell.
 
     Args:
-        by: a field that groups are made by as well, such as ``service``; empty for none.
+        by: a field that groups are made by as well, such as ``service``. Empty for none.
 
     Attributes:
         strip: how many scopes ended over time, and how many in a failure.

@@ -1,6 +1,6 @@
 """The one way from lines to a life.
 
-A scope is what shares ``request.id`` and ``scope.id``; it hangs under its ``scope.cause``, else under the request. What does
+A scope is what shares ``request.id`` and ``scope.id``. It hangs under its ``scope.cause``, else under the request. What does
 not say which scope it is of (lines of other libraries, of older versions) stands under its request: each closing event with its
 bar.
 """
@@ -24,7 +24,7 @@ class Life:
     """What ran for a request.
 
     Attributes:
-        roots: what nothing else here caused, in order of time; as a rule, one.
+        roots: what nothing else here caused, in order of time. As a rule there is one.
         lines: all lines, in order of time.
     """
 
@@ -42,7 +42,7 @@ class Life:
 
 
 def join(lines: Iterable[Line]) -> Life:
-    """Return the life that *lines*, in any order, tell; those without a request's id are in no scope."""
+    """Return the life that *lines*, in any order, tell. Those without a request's id are in no scope."""
     ordered = sorted(Once()([*lines]), key=lambda line: line.time)
     grouped: dict[_Key, list[Line]] = defaultdict(list)
     loose: dict[str, list[Line]] = defaultdict(list)
@@ -178,7 +178,7 @@ def _flat(lines: Sequence[Line], root: Scope | None) -> list[Scope]:
 
 
 def _place(scopes: Iterable[Scope]) -> list[Scope]:
-    """Make a tree of *scopes* whose parents are set, in order of time; return its roots.
+    """Make a tree of *scopes* whose parents are set, in order of time, and return its roots.
 
     The clocks of machines differ: a scope that would begin before its cause is moved to it (`Scope.shift`), and what it caused
     with it where need be.

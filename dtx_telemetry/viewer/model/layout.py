@@ -19,7 +19,7 @@ _DATABASE = ("db.query_count", "db.duration_ms", "db.repeat_count", "db.repeated
 
 @dataclass(frozen=True)
 class Row:
-    """One scope's bar; times are seconds after the waterfall's beginning.
+    """One scope's bar. Times are seconds after the waterfall's beginning.
 
     Attributes:
         depth: 0 for a root.

@@ -26,9 +26,9 @@ class Scope:
 
     Attributes:
         kind: ``request``, ``task``, ``connection``, ``message``, ``command``, ``operation`` or ``lines``.
-        id: its ``scope.id``; empty for what its lines do not name.
+        id: its ``scope.id``. Empty for what its lines do not name.
         lines: its lines, the closing event included, in order of time once the life is joined.
-        closing: the event that ended it; ``None`` while it runs, or if that line is missing.
+        closing: the event that ended it. ``None`` while it runs, or if that line is missing.
         attempt: of a task: how often it was retried before.
         delivery: of a task: how often this attempt had been started before.
         parent: the scope that caused it.
@@ -64,7 +64,7 @@ class Scope:
 
     @property
     def lines_or_published(self) -> list[Line]:
-        """Its lines; of a task that waits, the line that published it, which another scope may have logged."""
+        """Its lines. A task that waits has the one that published it, which another scope may have logged."""
         return self.lines or ([self.published] if self.published is not None else [])
 
     def hang_under(self, parent: "Scope | None") -> None:
@@ -84,7 +84,7 @@ class Scope:
 
     @property
     def outcome(self) -> str:
-        """How it ended, in a word; ``running`` if it has not, ``queued`` if it has not begun either."""
+        """How it ended, in a word. ``running`` if it has not, ``queued`` if it has not begun either."""
         if self.closing is not None:
             return CLOSINGS[self.closing.event].outcome or ""
         if self.kind in ("message", LINES):  # without `log_messages` nothing tells the end of a message
@@ -98,7 +98,7 @@ class Scope:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended in a failure; an exception that a task declares is none."""
+        """True if it ended in a failure. An exception that a task declares is none."""
         return self.closing is not None and self.closing.level in FAILURES
 
     @property
@@ -121,7 +121,7 @@ class Scope:
 
     @property
     def name(self) -> str:
-        """What it is called; empty if no line says so yet."""
+        """What it is called. Empty if no line says so yet."""
         if self.kind == "message" and self.closing is None:
             return self.lines[0].event
         lines = [self.closing, *self.lines, self.published]
@@ -138,7 +138,7 @@ class Scope:
         return [line for line in self.lines if line.own_event == "db_queried"]
 
     def field(self, name: str) -> Any:
-        """Return the value that the closing event, else any line, has under *name*; ``None`` if none has."""
+        """Return the value that the closing event, else any line, has under *name*. ``None`` if none has."""
         lines = [self.closing, *self.lines, self.published]
         return next((line.fields[name] for line in lines if line is not None and name in line.fields), None)
 
@@ -170,7 +170,7 @@ def kind_of(line: Line) -> str:
 
 
 def called(kind: str, line: Line) -> str:
-    """Return what a scope of *kind* is called, as far as one of its lines tells; empty if that does not."""
+    """Return what a scope of *kind* is called, as far as one of its lines tells. Empty if that does not."""
     if kind == "request":
         return request_name(line) if line.own_event in CLOSINGS else ""
     if kind == "message":

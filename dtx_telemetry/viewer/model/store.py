@@ -23,7 +23,7 @@ class Entry:
     """One life in a `Store`.
 
     Attributes:
-        request_id: whose life it is; empty for the lines that bear no id.
+        request_id: whose life it is. Empty for the lines that bear no id.
         summary: the life in short, always up to date.
         version: the store's, when this changed last.
         dropped: how many of its lines were let go, since it has too many.
@@ -43,8 +43,8 @@ class Entry:
         """Return its lines, as they came.
 
         Args:
-            newest: at most so many, those that came last; ``None`` for all.
-            having: only those that have one of these texts in them; none for all.
+            newest: at most so many, those that came last. ``None`` for all.
+            having: only those that have one of these texts in them. Empty for all.
         """
         found = []
         for raw, service in self._raws if newest is None else islice(self._raws, max(len(self._raws) - newest, 0), None):
@@ -61,7 +61,7 @@ class Entry:
         return join(self.lines())
 
     def keep(self, line: Line, most: int, most_bytes: int) -> None:
-        """Keep *line*; of more than *most* lines, or bytes, let the oldest but the first go."""
+        """Keep *line*. Beyond *most* lines or bytes, let the oldest but the first go."""
         self._raws.append((line.raw, intern(line.service)))
         self.size += len(line.raw) + _OVERHEAD
         for name in _IDS:
@@ -85,7 +85,7 @@ class Store:
 
     Attributes:
         version: grows with each line that is kept.
-        unbound: the lines that bear no request's id; ``None`` if there are none.
+        unbound: the lines that bear no request's id. ``None`` if there are none.
         evicted: how many lives were let go.
     """
 
@@ -107,7 +107,7 @@ class Store:
 
     @property
     def oldest(self) -> int:
-        """The version of the life that goes next; each that is kept has at least that."""
+        """The version of the life that goes next. Each that is kept has at least that."""
         return next((entry.version for entry in self._entries.values()), self.version)
 
     def get(self, request_id: str) -> Entry | None:

@@ -18,14 +18,14 @@ class Summary:
     """The life of one ``request.id`` in short.
 
     Attributes:
-        kind: of the scope that it is named after (see `Scope.kind`); empty while no line says so.
-        name: of that scope; empty while no line says so.
-        status: what came of it, in short; empty while it runs.
-        duration: how long that took in seconds; ``None`` while it runs.
+        kind: of the scope that it is named after (see `Scope.kind`). Empty while no line says so.
+        name: of that scope. Empty while no line says so.
+        status: what came of it, in short. Empty while it runs.
+        duration: how long that took in seconds. ``None`` while it runs.
         start: when that began, as far as is known.
         failed: whether it ended in a failure.
-        queries: how many queries of the database it made; ``None`` if its closing event does not say.
-        database: how long those took, in seconds; likewise.
+        queries: how many queries of the database it made. ``None`` if its closing event does not say.
+        database: how long those took, in seconds, likewise.
         first: when it was first heard of, in seconds since the epoch.
         last: when it was last heard of.
         user: its user's id, ``None`` if there is none.

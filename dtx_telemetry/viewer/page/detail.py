@@ -40,7 +40,7 @@ class Asked:
 
 
 def detail(entry: Entry, asked: Asked | None = None) -> dict[str, Any]:
-    """Return the waterfall of *entry*; times are milliseconds after its beginning."""
+    """Return the waterfall of *entry*. Times are milliseconds after its beginning."""
     asked = asked or Asked()
     waterfall = lay_out(entry.life())
     life, begin = waterfall.life, waterfall.begin

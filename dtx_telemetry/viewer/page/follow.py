@@ -35,7 +35,7 @@ class Follower:
     A file that moves from one followed name to another is read once.
 
     Args:
-        names: of the files, or patterns; a file that is not there is waited for.
+        names: of the files, or patterns. A file that is not there is waited for.
         skipped: names that a pattern may fit, and that others read.
     """
 
@@ -59,7 +59,7 @@ class Follower:
 
     @property
     def progress(self) -> float | None:
-        """How much of what is there is read, as a part of 1; ``None`` if it is nearly all."""
+        """How much of what is there is read, as a part of 1. ``None`` if it is nearly all."""
         tails = [tail for tail in self._tails.values() if not tail.is_packed]
         size = sum(tail.size for tail in tails)
         read = sum(min(tail.position, tail.size) for tail in tails)
@@ -175,7 +175,7 @@ class _Tail:
             os.close(self._file)
 
     def _next(self) -> bytes:
-        """Return what there is after what was read; nothing where it cannot be read at present, as of a server that is gone."""
+        """Return what there is after what was read, nothing if it cannot be read at present, as of a server that is gone."""
         if self._file is None and self.size == self.position:
             return b""
         try:

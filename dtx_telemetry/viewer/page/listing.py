@@ -38,7 +38,7 @@ class Listing:
         """Return what changed after *version*, as JSON.
 
         Args:
-            run: whose version it is; that of another process means nothing.
+            run: whose version it is. That of another process means nothing.
             version: what the browser has.
             text: the filter.
             opened: the id of the life that the browser shows, whether it fits the filter or not.
@@ -64,7 +64,7 @@ class Listing:
         return orjson.dumps({**told, **self._counts(), "strip": None if text else self._rate()})
 
     def _rate(self) -> dict[str, Any] | None:
-        """Return how many began over time; that takes the longer, the longer the time is."""
+        """Return how many began over time. The longer the time is, the longer that takes."""
         begin = time.monotonic()
         if begin > self._strip_is_good_until:
             bins = self._live.strip.bins(_PARTS)
@@ -91,7 +91,7 @@ class Listing:
 
 
 def _row(entry: Entry) -> list[Any]:
-    """Return what a list shows of a life; the page's ``rows.js`` has the names."""
+    """Return what a list shows of a life. The page's ``rows.js`` has the names."""
     summary = entry.summary
     return [
         entry.request_id,

@@ -48,7 +48,7 @@ class Live:
         run: tells this process from one before it at the same address.
         strip: how many lives began when, and how many of them have errors.
         left_out: how many lines the filters left out.
-        progress: how much of the files that were there is read, a part of 1; ``None`` once that is all.
+        progress: how much of the files that were there is read, a part of 1. ``None`` once that is all.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Live:
 
     @property
     def problem(self) -> str:
-        """What could not be read, or why nothing is shown although something was read; empty if all is well."""
+        """What could not be read, or why nothing is shown although something was read. Empty if all is well."""
         unread = [counted.problem for counted in self._counted if counted.problem is not None]
         if unread:
             return f"{'; '.join(unread)}."

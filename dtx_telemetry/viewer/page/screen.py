@@ -35,7 +35,7 @@ class Screen:
     """Shows what commands write, each line as it comes.
 
     Args:
-        names: of the commands; with more than one, each line has its command's name in front.
+        names: of the commands. With more than one, each line has its command's name in front.
         take: gets the lines of ours.
     """
 

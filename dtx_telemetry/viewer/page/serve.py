@@ -23,7 +23,7 @@ def listen(port: int, stream: TextIO, before: str = "", *, show: bool) -> Iterat
     """Listen for the block, and tell where.
 
     Args:
-        port: where; 0 for one that is free.
+        port: where. 0 for one that is free.
         stream: where the page's address is written.
         before: what is written before that.
         show: open the page in the browser.

@@ -27,7 +27,7 @@ class Counted(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why not all of it could be read; ``None`` if it could."""
+        """Why not all of it could be read. ``None`` if it could."""
 
 
 class Source(Counted, Protocol):
@@ -35,7 +35,7 @@ class Source(Counted, Protocol):
 
     @property
     def progress(self) -> float | None:
-        """How much of what is there is read, as a part of 1; ``None`` if it is all, or nobody knows."""
+        """How much of what is there is read, as a part of 1. ``None`` if it is all, or nobody knows."""
 
     def batches(self) -> Iterator[list[Line]]:
         """Return what is there by now, without waiting, in batches that take a few milliseconds."""
@@ -45,7 +45,7 @@ class Source(Counted, Protocol):
 
 
 def open_sources(names: Sequence[str]) -> list[Source]:
-    """Return what *names* stand for; without any, standard input.
+    """Return what *names* stand for, standard input if there are none.
 
     Raises:
         UsageError: one cannot be opened, or there is nothing to read.

@@ -18,7 +18,7 @@ _PARTS = 4000
 
 
 def about_queries(row: Row) -> dict[str, Any] | None:
-    """Return how many queries a scope made and how long they took; ``None`` if it made none."""
+    """Return how many queries a scope made and how long they took. ``None`` if it made none."""
     scope, found = row.scope, row.scope.queries
     count, took, repeat = map(scope.number, ("db.query_count", "db.duration_ms", "db.repeat_count"))
     if count is None and not found:
@@ -33,7 +33,7 @@ def about_queries(row: Row) -> dict[str, Any] | None:
 
 
 def marks(row: Row, length: float) -> list[list[float]]:
-    """Return when queries began and ended, in milliseconds; of many at one place, one.
+    """Return when queries began and ended, in milliseconds. Many at one place are one.
 
     Args:
         row: what made them.

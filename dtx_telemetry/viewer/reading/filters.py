@@ -110,10 +110,10 @@ def parse_filters(words: Iterable[str], now: float | None = None) -> Filters:
 
     Args:
         words: such as ``user.id=42``, ``duration_ms>=2s``, ``-event=ws_*``, ``timestamp>=10m``, ``Invoker``.
-        now: what times are reckoned from; ``None`` for the time of the call.
+        now: what times are reckoned from. ``None`` for the time of the call.
 
     Raises:
-        UsageError: one is not understood; the message says what is.
+        UsageError: one is not understood. The message says what is.
     """
     moment = time.time() if now is None else now
     return Filters(tuple(_condition(word, moment) for word in words))
@@ -209,7 +209,7 @@ _MISSING = object()
 
 
 def text_of(line: Line, name: str) -> str:
-    """Return what a line has under *name*, or its platform says of it, as text; empty if there is nothing."""
+    """Return what a line has under *name*, or its platform says of it, as text. Empty if there is nothing."""
     return _text(_value(line, name))
 
 
@@ -228,7 +228,7 @@ def _value(line: Line, name: str) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    """Return what *value* may be written as; of a list, also each item."""
+    """Return what *value* may be written as. A list may be written as each of its items too."""
     if isinstance(value, list):
         items = [_text(item) for item in value]
         return [",".join(items), *items]

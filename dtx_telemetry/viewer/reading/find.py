@@ -33,7 +33,7 @@ class Candidate:
 
 
 class Finder:
-    """Finds lines in one pass over the bytes; in two if the id is a trace's or a task's.
+    """Finds lines in one pass over the bytes, in two if the id is a trace's or a task's.
 
     Args:
         identifier: the id or its beginning.
@@ -61,7 +61,7 @@ class Finder:
         return self._identifier not in self.candidates and len(self.candidates) > 1 and len(requests) > 1
 
     def find(self, inputs: Sequence[Input]) -> list[Line]:
-        """Return the lines of the life; none if there is no such life, or it is ambiguous.
+        """Return the lines of the life, none if there is no such life or it is ambiguous.
 
         Of a connection they are those that bear its id, whatever request they are of.
         """

@@ -33,7 +33,7 @@ class Input:
         stays: whether it is kept open. If not, it is opened for each piece: there are more files than may be open.
 
     Attributes:
-        source: what its lines are said to come from; empty if there is no other file.
+        source: what its lines are said to come from. Empty if there is no other file.
         size: bytes on disk, 0 for a pipe.
         identity: what it has in common with itself by another name.
         position: how many of those are read.
@@ -56,7 +56,7 @@ class Input:
             self._file = None
 
     def pieces(self) -> Iterator[bytes]:
-        """Return the content in pieces of whole lines; of a pipe, as soon as they are there.
+        """Return the content in pieces of whole lines. Those of a pipe come as soon as they are there.
 
         A second call, for which `keep` makes a pipe ready, begins anew.
         """
@@ -108,7 +108,7 @@ class Input:
 
 
 def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
-    """Open what *names* stand for, each file once, whatever names it by; without any, standard input.
+    """Open what *names* stand for, each file once, whatever names it by. Without any that is standard input.
 
     Args:
         names: of files, or patterns.
@@ -140,7 +140,7 @@ def open_inputs(names: Sequence[str], *, waits: bool = True) -> list[Input]:
 
 
 def expand(name: str) -> list[str]:
-    """Return the files that a name or a pattern stands for, those of a pattern in order; a name stands for itself."""
+    """Return the files that a name or a pattern stands for, those of a pattern in order. A name stands for itself."""
     # Of `Path.exists` some names, such as one that is too long, make an error; a pattern may be absolute.
     if name == STDIN or os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
         return [name]

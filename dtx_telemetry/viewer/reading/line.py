@@ -28,7 +28,7 @@ class Line:
     Attributes:
         fields: everything that it says.
         raw: its JSON, without what a container runtime or collector put around it.
-        origin: what those say of where it comes from: ``service``, ``container``, ``pod``, ``host``; `source` as ``file``.
+        origin: what those say of where it comes from: ``service``, ``container``, ``pod``, ``host``, and `source` as ``file``.
     """
 
     __slots__ = ("_time", "fields", "origin", "raw")
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def time(self) -> float:
-        """When it was logged, in seconds since the epoch; read when it is asked for, since most lines are only counted."""
+        """When it was logged, in seconds since the epoch. Read when it is asked for, since most lines are only counted."""
         if self._time is None:
             self._time = parse_time(self.fields["timestamp"]) or 0.0
         return self._time
@@ -104,7 +104,7 @@ class Line:
 
     @property
     def labels(self) -> list[str]:
-        """Its labels; none if it has none, or something else under that name."""
+        """Its labels, none if it has none or something else under that name."""
         labels = self.fields.get("labels")
         return [str(label) for label in labels] if isinstance(labels, list) else []
 
@@ -147,7 +147,7 @@ class Once:
 
 
 def parse_time(text: str) -> float | None:
-    """Return an ISO 8601 time as seconds since the epoch, ``None`` if it is none; without an offset it is UTC.
+    """Return an ISO 8601 time as seconds since the epoch, ``None`` if it is none. Without an offset it is UTC.
 
     What is not between 1970 and the year 9999 is no time either.
     """

@@ -1,4 +1,4 @@
-"""What is packed, by its first bytes: gzip, bz2, xz and zstd; and text that is UTF-16."""
+"""What is packed, by its first bytes: gzip, bz2, xz, zstd, and text that is UTF-16."""
 
 import bz2
 import codecs
@@ -114,7 +114,7 @@ class PlainText:
 
 
 class _Unpacker:
-    """Unpacks piece by piece, of several members if there are; *first* are the first bytes."""
+    """Unpacks piece by piece, of several members if there are. *first* are the first bytes."""
 
     def __init__(self, first: bytes) -> None:
         if first.startswith(_ZIP):

@@ -23,7 +23,7 @@ class Cutter:
         return b"".join(self._begun)
 
     def take(self, piece: bytes) -> bytes:
-        """Return the lines that *piece* ends, their line feeds included; nothing if it ends none."""
+        """Return the lines that *piece* ends, their line feeds included, nothing if it ends none."""
         end = piece.rfind(b"\n") + 1
         if not end and self._length + len(piece) > _MAX_LENGTH:
             end = len(piece)

@@ -27,7 +27,7 @@ def find_lines(
 
     Args:
         pieces: of whole lines.
-        texts: to look for in the bytes, so nothing that JSON may write in more than one way; none for all lines.
+        texts: to look for in the bytes, so nothing that JSON may write in more than one way. Empty for all lines.
         unwrapper: counts what is foreign among those that are looked at.
         thorough: read a piece whole if not all of its lines look like ours: others may have no such text, and are counted.
     """
@@ -43,7 +43,7 @@ def find_lines(
 
 
 def _parsed(raws: Iterable[bytes], unwrapper: Unwrapper, *, is_plain: bool) -> list[Line]:
-    """Return the lines in *raws*; if *is_plain*, they are known to have our four fields, unless they are cut or broken."""
+    """Return the lines in *raws*. If *is_plain*, they are known to have our four fields, unless they are cut or broken."""
     if is_plain:
         with suppress(orjson.JSONDecodeError):
             return [Line(orjson.loads(raw), raw) for raw in raws]

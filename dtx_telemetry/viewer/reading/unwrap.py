@@ -86,7 +86,7 @@ class Unwrapper:
                     yield found
 
     def take(self, raw: bytes) -> list[Line | bytes]:
-        """Return the lines that *raw* holds or completes; what is something else, as it is; nothing for a piece."""
+        """Return the lines that *raw* holds or completes, something else as it is, and nothing for a piece."""
         if self._document:
             return self._take_part(raw)
         if raw[-1:] in b"[{\r" and _OPENING.fullmatch(raw):
@@ -147,7 +147,7 @@ class Unwrapper:
 
 
 def _piece(raw: bytes, *, is_awaited: bool) -> tuple[bytes, bytes, bool]:
-    """Return the stream of the piece of a line that *raw* is, its text, and whether it is the last; of a whole line no stream.
+    """Return the stream of the piece of a line that *raw* is, its text, and whether it is the last. A whole line has no stream.
 
     Args:
         raw: as it was read.

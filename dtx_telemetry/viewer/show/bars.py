@@ -55,7 +55,7 @@ def marks(drawn: str, before: int, queries: Iterable[tuple[float, float]], *, co
 
 
 def columns_of(counts: Sequence[int], most: int) -> str:
-    """Return *counts* as columns; whatever is more than none is seen, and *most* is as high as a line."""
+    """Return *counts* as columns. Whatever is more than none is seen, and *most* is as high as a line."""
     return "".join(_EIGHTHS[-(-8 * count // most) if most else 0] for count in counts)
 
 

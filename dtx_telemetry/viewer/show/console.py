@@ -21,7 +21,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 class _Console(Console):
-    """Leaves it to the command what follows where nobody reads any more; rich ends the process with an error."""
+    """Leaves it to the command what follows when nobody reads any more. rich ends the process with an error."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError

@@ -171,7 +171,7 @@ def _print(console: Console, columns: _Columns, rows: Sequence[Mapping[str, Text
 
 
 def show_candidates(beginning: str, candidates: Mapping[str, Candidate], *, more: bool) -> None:
-    """Print, on stderr, which ids begin so; there may be *more* than *candidates*."""
+    """Print, on stderr, which ids begin so. There may be *more* than *candidates*."""
     console = make_console(stderr=True)
     count = len(candidates)
     least = "at least " if more else ""

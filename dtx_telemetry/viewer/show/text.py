@@ -62,9 +62,9 @@ class Said:
     Attributes:
         label: what it is called: a request by its method and path, everything else by kind and name.
         where: where it ran, if there is more than one place.
-        status: what came of it; empty if all is as it should be and has no number.
+        status: what came of it. Empty if all is as it should be and has no number.
         state: ``failed``, ``notable``, ``running``, or empty.
-        took: how long it took, or that it is not over; empty if that is not known.
+        took: how long it took, or that it is not over. Empty if that is not known.
         database: what it asked of the database, as ``31 queries · 84.0 ms``.
         notes: what else there is.
         ids: the ids that its kind of scope has.
@@ -109,7 +109,7 @@ def describe(row: Row) -> Said:
 
 
 def _label(scope: Scope) -> str:
-    """Return a scope's kind and name; a task's attempts are numbered, and one that was delivered again says so."""
+    """Return a scope's kind and name. A task's attempts are numbered, and one that was delivered again says so."""
     kind = "" if scope.kind == "request" and scope.name else scope.kind
     attempt = f"#{scope.attempt + 1}" if scope.attempt else ""
     delivery = f"delivery {scope.delivery + 1}" if scope.delivery else ""
@@ -125,7 +125,7 @@ def _database(scope: Scope) -> str:
 
 
 def repeated_text(scope: Scope, width: int | None = None) -> str:
-    """Return which statement a scope asked again and again, and how often; nothing if it did not.
+    """Return which statement a scope asked again and again, and how often, nothing if it did not.
 
     Args:
         scope: one whose closing event may say so.

@@ -49,7 +49,7 @@ class _Widths:
 
 
 def show_waterfall(waterfall: Waterfall, match: Callable[[Line], bool] | None = None, *, stderr: bool = False) -> None:
-    """Print *waterfall*, and of each scope the lines for which *match* holds; ``None`` for no lines."""
+    """Print *waterfall*, and of each scope the lines for which *match* holds. ``None`` for no lines."""
     console = make_console(stderr=stderr)
     coloured = console.color_system is not None and not console.no_color
     for text in render(waterfall, console.width, match, coloured=coloured):
@@ -64,7 +64,7 @@ def render(
     Args:
         waterfall: what to show.
         columns: how wide it may be.
-        match: which lines to list; ``None`` for none.
+        match: which lines to list. ``None`` for none.
         coloured: whether the lines that are listed are coloured.
     """
     columns = max(columns, _MIN_COLUMNS)
