@@ -1,12 +1,16 @@
 """Every query of a connection passes by here: counted for its scope, logged if asked for, commented if asked for."""
 
+import inspect
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from ..config import Settings
@@ -24,6 +28,7 @@ _MARK = "_dtx_connected"
 _UID = "dtx_telemetry.wrap_queries"
 #: Lines of queries in one scope; a million of them would take the process with them.
 _MAX_LINES = 1000
+_CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
 _log = get_logger("dtx_telemetry.database")
 # A log handler of the application's may write to the database.
 _is_logging: ContextVar[bool] = ContextVar("dtx_telemetry_logs_query", default=False)
@@ -51,9 +56,24 @@ def install(settings: Settings) -> None:
 
 
 class _Connected:
-    """Which of the driver's connections has been asked all that Django asks while it connects."""
+    """Which of the driver's connections has been opened, and which has been asked all that is asked while it is opened."""
 
+    opened: Any = None
     connection: Any = None
+
+    def is_ready(self, connection: Any) -> bool:
+        """Return True if *connection* is through with what Django, and other receivers of its signal, ask as it connects."""
+        if connection is not self.opened or _is_connecting():
+            return False
+        self.connection = connection
+        return True
+
+
+def _is_connecting() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not _CONNECT:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _put(connection: Any, settings: Settings) -> None:
@@ -65,8 +85,8 @@ def _put(connection: Any, settings: Settings) -> None:
     connected = next((getattr(wrapper, _MARK) for wrapper in wrappers if is_ours(wrapper)), None)
     if connected is None:
         connected = _Connected()
-        wrappers.insert(0, _watching(settings, connected))
-    connected.connection = connection.connection
+        wrappers.insert(0, _watching(settings, connected, connection.vendor))
+    connected.opened, connected.connection = connection.connection, None
 
 
 def _take_away(connection: Any) -> None:
@@ -79,16 +99,19 @@ def is_ours(wrapper: object) -> bool:
     return hasattr(wrapper, _MARK)
 
 
-def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
+def _watching(settings: Settings, connected: _Connected, vendor: str) -> Callable[..., Any]:
     """Return a wrapper that watches the queries of one connection. A function, since calling an object takes twice as long."""
     lines, comments = settings.db_queries == "lines", settings.sql_comments
 
     def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         scope = current_scope()
-        if scope is None or context["connection"].connection is not connected.connection:
+        if scope is None:
+            return execute(sql, params, many, context)
+        connection = context["connection"].connection
+        if connection is not connected.connection and not connected.is_ready(connection):
             return execute(sql, params, many, context)
         given = sql
-        if comments != "off":
+        if comments != "off" and not (many and vendor == "mysql"):  # its drivers join the rows if the text is nothing else
             sql = _commented(sql, comments)
         started = time.perf_counter()
         try:
@@ -99,7 +122,7 @@ def _watching(settings: Settings, connected: _Connected) -> Callable[..., Any]:
         seconds = time.perf_counter() - started
         if not lines and (totals := scope.queries) is not None and type(given) is str and len(given) <= MAX_TEXT:
             if not is_of_transaction(given):
-                totals.add((given, seconds))  # most queries need no more
+                totals.add((given, seconds, vendor))  # most queries need no more
         else:
             _note(scope, given, seconds, params if many else None, context, None, lines=lines)
         return result
@@ -122,9 +145,9 @@ def _note(
         text = sql if type(sql) is str and len(sql) <= MAX_TEXT else text_of(sql)
         if is_of_transaction(text):
             return
-        totals = scope.queries or totals_of(scope, context["connection"].vendor)
+        totals = scope.queries or totals_of(scope)
         if totals is not None:
-            totals.add((text, seconds))
+            totals.add((text, seconds, context["connection"].vendor))
             if lines:
                 _log_query(totals, text, seconds, rows, context, error)
     except Exception as failure:

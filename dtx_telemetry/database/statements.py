@@ -35,6 +35,9 @@ _MYSQLS = re.compile(
 _PLACE = r"(?:%s|%\(\w+\)s|\?|:\w+)"
 _LIST = re.compile(rf"\({_PLACE}(?:\s*,\s*{_PLACE})+\)")
 _ROWS = re.compile(r"(\((?:\.\.\.|[^()]*)\))(?:\s*,\s*\1)+")
+# A run of rows, or a list, that goes on where the statement was cut, in the midst of a place too.
+_CUT_ROWS = re.compile(r"(, \.\.\.)(?:,\s*(?:\((?:[^()]|%\(\w*\)?)*)?)?\Z")
+_CUT_LIST = re.compile(rf"\((?:{_PLACE}\s*,\s*)*(?:{_PLACE}|\?\?|%?(?:\(\w*\)?)?|:)\s*\Z")
 _SPACES = re.compile(r"\s+")
 # What stands behind these words is a secret, quoted or not.
 _SECRET = re.compile(r"(\b(?:PASSWORD|IDENTIFIED)\b).*", re.IGNORECASE | re.DOTALL)
@@ -73,11 +76,14 @@ def readable(text: str, vendor: str) -> str:
         text: the statement, with or without placeholders.
         vendor: Django's name of the kind of database.
     """
+    is_cut = len(text) >= MAX_TEXT
     if _CHANGES_USERS.match(text):
         text = _SECRET.sub(rf"\1 {_MASK}", text)
     tokens = _MYSQLS if vendor == "mysql" else _STANDARD
     text = _SPACES.sub(" ", tokens.sub(_masked, text)).strip()
     text = _ROWS.sub(r"\1, ...", _LIST.sub("(...)", text))
+    if is_cut:
+        text = _ROWS.sub(r"\1, ...", _CUT_LIST.sub("(...)", _CUT_ROWS.sub(r"\1", text)))
     # SQLite takes a word in double quotes that is no name for a string: there a secret may be left.
     return text if vendor == "sqlite" else Masked(text)
 

@@ -155,6 +155,75 @@ def test_connections_that_are_opened_again_keep_one_wrapper(alias: str, log_outp
     assert is_ours(connections[alias].execute_wrappers[0])
 
 
+def test_what_a_receiver_of_the_applications_asks_as_it_connects_is_not_counted(alias: str, log_output: LogOutput) -> None:
+    """Its ``SET search_path`` and ``PRAGMA`` would make the number depend on the age of the connection.
+
+    One that raises leaves the connection open: what is asked of it counts.
+    """
+    failures = [False, False, True]
+
+    def prepare(connection: Any, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 5")
+        if failures.pop(0):
+            raise ZeroDivisionError
+
+    connection_created.connect(prepare)
+    try:
+        for number in range(2):
+            connections[alias].close()
+            with operation(f"opens_{number}"):
+                ask(alias)
+                ask(alias)
+        connections[alias].close()
+        with pytest.raises(ZeroDivisionError):
+            ask(alias)
+        with operation("after_a_failure"):
+            ask(alias)
+    finally:
+        connection_created.disconnect(prepare)
+    assert [counted(log_output, name) for name in ("opens_0", "opens_1", "after_a_failure")] == [2, 2, 1]
+
+
+def test_a_scope_that_asks_two_kinds_of_databases_shows_no_literal(alias: str, log_output: LogOutput) -> None:
+    """In MariaDB what is in double quotes is a string, whatever database the scope asked first."""
+    if connections[alias].vendor != "mysql":
+        return
+    with operation("asks_both"):
+        ask("default", "SELECT 1")
+        for _ in range(10):
+            ask(alias, 'SELECT "hidden" FROM picks WHERE id = %s')
+    line = log_output.lines[-1]
+    assert (line["db.query_count"], line["db.repeat_count"]) == (11, 10)
+    assert line["db.repeated_query"] == "SELECT ? FROM picks WHERE id = %s"
+
+
+def test_lists_that_are_longer_than_what_is_looked_at_are_alike(alias: str, log_output: LogOutput) -> None:
+    """A prefetch of 300 rows and one of 900 are the same statement, and so are batches of a bulk insert."""
+    sizes = [150, *range(600, 900, 30)]
+    with operation("prefetches"):
+        for size in sizes:
+            ask(alias, f"SELECT hero FROM picks WHERE id IN ({', '.join(['%s'] * size)})", list(range(size)))
+    assert (
+        log_output.lines[-1].items()
+        >= {
+            "db.repeat_count": len(sizes),
+            "db.repeated_query": "SELECT hero FROM picks WHERE id IN (...)",
+        }.items()
+    )
+    with operation("inserts"):
+        for size in sizes:
+            rows = [value for number in range(size // 2) for value in (size * 1000 + number, "a")]
+            ask(alias, f"INSERT INTO picks (id, hero) VALUES {', '.join(['(%s, %s)'] * (size // 2))}", rows)
+    assert (
+        log_output.lines[-1].items()
+        >= {
+            "db.repeat_count": len(sizes),
+            "db.repeated_query": "INSERT INTO picks (id, hero) VALUES (...), ...",
+        }.items()
+    )
+
+
 def test_a_connection_opened_inside_anothers_wrapper_keeps_both_right(alias: str, log_output: LogOutput) -> None:
     """Django takes the last one away at the end of the block: ours stands first."""
     connections[alias].close()
@@ -332,18 +401,30 @@ def test_what_has_a_comment_already_or_is_empty_gets_none(alias: str, telemetry:
         assert with_comment(sql, prepend=False) == with_comment(sql, prepend=True) == sql
 
 
-def test_several_at_once_have_a_comment(alias: str, telemetry: Callable[..., None]) -> None:
-    """``executemany`` too."""
-    telemetry(SQL_COMMENTS="append")
-    sees = Sees()
+@pytest.mark.parametrize("where", ["append", "prepend"])
+def test_several_at_once_have_a_comment(alias: str, telemetry: Callable[..., None], where: str) -> None:
+    """``executemany`` too, but for the drivers of MySQL: of one with a comment they send each row by itself."""
+    telemetry(SQL_COMMENTS=where)
+    is_mysql = connections[alias].vendor == "mysql"
+    sees, statement = Sees(), "INSERT INTO picks (id, hero) VALUES (%s, %s)"
+    before = questions(alias) if is_mysql else 0
     with (
         operation("asks", "click-1"),
         connections[alias].execute_wrapper(sees),
         connections[alias].cursor() as cursor,
     ):
-        cursor.executemany("INSERT INTO picks (id, hero) VALUES (%s, %s)", [(30, "%a"), (31, "b")])
-    assert sees.statements == [f"INSERT INTO picks (id, hero) VALUES (%s, %s) {COMMENT}"]
-    assert len(ask(alias, "SELECT hero FROM picks WHERE id >= 30")) == 2
+        cursor.executemany(statement, [(number, "%a") for number in range(30, 40)])
+    if is_mysql:
+        assert sees.statements == [statement]
+        assert questions(alias) == before + 2  # the insert, and asking that
+    else:
+        assert sees.statements == [f"{statement} {COMMENT}" if where == "append" else f"{COMMENT} {statement}"]
+    assert len(ask(alias, "SELECT hero FROM picks WHERE id >= 30")) == 10
+
+
+def questions(alias: str) -> int:
+    """Return how many statements MariaDB was sent by this connection."""
+    return int(ask(alias, "SHOW SESSION STATUS LIKE 'Questions'")[0][1])
 
 
 def test_a_composed_statement_is_counted_masked_and_commented(

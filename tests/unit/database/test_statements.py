@@ -79,6 +79,19 @@ def test_a_long_text_is_cut_first() -> None:
     assert readable(text, "sqlite") == "SELECT ?"
 
 
+@pytest.mark.parametrize("one", ["%s", "%(id)s", "?", "7", "'it''s'"])
+@pytest.mark.parametrize("cut", range(40))
+def test_a_list_and_rows_that_are_cut_anywhere_are_shown_as_whole_ones(one: str, cut: int) -> None:
+    """So that two that differ in length alone stay the same statement."""
+    indent = " " * cut
+    for statement, shown in [
+        (f"SELECT 1 WHERE id IN ({', '.join([one] * 900)})", "SELECT ? WHERE id IN (...)"),
+        (f"INSERT INTO t (a) VALUES {', '.join([f'({one}, {one})'] * 900)}", "INSERT INTO t (a) VALUES (...), ..."),
+        (f"INSERT INTO t (a) VALUES {', '.join(['(DEFAULT, %s)'] * 900)}", "INSERT INTO t (a) VALUES (DEFAULT, %s), ..."),
+    ]:
+        assert readable(text_of(indent + statement), "sqlite") == shown
+
+
 class Composed:
     """As psycopg's."""
 
