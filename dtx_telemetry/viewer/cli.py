@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(**vars(options))
         sys.stdout.flush()
     except UsageError as error:
-        sys.stderr.write(f"dtx-telemetry: {error}\n")
+        from ..rendering.terminal import printable
+
+        sys.stderr.write(f"dtx-telemetry: {printable(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from ..rendering.terminal import escape_in_json, printable
 from .reading.filters import Filters
 from .reading.inputs import Input, open_inputs, watched
-from .reading.line import Line, Once
+from .reading.line import Line, Once, to_json
 from .reading.search import find_lines
 from .reading.unwrap import Unwrapper
 
@@ -122,9 +123,10 @@ def _counted(lines: int) -> str:
 def say(text: str) -> None:
     """Say something about the run, where it does not get into the result."""
     sys.stdout.flush()
-    sys.stderr.write(f"dtx-telemetry: {text}\n")
+    sys.stderr.write(f"dtx-telemetry: {printable(text)}\n")
 
 
 def write_json(results: object) -> None:
     """Print *results* for programs."""
-    sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+    text = to_json(results, orjson.OPT_INDENT_2).decode()
+    sys.stdout.buffer.write(escape_in_json(text).encode() + b"\n")

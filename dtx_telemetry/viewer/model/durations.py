@@ -117,7 +117,7 @@ class Durations:
                 self._group(line, "task").queued.take(waited)
             return
         took: Any = fields.get("duration_ms")
-        if type(took) not in _NUMBERS or not fields["logger"].startswith("dtx_telemetry"):
+        if type(took) not in _NUMBERS or not line.own_event:
             return
         group, failed = self._group(line, kind), fields["level"] in FAILURES
         group.durations.take(took)

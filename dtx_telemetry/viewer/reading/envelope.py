@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from .line import Line
-from .usual import flat, usual_fields
+from .line import LEVELS, Line, has_own_values, to_json
+from .usual import flat, own_level, usual_fields
 
 __all__ = ["parse", "parse_all", "parse_plain"]
 
@@ -23,6 +23,8 @@ Above = tuple[Mapping[str, Any], ...]
 _MAX_DEPTH = 12
 #: How many braces of a text are tried.
 _MAX_TRIES = 32
+#: A longer text before a line says nothing of where it comes from.
+_MAX_BEFORE = 1000
 _DECODER = json.JSONDecoder()
 #: What platforms call where a line comes from, in lower case and without underscores at the beginning.
 _ROLES = {
@@ -37,9 +39,9 @@ _PLACES = frozenset({"kubernetes", "k8s", "labels", "stream", "resource", "attrs
 _NAMED = frozenset({"service", "pod", "container", "host"})
 #: Text before a line: `kubectl logs --prefix`, `docker compose logs`, `stern`, `logcli`.
 _KUBECTL = re.compile(r"\[pod/(?P<pod>[^/\]\s]+)/(?P<container>[^\]\s]+)\]")
-_COMPOSE = re.compile(r"(?P<container>[\w.-]+) +\| *$")
-_STERN = re.compile(r"(?P<pod>[a-z0-9][\w.]*-[\w.-]*) (?:\u203a )?(?P<container>[a-z0-9][\w.-]*) $")
-_LOGCLI = re.compile(r'([\w./-]+)="([^"]*)"')
+_COMPOSE = re.compile(r"(?<![\w.-])(?P<container>[\w.-]++) +\| *$")
+_STERN = re.compile(r"(?<![\w.-])(?P<pod>[a-z0-9][\w.]*-[\w.-]*) (?:\u203a )?(?P<container>[a-z0-9][\w.-]*) $")
+_LOGCLI = re.compile(r'(?<![\w./-])([\w./-]++)="([^"]*)"')
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -53,9 +55,8 @@ def parse_plain(raw: bytes) -> Line | None:
     """Return the line that *raw* is, with nothing around it. Written out, since this is done for every line that is read."""
     try:
         value = orjson.loads(raw)
-        timestamp = value["timestamp"]
-        if type(timestamp) is type(value["level"]) is type(value["logger"]) is type(value["event"]) is str:
-            return Line(value, raw) if timestamp[4:5] == timestamp[7:8] == "-" else None
+        if has_own_values(value) and value["level"] in LEVELS:
+            return Line(value, raw)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
     return None
@@ -108,7 +109,7 @@ def _once(lines: list[Line]) -> list[Line]:
     """Leave out what an envelope holds twice: as a text and as an object."""
     if len(lines) < 2:
         return lines
-    return [*{orjson.dumps(line.fields, option=orjson.OPT_SORT_KEYS): line for line in reversed(lines)}.values()][::-1]
+    return [*{to_json(line.fields, orjson.OPT_SORT_KEYS): line for line in reversed(lines)}.values()][::-1]
 
 
 def _in_value(value: Any, above: Above, depth: int, origins: dict[int, dict[str, str]]) -> list[Line]:
@@ -155,7 +156,8 @@ def _in_bytes(value: list[Any], above: Above, depth: int, origins: dict[int, dic
 def _in_object(value: dict[str, Any], above: Above, depth: int, origins: dict[int, dict[str, str]]) -> list[Line]:
     if _is_ours(value):
         fields = flat(value)
-        return [Line(fields, orjson.dumps(fields), _origin(above, origins))]
+        fields["level"] = own_level(fields["level"])
+        return [Line(fields, to_json(fields), _origin(above, origins))]
     texts: list[Line] = []
     objects: list[Line] = []
     for item in value.values():
@@ -166,15 +168,14 @@ def _in_object(value: dict[str, Any], above: Above, depth: int, origins: dict[in
     if own is None:
         return [*texts, *objects]
     # Objects in a line of another library are its fields; a text that is a line was wrapped by a collector.
-    return texts or [Line(own, orjson.dumps(own), _origin((value, *above), origins))]
+    return texts or [Line(own, to_json(own), _origin((value, *above), origins))]
 
 
 def _is_ours(value: Mapping[str, Any]) -> bool:
-    get = value.get
-    timestamp = get("timestamp")
-    if type(timestamp) is type(get("level")) is type(get("logger")) is type(get("event")) is str:
-        return timestamp[4:5] == timestamp[7:8] == "-"
-    return False
+    try:
+        return has_own_values(value)
+    except KeyError:
+        return False
 
 
 def _is_surely(line: Line) -> bool:
@@ -205,9 +206,13 @@ def _roles(outer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield from _roles(value)
 
 
-@lru_cache(maxsize=1024)
 def _said_before(text: str) -> Mapping[str, str]:
     """Return what the text before a line says of where it comes from."""
+    return _said_in(text) if len(text) <= _MAX_BEFORE else {}
+
+
+@lru_cache(maxsize=1024)
+def _said_in(text: str) -> Mapping[str, str]:
     plain = _COLOUR.sub("", text)
     for pattern in (_KUBECTL, _COMPOSE, _STERN):
         found = pattern.search(plain)

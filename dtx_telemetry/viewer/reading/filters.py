@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..errors import UsageError
-from .line import Line
+from .line import LEVELS, Line, to_json
 
-__all__ = ["LEVELS", "Condition", "Filters", "is_condition", "parse_filters", "parse_moment", "text_of", "typed_words"]
+__all__ = ["Condition", "Filters", "is_condition", "parse_filters", "parse_moment", "text_of", "typed_words"]
 
-LEVELS = ("debug", "info", "warning", "error", "critical")
 Test = Callable[[Line], bool]
 
 _FIELD = re.compile(r"(-?)([A-Za-z_@][\w.@-]*?)(!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
@@ -177,7 +176,7 @@ def _has_word(word: str) -> Test:
     needle = orjson.dumps(word.casefold())[1:-1].decode()
 
     def has(line: Line) -> bool:
-        raw = line.raw if line.raw and b"\\u" not in line.raw else orjson.dumps(line.fields, default=str)
+        raw = line.raw if line.raw and b"\\u" not in line.raw else to_json(line.fields)
         return needle in raw.decode(errors="replace").casefold()
 
     return has
@@ -238,7 +237,7 @@ def _texts(value: Any) -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is _MISSING else orjson.dumps(value, default=str).decode()
+    return "" if value is _MISSING else to_json(value).decode()
 
 
 def _number(value: Any) -> float | None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
-__all__ = ["OWN_NAMES", "REQUEST_IDS", "Line", "Once", "iso_time", "parse_time"]
+import orjson
+
+__all__ = ["LEVELS", "OWN_NAMES", "REQUEST_IDS", "Line", "Once", "has_own_values", "iso_time", "parse_time", "to_json"]
 
 #: The fields that every line has.
 OWN_NAMES = ("timestamp", "level", "logger", "event")
+LEVELS = ("debug", "info", "warning", "error", "critical")
 #: What a request's id is called, by this library first, then by asgi-correlation-id, django-guid, django-structlog.
 REQUEST_IDS = ("request.id", "correlation_id", "request_id", "requestId")
 #: The first part of the names of the library's own loggers.
@@ -15,6 +19,9 @@ _OURS = ("dtx_telemetry.", "dtx_telemetry")
 #: The length of a time with microseconds, by which two lines can be told apart.
 _EXACT = len("2026-01-15T10:23:45.000000Z")
 _NUMBERS = (float, int)
+_own_values = itemgetter(*OWN_NAMES)
+# orjson reads 1024 levels of objects and arrays, and writes 254.
+_MAX_DEPTH = 100
 #: The year 9999 begins; what is later, or before 1970, cannot be shown in every zone.
 _END_OF_TIME = 253_370_764_800.0
 _NOTHING: Mapping[str, str] = {}
@@ -144,6 +151,40 @@ class Once:
             return not line.raw or len(line.fields["timestamp"]) < _EXACT
         self._new.add(key)
         return True
+
+
+def has_own_values(fields: Mapping[str, Any]) -> bool:
+    """Return whether *fields* have the four of every line, with values as this library writes them.
+
+    Raises:
+        KeyError: one of them is missing.
+        TypeError: what was read has no fields.
+    """
+    timestamp, level, logger, event = _own_values(fields)
+    return type(timestamp) is type(level) is type(logger) is type(event) is str and timestamp[4:5] == timestamp[7:8] == "-"
+
+
+def to_json(value: object, option: int | None = None) -> bytes:
+    """Return *value*, which was read from JSON, as JSON. What is nested deeper than can be written is left out.
+
+    Args:
+        value: any value of a line, or results that hold some.
+        option: of orjson.
+    """
+    try:
+        return orjson.dumps(value, str, option)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_shallow(value, _MAX_DEPTH), str, option)
+
+
+def _shallow(value: Any, depth: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        return "[too deep]"
+    if isinstance(value, dict):
+        return {key: _shallow(item, depth - 1) for key, item in value.items()}
+    return [_shallow(item, depth - 1) for item in value]
 
 
 def parse_time(text: str) -> float | None:

@@ -2,13 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import lru_cache
 
-import orjson
-
 from .envelope import parse_all, parse_plain
-from .line import Line
+from .line import LEVELS, Line
 from .pieces import lines_of
 from .unwrap import Unwrapper, has_pieces
 
@@ -17,7 +14,6 @@ __all__ = ["find_lines", "lines_with"]
 #: How our lines begin, also in a text of JSON, within so many bytes.
 _BEGINNING = re.compile(rb'\\?"timestamp\\?": ?\\?"')
 _MAX_BEGINNING = 80
-_PLAIN = b'{"timestamp":"'
 
 
 def find_lines(
@@ -38,15 +34,11 @@ def find_lines(
             continue
         raws = lines_with(piece, texts)
         unwrapper.lines += piece.count(b"\n") + (not piece.endswith(b"\n")) if thorough else len(raws)
-        yield _parsed(raws, unwrapper, is_plain=beginning == _PLAIN)
+        yield _parsed(raws, unwrapper)
     yield [found for found in unwrapper.rest() if isinstance(found, Line)]
 
 
-def _parsed(raws: Iterable[bytes], unwrapper: Unwrapper, *, is_plain: bool) -> list[Line]:
-    """Return the lines in *raws*. If *is_plain*, they are known to have our four fields, unless they are cut or broken."""
-    if is_plain:
-        with suppress(orjson.JSONDecodeError):
-            return [Line(orjson.loads(raw), raw) for raw in raws]
+def _parsed(raws: Iterable[bytes], unwrapper: Unwrapper) -> list[Line]:
     lines: list[Line] = []
     for raw in raws:
         if (line := parse_plain(raw)) is not None:
@@ -75,8 +67,10 @@ def _patterns(beginning: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     One pass: it is done for all bytes that are read.
     """
     quote, room = rb'\\"' if beginning.endswith(b'\\"') else b'"', b" " if b" " in beginning[-3:] else b""
-    names = (b"level", b"logger", b"event")
-    fields = b"".join(b'[^"]*%b,%b%b%b%b:%b%b' % (quote, room, quote, name, quote, room, quote) for name in names)
+    known = b"(?:%b)" % b"|".join(level.encode() for level in LEVELS)
+    names = {b"level": b'[^"]*', b"logger": known, b"event": b'[^"]*'}
+    between = b"%b,%b%b%%b%b:%b%b" % (quote, room, quote, quote, room, quote)
+    fields = b"".join(before + between % name for name, before in names.items())
     ours = rb"%b\d{4}-\d\d-%b" % (re.escape(beginning), fields)
     return re.compile(ours), re.compile(rb"\n(?!%b|\Z)" % ours)
 

@@ -34,7 +34,7 @@ _PUNCTUATION = (b"[", b"]", b",", b"{", b"}")
 _FORMATS = (
     (
         re.compile(
-            rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[\S*\w+ *\S*\] "
+            rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* \[[^\]\n]{1,40}\] "
             rb"|\d\d:\d\d:\d\d\.\d{3}\S* \S*(?:debug|info|warning|error|critical)\b"
         ),
         "these lines are `pretty`: set LOG_FORMAT=json",

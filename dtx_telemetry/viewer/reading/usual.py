@@ -7,7 +7,7 @@ from typing import Any
 
 from .line import OWN_NAMES, iso_time, parse_time
 
-__all__ = ["flat", "usual_fields", "usual_time"]
+__all__ = ["flat", "own_level", "usual_fields", "usual_time"]
 
 _TIMES = ("timestamp", "@timestamp", "time", "ts", "asctime", "datetime", "date", "_time", "TimeGenerated", "t")
 _LEVELS = ("level", "severity", "log.level", "levelname", "log_level", "lvl", "severity_text", "status")
@@ -94,9 +94,17 @@ def _inherited(above: Sequence[Mapping[str, Any]], names: Sequence[str], read: A
     return next((each for each in found if each is not None), None)
 
 
+def own_level(level: str) -> str:
+    """Return the *level* of a line with our four fields. An application's own keeps its name, unless that means a failure."""
+    name, known = level.strip().lower(), _level(level)
+    return known if known in ("error", "critical") else name
+
+
 def _level(value: object) -> str | None:
+    if isinstance(value, dict):  # loguru's
+        value = value.get("name")
     if isinstance(value, str):
-        return _LEVEL_NAMES.get(value.lower())
+        return _LEVEL_NAMES.get(value.strip().lower())
     if type(value) is int:
         return _SYSLOG[value] if 0 <= value < len(_SYSLOG) else _PINO.get(value)
     return None
@@ -113,8 +121,9 @@ def usual_time(value: object) -> str | None:
         seconds = float(value)  # type: ignore[arg-type]
     else:
         return None
-    while seconds > _FIRST_SECOND * 100:  # later than the year 2286: a smaller unit
-        seconds /= 1000
-    if not seconds >= _FIRST_SECOND:
+    for _ in range(3):
+        if seconds > _FIRST_SECOND * 100:  # later than the year 2286: a smaller unit
+            seconds /= 1000
+    if not _FIRST_SECOND <= seconds <= _FIRST_SECOND * 100:
         return None
     return iso_time(seconds)

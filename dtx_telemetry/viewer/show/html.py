@@ -7,11 +7,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-import orjson
-
 from ...rendering.terminal import printable
 from ..model.layout import Row, Waterfall
-from ..reading.line import Line
+from ..reading.line import Line, to_json
 from .bars import ticks
 from .text import context, day_and_time, describe, length_text, parts_of, repeated_text, time_text
 
@@ -108,7 +106,7 @@ def _fields(fields: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else to_json(value).decode()
 
 
 def _block(text: str) -> str:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from ...rendering.terminal import printable
 from ..model.layout import ID_FIELDS, Row
 from ..model.scope import Scope
-from ..reading.line import OWN_NAMES, Line
+from ..reading.line import OWN_NAMES, Line, to_json
 
 __all__ = [
     "Said",
@@ -184,7 +182,7 @@ def parts_of(line: Line) -> tuple[dict[str, Any], list[Any]]:
 
 def text(value: Any, most: int = _LONG) -> str:
     """Return *value* in one line of at most so many characters, with nothing in it that could turn or hide text."""
-    said = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    said = value if isinstance(value, str) else to_json(value).decode()
     return printable(said if len(said) <= most else f"{said[:most]}…")
 
 
