@@ -10,7 +10,7 @@ from ..context import run_in
 from ..guard import never_raises
 from .events import ServedRequest, note_failure
 
-__all__ = ["WatchedBody", "iterating_inside", "watch"]
+__all__ = ["WatchedBody", "aiterating_inside", "iterating_inside", "watch"]
 
 _Source = TypeVar("_Source", Iterator[Any], AsyncIterator[Any])
 
@@ -45,7 +45,7 @@ def watch(response: HttpResponseBase, request: ServedRequest, *, wanted: bool, i
 class WatchedBody(Generic[_Source]):
     """What a synchronous and an asynchronous body share: all but how the next piece is asked for."""
 
-    __slots__ = ("_is_sent", "_request", "_started", "_status", "_unread_is_whole", "source")
+    __slots__ = ("_is_asgi", "_is_sent", "_request", "_started", "_status", "_unread_is_whole", "source")
 
     def __init__(self, source: _Source, request: ServedRequest, status: int, *, unread_is_whole: bool, is_asgi: bool) -> None:
         self.source: _Source | None = source
@@ -54,7 +54,7 @@ class WatchedBody(Generic[_Source]):
         self._unread_is_whole = unread_is_whole
         self._started = False
         #: Over WSGI the status goes out with the first piece (PEP 3333); without one the server answers 500.
-        self._is_sent = is_asgi
+        self._is_asgi = self._is_sent = is_asgi
 
     @property
     def request(self) -> ServedRequest:
@@ -66,8 +66,20 @@ class WatchedBody(Generic[_Source]):
         if isinstance(error, StopIteration | StopAsyncIteration):
             self._request.end(self._status)
         else:
-            status = self._status if self._is_sent else 500
-            self._request.end(status if note_failure(self._request.scope, error) else None)
+            self._fail(error, is_sent=self._is_sent)
+
+    def note_failure_outside(self, error: Exception, *, is_sent: bool) -> None:
+        """End the request with what was raised by what Django or a middleware does with a piece, not by the body.
+
+        Args:
+            error: the exception.
+            is_sent: whether a piece has reached the server before.
+        """
+        if not isinstance(error, StopIteration | StopAsyncIteration) and not self._request.scope.ended:
+            self._request.run(self._fail, error, is_sent=is_sent or self._is_asgi)
+
+    def _fail(self, error: BaseException, *, is_sent: bool) -> None:
+        self._request.end((self._status if is_sent else 500) if note_failure(self._request.scope, error) else None)
 
     def close(self) -> None:
         """End the request, if its body's end has not. It is the response's last closer, and runs inside the scope."""
@@ -139,35 +151,93 @@ class _AsyncBody(WatchedBody[AsyncIterator[Any]]):
 
 
 def iterating_inside(iterate: Any) -> Any:
-    """Wrap ``StreamingHttpResponse.__aiter__``, which for a synchronous body warns, and makes all pieces at once."""
+    """Wrap ``StreamingHttpResponse.__iter__``: what it raises is how the request ends, though no piece of the body failed.
 
-    def iterate_inside(self: StreamingHttpResponse) -> AsyncIterator[Any]:
-        pieces: AsyncIterator[Any] = iterate(self)
-        body = self.__dict__.get("_iterator")
-        return _Inside(pieces, body.request) if isinstance(body, _Body) else pieces
+    Django encodes each piece with the response's charset, for instance, which may not have a character of it.
+    """
+
+    def iterate_inside(self: StreamingHttpResponse) -> Iterator[Any]:
+        body = _body_of(self)
+        if body is None:
+            return iterate(self)  # type: ignore[no-any-return]
+        try:
+            return _Pieces(iterate(self), body)
+        except Exception as error:
+            body.note_failure_outside(error, is_sent=False)
+            raise
 
     return iterate_inside
 
 
-class _Inside:
-    """An asynchronous iterator whose steps are made inside a request."""
+def aiterating_inside(iterate: Any) -> Any:
+    """Wrap ``StreamingHttpResponse.__aiter__`` alike. For a synchronous body it warns, and makes all pieces at once."""
 
-    __slots__ = ("_pieces", "_request")
+    def iterate_inside(self: StreamingHttpResponse) -> AsyncIterator[Any]:
+        pieces: AsyncIterator[Any] = iterate(self)
+        body = _body_of(self)
+        return pieces if body is None else _AsyncPieces(pieces, body)
 
-    def __init__(self, pieces: Any, request: ServedRequest) -> None:
+    return iterate_inside
+
+
+@never_raises
+def _body_of(response: StreamingHttpResponse) -> WatchedBody[Any] | None:
+    """Return the body that is watched, which a middleware outside of ours may have wrapped in another."""
+    for closer in response._resource_closers:  # type: ignore[attr-defined]
+        if isinstance(body := getattr(closer, "__self__", None), WatchedBody):
+            return body
+    return None
+
+
+class _Pieces:
+    """What the server gets of a synchronous body, piece by piece."""
+
+    __slots__ = ("_body", "_is_sent", "_pieces")
+
+    def __init__(self, pieces: Iterator[Any], body: WatchedBody[Any]) -> None:
         self._pieces = pieces
-        self._request = request
+        self._body = body
+        self._is_sent = False
 
-    def __aiter__(self) -> "_Inside":
+    def __iter__(self) -> "_Pieces":
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            piece = next(self._pieces)
+        except Exception as error:
+            self._body.note_failure_outside(error, is_sent=self._is_sent)
+            raise
+        self._is_sent = True
+        return piece
+
+
+class _AsyncPieces:
+    """The same of an asynchronous body. Each step is made inside the request."""
+
+    __slots__ = ("_body", "_pieces")
+
+    def __init__(self, pieces: Any, body: WatchedBody[Any]) -> None:
+        self._pieces = pieces
+        self._body = body
+
+    def __aiter__(self) -> "_AsyncPieces":
         return self
 
     def __anext__(self) -> Awaitable[Any]:
-        return self._step(self._pieces.__anext__())
+        return self._step(self._make())
 
     def aclose(self) -> Awaitable[Any]:
         """Close the iterator. Django does it at the end of the response."""
         return self._step(self._pieces.aclose())
 
+    async def _make(self) -> Any:
+        try:
+            return await self._pieces.__anext__()
+        except Exception as error:
+            self._body.note_failure_outside(error, is_sent=True)
+            raise
+
     def _step(self, step: Any) -> Awaitable[Any]:
-        context = self._request.context_elsewhere()
+        context = self._body.request.context_elsewhere()
         return step if context is None else run_in(context, step)

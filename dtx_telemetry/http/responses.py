@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase, ResponseHeaders, StreamingHttpResponse
 
 from ..guard import never_raises, wrap_method
-from .bodies import WatchedBody, iterating_inside
+from .bodies import WatchedBody, aiterating_inside, iterating_inside
 
 __all__ = ["ATTRIBUTE", "close_inside_scopes", "give_request_id"]
 
@@ -64,7 +64,8 @@ def close_inside_scopes() -> None:
     what Django does between two pieces of a body.
     """
     wrap_method(HttpResponseBase, "close", _closing)
-    wrap_method(StreamingHttpResponse, "__aiter__", iterating_inside)
+    wrap_method(StreamingHttpResponse, "__iter__", iterating_inside)
+    wrap_method(StreamingHttpResponse, "__aiter__", aiterating_inside)
 
 
 def _closing(close: Callable[[HttpResponseBase], None]) -> Callable[[HttpResponseBase], None]:

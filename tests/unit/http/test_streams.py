@@ -480,6 +480,76 @@ class TestTheStatusThatWasSent:
         assert log_output.one("request_failed")["http.status_code"] == 200
 
 
+class TestWhatFailsOutsideOfTheBody:
+    """Django's encoding of a piece, a middleware outside of ours that wraps the body: the request has failed there too."""
+
+    @staticmethod
+    def response(body: Any, pieces: list[str]) -> Any:
+        return answered(StreamingHttpResponse(body(pieces), content_type="text/csv; charset=latin-1"))
+
+    @staticmethod
+    def letters(pieces: list[str]) -> Iterator[str]:
+        yield from pieces
+
+    @staticmethod
+    async def aletters(pieces: list[str]) -> AsyncIterator[str]:
+        for piece in pieces:
+            yield piece
+
+    @pytest.mark.parametrize(("pieces", "status"), [(["€"], 500), (["a", "€"], 200)])
+    def test_a_piece_that_cannot_be_encoded(self, log_output: LogOutput, pieces: list[str], status: int) -> None:
+        """Nobody went away: the event is no cancellation, and has the traceback."""
+        response = self.response(self.letters, pieces)
+        with pytest.raises(UnicodeEncodeError):
+            list(response)
+        response.close()
+        line = closing(log_output.lines)
+        assert (line["event"], line["http.status_code"]) == ("request_failed", status)
+        assert line["error"].startswith("UnicodeEncodeError: ")
+        assert tracebacks(log_output.lines) == [line]
+        assert line["request.id"] == response["X-Request-ID"]
+        assert get_contextvars() == {}
+
+    @pytest.mark.parametrize("body", ["letters", "aletters"])
+    async def test_over_asgi_where_nobody_closes_the_response(self, log_output: LogOutput, body: str) -> None:
+        """The event comes with the exception, and not when the response is collected."""
+
+        async def view(request: Any) -> Any:
+            return StreamingHttpResponse(getattr(self, body)(["a", "€"]), content_type="text/csv; charset=latin-1")
+
+        response = await TelemetryMiddleware(view)(AsyncRequestFactory().get("/x/"))
+        with pytest.raises(UnicodeEncodeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            [piece async for piece in response]
+        line = closing(log_output.lines)
+        assert (line["event"], line["http.status_code"]) == ("request_failed", 200)
+        assert line["request.id"] == response["X-Request-ID"]
+        assert get_contextvars() == {}
+
+    def test_an_asynchronous_body_over_wsgi(self, log_output: LogOutput) -> None:
+        """All of its pieces are made before the first is encoded: by then its end has come, and its event."""
+        response = self.response(self.aletters, ["€"])
+        with pytest.raises(UnicodeEncodeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            list(response)
+        response.close()
+        assert closing(log_output.lines)["request.id"] == response["X-Request-ID"]
+
+    def test_a_middleware_that_wraps_the_body(self, log_output: LogOutput) -> None:
+        """Its own exception is the request's end."""
+
+        def wrap(pieces: Any) -> Iterator[bytes]:
+            yield next(pieces)
+            raise RuntimeError("cannot wrap")
+
+        response = self.response(self.letters, ["a", "b"])
+        response.streaming_content = wrap(response.streaming_content)
+        with pytest.raises(RuntimeError):
+            list(response)
+        line = closing(log_output.lines)
+        assert (line["event"], line["http.status_code"], line["error"]) == ("request_failed", 200, "RuntimeError: cannot wrap")
+
+
 async def test_what_django_warns_about_a_synchronous_body_has_the_requests_id(log_output: LogOutput) -> None:
     """It warns between the pieces, where no body is asked."""
 
