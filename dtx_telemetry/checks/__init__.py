@@ -5,7 +5,7 @@
 - W005: `consumers` that are not decorated
 - W006: `idle_variables` of OpenTelemetry, without effect
 - W007: `console`, lines that would come twice or not at all
-- W008: `database`, comments beside prepared statements
+- W008: `database`, comments beside prepared statements, or without effect
 - W009: `users` without the attribute that is their id
 """
 
@@ -15,7 +15,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, register
 
 from ..guard import never_raises
-from .console import check_celery_logging, check_console_handlers, check_silent_loggers
+from .console import check_celery_logging, check_console_handlers, check_formats, check_silent_loggers
 from .consumers import check_consumers
 from .database import check_prepared_statements
 from .idle_variables import check_idle_variables
@@ -29,6 +29,7 @@ _CHECKS: tuple[Callable[[], Iterable[CheckMessage]], ...] = (
     check_middleware,
     check_names,
     check_console_handlers,
+    check_formats,
     check_celery_logging,
     check_consumers,
     check_idle_variables,

@@ -12,12 +12,14 @@ from django.utils.module_loading import import_string
 from ..config import get_settings
 from ..logging import every_logger, is_configured, prints_own_events
 
-__all__ = ["check_celery_logging", "check_console_handlers", "check_silent_loggers"]
+__all__ = ["check_celery_logging", "check_console_handlers", "check_formats", "check_silent_loggers"]
 
 _STREAMS = frozenset({"ext://sys.stdout", "ext://sys.stderr"})
 _DEVICES = frozenset(
     {"/dev/stdout", "/dev/stderr"} | {f"/{where}/fd/{fd}" for where in ("dev", "proc/1", "proc/self") for fd in "12"}
 )
+#: What a format of a project's own has that wants our ids.
+_OURS_IN_FORMATS = "%(request.id)"
 _QUERIES = "dtx_telemetry.database"
 _HIJACKING = ("WORKER_HIJACK_ROOT_LOGGER", "CELERYD_HIJACK_ROOT_LOGGER")
 
@@ -34,6 +36,30 @@ def check_console_handlers() -> Iterator[checks.CheckMessage]:
                 yield _prints_beside_us(logger, name)
             elif printing := [behind for behind in _behind(name, handlers) if kinds.get(behind)]:
                 yield _hands_on_to_console(logger, name, printing[0])
+
+
+def check_formats() -> Iterator[checks.CheckMessage]:
+    """Yield W007 for handlers whose format has our ids, and that have no filter which puts them on the record."""
+    if not get_settings().enabled or not settings.LOGGING_CONFIG or not isinstance(settings.LOGGING, Mapping):
+        return
+    formatters, filters, handlers = (settings.LOGGING.get(part) or {} for part in ("formatters", "filters", "handlers"))
+    for name, spec in handlers.items() if isinstance(handlers, Mapping) else ():
+        if not isinstance(spec, Mapping) or _kind_of(spec) == "console":  # whose lines are ours
+            continue
+        form = formatters.get(spec.get("formatter"))
+        if not isinstance(form, Mapping) or "defaults" in form:
+            continue
+        # Any filter of somebody's own may do it too.
+        if _OURS_IN_FORMATS in str(form.get("format", form.get("fmt"))) and not any(
+            not isinstance(given := filters.get(each, each), Mapping) or "()" in given for each in spec.get("filters") or ()
+        ):
+            yield checks.Warning(
+                f"The format of the handler {name!r} has {_OURS_IN_FORMATS}, which no filter puts on its records: "
+                "it prints an error in place of each line.",
+                hint='Add "context": {"()": "dtx_telemetry.ContextFilter"} to LOGGING["filters"], and '
+                f'"filters": ["context"] to LOGGING["handlers"][{name!r}].',
+                id="dtx_telemetry.W007",
+            )
 
 
 def check_celery_logging() -> Iterator[checks.CheckMessage]:

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core import checks
 
 from ..config import get_settings
+from ..errors import error_text
 from ..guard import is_wrapped
 from ..logging import every_logger, restore
 
-__all__ = ["check_consumers", "find_consumers"]
+__all__ = ["check_consumers", "find_consumers", "why_no_application"]
 
 #: Where routers, middlewares of Channels and of others keep what they hand a connection on to.
 _WAYS_IN = ("application_mapping", "routes", "callback", "inner", "application", "app", "__wrapped__")
@@ -51,15 +52,24 @@ def _asgi_application() -> Any:
     module = sys.modules.get(module_name)
     if module is None and _COMMANDS.isdisjoint(sys.argv[1:2]):
         return None
-    return getattr(module or _imported(module_name), name, None)
+    with suppress(Exception, SystemExit):  # the server's to tell
+        return getattr(module or _imported(module_name), name, None)
+    return None
+
+
+def why_no_application() -> str:
+    """Return why there is nothing behind ``ASGI_APPLICATION``, an empty text if there is."""
+    module_name, _, name = str(settings.ASGI_APPLICATION).rpartition(".")
+    try:
+        return "" if hasattr(_imported(module_name), name) else f"{module_name!r} has no {name!r}"
+    except (Exception, SystemExit) as error:
+        return error_text(error)
 
 
 def _imported(module_name: str) -> Any:
     heard = [logger for logger in every_logger() if not logger.disabled]
     try:
         return importlib.import_module(module_name)
-    except (Exception, SystemExit):  # the server's to tell
-        return None
     finally:  # get_asgi_application() configures logging again
         for logger in heard:
             logger.disabled = False

@@ -11,9 +11,19 @@ __all__ = ["check_prepared_statements"]
 
 
 def check_prepared_statements() -> Iterator[checks.CheckMessage]:
-    """Yield W008, for each database whose driver prepares statements that ``SQL_COMMENTS`` makes differ."""
+    """Yield W008, for each database whose driver prepares statements that ``SQL_COMMENTS`` makes differ.
+
+    Or once, if ``DB_QUERIES`` keeps comments away altogether.
+    """
     found = get_settings()
-    if not found.enabled or found.db_queries == "off" or found.sql_comments == "off":
+    if not found.enabled or found.sql_comments == "off":
+        return
+    if found.db_queries == "off":
+        yield checks.Warning(
+            f"SQL_COMMENTS={found.sql_comments} has no effect: DB_QUERIES=off leaves connections alone.",
+            hint="Set DB_QUERIES=count, or SQL_COMMENTS=off.",
+            id="dtx_telemetry.W008",
+        )
         return
     for alias, database in settings.DATABASES.items():
         options = database.get("OPTIONS") or {}

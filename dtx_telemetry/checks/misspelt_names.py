@@ -7,7 +7,7 @@ from dataclasses import fields
 from django.conf import settings
 from django.core import checks
 
-from ..config import Settings, given_settings
+from ..config import Settings, get_settings, given_settings
 
 __all__ = ["check_names", "is_misspelt"]
 
@@ -36,6 +36,8 @@ def _near_settings(keys: Mapping[str, str], given: Collection[str]) -> Iterator[
             yield _warning("setting", name, f"Did you mean {_SETTING}?")
         elif (key := _behind_prefix(name, keys) or _as_it_stands(name, keys)) is not None and key not in given:
             yield _warning("setting", name, f"Write {_SETTING} = {{{key!r}: …}}.")
+        elif name.startswith("OTEL_") and get_settings().otel_enabled and name not in os.environ:
+            yield _warning("setting", name, f"Set the environment variable {name}: OpenTelemetry reads no settings of Django.")
 
 
 def _as_it_stands(name: str, keys: Mapping[str, str]) -> str | None:

@@ -160,6 +160,8 @@ def optional_texts(given: object) -> frozenset[str] | None:
 def text_by_text(given: object) -> Mapping[str, str]:
     if not isinstance(given, Mapping) or not all(isinstance(text, str) and text for pair in given.items() for text in pair):
         raise _NotAccepted("a dict of path segments and labels, both strings")
+    if any("/" in segment for segment in given):
+        raise _NotAccepted("a dict of path segments and labels; a segment has no slash")
     return MappingProxyType(dict(given))
 
 

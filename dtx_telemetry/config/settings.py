@@ -198,6 +198,8 @@ def _refuse_unknown(given: Mapping[str, object], known: list[str]) -> None:
         if key not in known:
             near = difflib.get_close_matches(str(key).upper(), known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if str(key).startswith("OTEL_"):  # the SDK reads none of Django's settings
+                hint = f" Set the environment variable {key}."
             raise ImproperlyConfigured(
                 f"DTX_TELEMETRY has the unknown key {key!r}.{hint} Accepted are: {', '.join(sorted(known))}."
             )

@@ -98,15 +98,16 @@ class LineFormatter(logging.Formatter):
 
     Args:
         format: ``json``, ``logfmt``, or ``pretty``, which is never coloured here.
+        _: what ``LOGGING`` hands on besides if it names the formatter by ``class``: the ``datefmt`` and the ``style``.
 
     .. versionadded:: 0.1.0
     """
 
-    def __init__(self, format: str = "json") -> None:
+    def __init__(self, format: str | None = "json", *_: object) -> None:
         super().__init__()
-        if format not in _FORMATS:
+        self._form = "json" if format is None else format
+        if self._form not in _FORMATS:
             raise ValueError(f"the format of a LineFormatter is {format!r}; accepted: {', '.join(_FORMATS)}")
-        self._form = format
         self._settings: Settings | None = None
 
     def format(self, record: logging.LogRecord) -> str:

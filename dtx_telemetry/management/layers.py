@@ -54,6 +54,11 @@ async def _try_layer(name: str) -> Finding:
     try:
         layer = channel_layers[name]
         backend = f"{name}: {settings.CHANNEL_LAYERS[name]['BACKEND']}"
+    except Exception as error:
+        hint = f"Mend CHANNEL_LAYERS[{name!r}]: BACKEND names an installed layer's class, CONFIG what that class takes. "
+        hint += "Name the layer itself: 'dtx_telemetry' in INSTALLED_APPS puts ours around it."
+        return wrong(f"{name}: this layer could not be made: {error_text(error)}", hint, layer=name)
+    try:
         async with asyncio.timeout(_LAYER_SECONDS):
             channel = await layer.new_channel()
             await layer.send(channel, {"type": "dtx_telemetry.trial"})

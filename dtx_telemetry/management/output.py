@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from ..checks.console import check_celery_logging, check_console_handlers, check_silent_loggers
+from ..checks.console import check_celery_logging, check_console_handlers, check_formats, check_silent_loggers
 from ..checks.database import check_prepared_statements
 from ..checks.idle_variables import check_idle_variables
 from ..config import get_settings
@@ -21,6 +21,7 @@ __all__ = ["look_at_databases", "look_at_logging", "look_at_opentelemetry"]
 def look_at_logging() -> Iterator[Finding]:
     """List the loggers that have handlers, and tell what is printed twice, elsewhere or nowhere."""
     yield from told_by(check_console_handlers)
+    yield from told_by(check_formats)
     yield from told_by(check_celery_logging)
     yield from told_by(check_silent_loggers)
     yield from look_at_early_lines()
@@ -64,7 +65,8 @@ def look_at_databases() -> Iterator[Finding]:
         try:
             connection.ensure_connection()
         except Exception as error:
-            yield wrong(f"{alias} ({connection.vendor}): no connection: {error_text(error)}", "Is it up?", database=alias)
+            hint = f"Is it up, and is DATABASES[{alias!r}] right?"
+            yield wrong(f"{alias} ({connection.vendor}): no connection: {error_text(error)}", hint, database=alias)
             continue
         facts = {"database": alias, "vendor": connection.vendor}
         if any(_is_ours(wrapper) for wrapper in connection.execute_wrappers):

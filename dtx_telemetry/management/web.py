@@ -1,6 +1,7 @@
 """What serves requests and sockets: middlewares, tried with requests, and consumers."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -16,12 +17,13 @@ from django.urls import URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
 from .. import context
-from ..checks.consumers import check_consumers, find_consumers
+from ..checks.consumers import check_consumers, find_consumers, why_no_application
 from ..checks.middleware import check_middleware, place_of_ours
 from ..config import get_settings
 from ..events import REQUEST
 from ..guard import is_wrapped
 from ..logging import beside, fields_of
+from .labels import routes
 from .report import Finding, noted, told_by, works, wrong
 
 __all__ = ["look_at_consumers", "look_at_middleware"]
@@ -52,10 +54,25 @@ def look_at_middleware() -> Iterator[Finding]:
                 middleware=path,
                 request=request,
             )
+    yield from _patterns_without_routes()
     if settings.ALLOWED_HOSTS or settings.DEBUG:
         yield _try_whole_chain()
     else:
         yield noted("no request was tried: ALLOWED_HOSTS is empty, so that every one would be refused")
+
+
+def _patterns_without_routes() -> Iterator[Finding]:
+    """Tell of ``EXCLUDE_PATHS`` that match no route, as a beginning of a path does: a middleware may serve those."""
+    known = routes()
+    for pattern in get_settings().exclude_paths:
+        if not any(map(pattern.fullmatch, known)):
+            longer = [f"{pattern.pattern}{end}" for end in ("/", ".*")]
+            meant = [text for text in longer if any(re.fullmatch(text, route) for route in known)]
+            yield noted(
+                f"EXCLUDE_PATHS has {pattern.pattern!r}, which matches no route of the project",
+                f"It has to match the whole path{f': did you mean {meant[0]!r}?' if meant else ', from its first slash.'}",
+                pattern=pattern.pattern,
+            )
 
 
 def _answers_before_ours(place: int) -> dict[str, str]:
@@ -164,5 +181,13 @@ def look_at_consumers() -> Iterator[Finding]:
     for consumer in consumers:
         if is_wrapped(consumer, "__call__"):
             yield works(f"{consumer.__module__}.{consumer.__qualname__} is decorated")
-    if not consumers:
+    if consumers:
+        return
+    dotted = getattr(settings, "ASGI_APPLICATION", None)
+    hint = "Let it name what your server is told, such as 'config.asgi.application'."
+    if not dotted:
+        yield noted("ASGI_APPLICATION is not set, so consumers were not looked for", hint)
+    elif why := why_no_application():
+        yield wrong(f"ASGI_APPLICATION is {dotted!r}, which is not there: {why}", hint)
+    else:
         yield noted("no consumer is found in ASGI_APPLICATION")

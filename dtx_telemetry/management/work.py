@@ -71,6 +71,15 @@ def _unloaded_module() -> str | None:
 
 
 def _connect(app: Any, seconds: float) -> Finding:
+    try:
+        return _tried(app, seconds)
+    except ImportError as error:
+        scheme = str(app.conf.broker_write_url or app.conf.broker_url).partition(":")[0]
+        hint = f"Install what it needs: pip install 'celery[{'redis' if scheme == 'rediss' else scheme}]'."
+        return wrong(f"the broker's transport {scheme!r} cannot be loaded: {error_text(error)}", hint, broker=scheme)
+
+
+def _tried(app: Any, seconds: float) -> Finding:
     with app.connection_for_write(connect_timeout=seconds) as connection:
         if connection.transport_cls == "memory":
             return noted("the broker memory:// is for this process alone", broker="memory://")
@@ -78,7 +87,8 @@ def _connect(app: Any, seconds: float) -> Finding:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=seconds)
         except Exception as error:
-            return wrong(f"the broker {address} does not answer: {error_text(error)}", "Is it up?", broker=address)
+            hint = "Is it up, and is its address right?"
+            return wrong(f"the broker {address} does not answer: {error_text(error)}", hint, broker=address)
     return works(f"the broker {address} answers", broker=address)
 
 

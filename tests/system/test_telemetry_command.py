@@ -132,6 +132,38 @@ def test_routes_that_have_labels_are_counted(project: Callable[..., SmallProject
     assert "/v1/invoices/<int:pk>/pay/" in found["text"]
 
 
+def test_words_of_the_projects_own_come_first(project: Callable[..., SmallProject]) -> None:
+    """Whatever the routes of packages are called, and wherever they are included."""
+    urls = """
+        from django.views.generic import RedirectView
+        from django.urls import path
+        urlpatterns = [path("accounts/<int:pk>/", RedirectView.as_view()), path("orders/<int:pk>/", print)]
+    """
+    (found,) = report(project(files={"urls.py": urls}), mistakes=False)["Labels"]
+    assert found["words"] == ["orders", "accounts"]
+
+
+def test_an_excluded_path_that_matches_no_route_is_noted(project: Callable[..., SmallProject]) -> None:
+    """The expression has to match a whole path. Of one that is nearly right the hint says how it would be."""
+    paths = ["/v1/orders", "about/", "/about", "/v1/.*"]
+    parts = report(project(f"DTX_TELEMETRY = {{'EXCLUDE_PATHS': {paths}}}", {"urls.py": ROUTES}), mistakes=False)
+    noted = {each["pattern"]: each["hint"] for each in parts["Middleware"] if "pattern" in each}
+    assert noted == {
+        "/v1/orders": "It has to match the whole path: did you mean '/v1/orders.*'?",
+        "about/": "It has to match the whole path, from its first slash.",
+        "/about": "It has to match the whole path: did you mean '/about/'?",
+    }
+
+
+def test_without_an_application_no_consumer_is_looked_for(project: Callable[..., SmallProject]) -> None:
+    """A server may be told another one on its command line."""
+    made = project(f"{dedent(CHANNELS)}\n{LAYER}\nASGI_APPLICATION = None", CHANNELS_FILES)
+    (found,) = report(made, mistakes=False)["Consumers"]
+    assert (found["state"], found["text"]) == ("noted", "ASGI_APPLICATION is not set, so consumers were not looked for")
+    assert "ASGI_APPLICATION" not in found["hint"]
+    assert "your server" in found["hint"]
+
+
 def test_switched_off_it_says_no_more_than_that(project: Callable[..., SmallProject]) -> None:
     """Nothing is tried, and nothing is wrong."""
     parts = report(project("MIDDLEWARE.pop(0)", TELEMETRY_ENABLED="false"), mistakes=False)
@@ -290,9 +322,65 @@ MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str], str, str]] = {
         "Channel layers",
         "uses the channel layer 'default', which is not configured",
     ),
+    "a layer inside ours without its class": (
+        CHANNELS_SETTINGS.replace("channels_redis.core.RedisChannelLayer", "dtx_telemetry.layers.TelemetryChannelLayer"),
+        CHANNELS_FILES,
+        {},
+        "Channel layers",
+        "this layer could not be made: TypeError",
+    ),
+    "a layer of a misspelt class": (
+        CHANNELS_SETTINGS.replace("RedisChannelLayer", "RedisChanelLayer"),
+        CHANNELS_FILES,
+        {},
+        "Channel layers",
+        "this layer could not be made: InvalidChannelLayerError",
+    ),
+    "an ASGI application of another name": (
+        CHANNELS.replace("dota.asgi.application", "dota.asgi.app") + LAYER,
+        CHANNELS_FILES,
+        {},
+        "Consumers",
+        "ASGI_APPLICATION is 'dota.asgi.app', which is not there: 'dota.asgi' has no 'app'",
+    ),
+    "an ASGI module that fails": (
+        CHANNELS + LAYER,
+        {**CHANNELS_FILES, "asgi.py": "import nowhere"},
+        {},
+        "Consumers",
+        "which is not there: ModuleNotFoundError: No module named 'nowhere'",
+    ),
+    "a broker whose client is not installed": (
+        'CELERY_BROKER_URL = "zookeeper://127.0.0.1"',
+        CELERY_FILES,
+        {},
+        "Celery",
+        "the broker's transport 'zookeeper' cannot be loaded",
+    ),
+    "a format with ids without the filter": (
+        """
+        LOGGING = {
+            "version": 1, "disable_existing_loggers": False,
+            "formatters": {"ids": {"format": "%(request.id)s %(message)s"}},
+            "handlers": {"file": {"class": "logging.FileHandler", "filename": "/dev/null", "formatter": "ids"}},
+            "loggers": {"dota": {"handlers": ["file"]}},
+        }
+        """,
+        {},
+        {},
+        "Logging",
+        "'file' has %(request.id)",
+    ),
+    "comments without a count": (
+        "DTX_TELEMETRY = {'SQL_COMMENTS': 'append', 'DB_QUERIES': 'off'}",
+        {},
+        {},
+        "Databases",
+        "SQL_COMMENTS=append has no effect",
+    ),
     "a layer whose server is down": (
         CHANNELS_SETTINGS.replace("redis://r", "redis://127.0.0.1:1"),
-        {},
+        CHANNELS_FILES,
         {},
         "Channel layers",
         "could not be sent through this layer",
@@ -325,6 +413,12 @@ STOPPING: dict[str, tuple[str, dict[str, str], str]] = {
         "DTX_TELEMETRY['TASK_SPANS'] is 'both'; accepted: child, link.",
     ),
     "a wrong variable": ("", {"LOG_LEVEL": "LOUD"}, "the environment variable LOG_LEVEL is 'LOUD'; accepted: CRITICAL"),
+    "a variable of OpenTelemetry as a key": (
+        "DTX_TELEMETRY = {'OTEL_SERVICE_NAME': 'dota'}",
+        {},
+        "Set the environment variable OTEL_SERVICE_NAME.",
+    ),
+    "a path as a segment": ("DTX_TELEMETRY = {'RESOURCES': {'/orders/': 'order'}}", {}, "a segment has no slash."),
     "a wrong type": ("DTX_TELEMETRY = ['LOG_LEVEL']", {}, "DTX_TELEMETRY is ['LOG_LEVEL']; accepted: a dict."),
     "a limit too low": ("", {"LOG_MAX_VALUE_LENGTH": "20"}, "accepted: a whole number, at least 256."),
     "an unknown exporter": ("", {"OTEL_ENABLED": "true", "OTEL_TRACES_EXPORTER": "zipkim"}, "OTEL_TRACES_EXPORTER is 'zipkim'"),

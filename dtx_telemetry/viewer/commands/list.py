@@ -154,7 +154,7 @@ def run(query: Query, *, sort: str = "start", limit: int = 50, as_json: bool = F
     elif rows:
         from ..show.tables import show_list
 
-        show_list([row.as_json() for row in rows], listing.count)
+        show_list([row.as_json() for row in rows], listing.count, sort)
     return reading.end(found=bool(rows), nothing=f"none of {{lines}} ends a request, task or connection{fitting}{OTHERS}")
 
 

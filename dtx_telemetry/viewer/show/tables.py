@@ -61,8 +61,8 @@ _ID = 8
 _MANY = 20
 
 
-def show_list(rows: Sequence[Mapping[str, Any]], count: int) -> None:
-    """Print the rows of `list`, of which there are *count* in all."""
+def show_list(rows: Sequence[Mapping[str, Any]], count: int, sort: str) -> None:
+    """Print the rows of `list`, of which there are *count* in all, and which are sorted by the column *sort*."""
     console = _wide_enough()
     are_of_one_day = len({day_and_time(row["start"])[:10] for row in rows}) == 1
     are_of_one_service = len({row["service"] for row in rows}) == 1
@@ -82,7 +82,8 @@ def show_list(rows: Sequence[Mapping[str, Any]], count: int) -> None:
                 "id": _id(row["request.id"]),
             }
         )
-    _print(console, _LIST if are_of_one_day else {**_LIST, "start": (25, 0)}, cells)
+    columns = {**_LIST, sort: (_LIST[sort][0], 0)}  # which stays, however narrow the terminal is
+    _print(console, columns if are_of_one_day else {**columns, "start": (25, 0)}, cells)
     if count > len(rows):
         console.print(safe(f"{len(rows)} of {count} rows; --limit shows more", "dim"))
     _say_how_to_go_on(console)

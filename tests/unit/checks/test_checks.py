@@ -325,7 +325,15 @@ def test_comments_beside_prepared_statements_are_told(settings: Any, monkeypatch
     assert "SQL_COMMENTS=off" in str(message.hint)
     for others in ({"SQL_COMMENTS": "off"}, {"SQL_COMMENTS": "append", "DB_QUERIES": "off"}, {"ENABLED": False}):
         settings.DTX_TELEMETRY = {"SQL_COMMENTS": "prepend", **others}
-        assert found() == {}
+        assert [message for message in found().get("W008", []) if "prepare_threshold" in message.msg] == []
+
+
+def test_comments_that_are_not_written_are_told(settings: Any) -> None:
+    """They come by the same way as the count."""
+    settings.DTX_TELEMETRY = {"SQL_COMMENTS": "append", "DB_QUERIES": "off"}
+    assert one("W008").msg == "SQL_COMMENTS=append has no effect: DB_QUERIES=off leaves connections alone."
+    settings.DTX_TELEMETRY = {"SQL_COMMENTS": "append", "DB_QUERIES": "off", "ENABLED": False}
+    assert found() == {}
 
 
 #: Names that deployments have, near ours or not.
@@ -490,6 +498,61 @@ def test_events_of_ours_that_are_printed_nowhere_are_told(monkeypatch: pytest.Mo
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
     config.reset()
     startup.init_telemetry()
+    assert found() == {}
+
+
+IDS = {"format": "%(request.id)s %(message)s"}
+
+
+@pytest.mark.parametrize("filters", [[], ["debug"]])
+def test_a_format_with_our_ids_and_no_filter_is_told(use_logging: Callable[[Any], None], filters: list[str]) -> None:
+    """Logging prints an error in place of each line; what the warning says to write cures it."""
+    handler = {"class": "logging.handlers.HTTPHandler", "host": "h", "url": "/", "formatter": "ids", "filters": filters}
+    given: dict[str, Any] = {
+        "version": 1,
+        "formatters": {"ids": IDS},
+        "filters": {"debug": {"name": "dota"}},
+        "handlers": {"out": handler},
+        "root": {"handlers": ["out"]},
+    }
+    use_logging(given)
+    message = one("W007")
+    assert "'out' has %(request.id)" in message.msg
+    assert "dtx_telemetry.ContextFilter" in str(message.hint)
+    given["filters"]["context"] = {"()": "dtx_telemetry.ContextFilter"}
+    given["handlers"]["out"] = {**handler, "filters": [*filters, "context"]}
+    use_logging(given)
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("formatter", "handler"),
+    [
+        (IDS, {"class": "logging.StreamHandler"}),
+        ({**IDS, "defaults": {"request.id": "-"}}, {"class": "logging.NullHandler"}),
+        ({"format": "%(message)s"}, {"class": "logging.NullHandler"}),
+    ],
+)
+def test_a_format_that_is_not_used_or_needs_no_filter_is_right(
+    use_logging: Callable[[Any], None], formatter: dict[str, Any], handler: dict[str, Any]
+) -> None:
+    """Of a console handler the lines are ours."""
+    handlers = {"out": {**handler, "formatter": "ids"}}
+    use_logging({"version": 1, "formatters": {"ids": formatter}, "handlers": handlers, "root": {"handlers": ["out"]}})
+    assert found() == {}
+
+
+def test_a_variable_of_opentelemetry_as_a_setting_is_told(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it is on, and the variable is not there: a project may read it into a setting for itself."""
+    monkeypatch.setattr(django_settings, "OTEL_SERVICE_NAME", "dota", raising=False)
+    assert found() == {}
+    settings.DTX_TELEMETRY = {"OTEL_ENABLED": True}
+    message = one("W003")
+    assert (message.msg, "environment variable OTEL_SERVICE_NAME" in str(message.hint)) == (
+        "dtx_telemetry does not read the setting OTEL_SERVICE_NAME.",
+        True,
+    )
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "dota")
     assert found() == {}
 
 

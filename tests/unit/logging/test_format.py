@@ -131,6 +131,18 @@ def test_a_format_that_there_is_not() -> None:
         LineFormatter("xml")
 
 
+@pytest.mark.parametrize("given", [{}, {"format": "json"}, {"format": "json", "datefmt": "%H", "style": "%"}])
+@pytest.mark.parametrize("by", ["()", "class"])
+def test_logging_may_name_it_as_a_class_too(by: str, given: dict[str, str]) -> None:
+    """As it does its own formatters, and hands on what those take."""
+    if by == "()" and len(given) > 1:
+        return
+    configurator = logging.config.DictConfigurator({"version": 1})
+    formatter = configurator.configure_formatter({by: "dtx_telemetry.LineFormatter", **given})
+    assert isinstance(formatter, LineFormatter)
+    assert parse_line(formatter.format(logging.makeLogRecord({"msg": "x"})))["event"] == "x"
+
+
 def test_what_cannot_be_printed_costs_no_line() -> None:
     """Telemetry never breaks the application's handler."""
 

@@ -438,6 +438,20 @@ def test_a_narrow_terminal_does_without_some_columns(run, file, monkeypatch, col
     assert [word for word in said if word not in printed] == []
 
 
+@pytest.mark.parametrize("columns", [50, 60, 80])
+@pytest.mark.parametrize(("sort", "said"), [("queries", " 31 "), ("database", " 84.0 ms ")])
+def test_the_column_that_rows_are_sorted_by_is_shown(run, tmp_path, monkeypatch, columns, sort, said):
+    """However narrow the terminal is."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    path = tmp_path / "lines.json"
+    asked = {**LINES[2], "db.query_count": 31, "db.duration_ms": 84.0}
+    assert asked["event"] == "request_completed"
+    path.write_bytes(as_bytes([asked]))
+    _, printed, _ = run("list", path, "--sort", sort)
+    assert sort in printed
+    assert said in printed
+
+
 @pytest.mark.parametrize("command", ["slow", "errors"])
 def test_nothing_found(run, tmp_path, command):
     """Exit code 1; in JSON an empty list."""
