@@ -17,6 +17,7 @@ from ..guard import report
 from . import bodies, users
 from .events import ServedRequest, note_failure
 from .responses import ATTRIBUTE, give_request_id
+from .running import RunningRequests
 
 __all__ = ["ATTRIBUTE", "RequestTelemetry", "begin", "telemetry_of"]
 
@@ -24,6 +25,7 @@ _OF_A_REGEX = frozenset("^$\\(?")
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
 _PLACE = re.compile(r"<(\w+)>")
 _ESCAPED = re.compile(r"\\(\W)")
+_running = RunningRequests()
 
 
 def begin(request: HttpRequest) -> "RequestTelemetry | None":
@@ -36,7 +38,9 @@ def begin(request: HttpRequest) -> "RequestTelemetry | None":
         # The second one: the middleware stands in MIDDLEWARE twice.
         if not settings.enabled or (outer is not None and outer.scope is context.current_scope()):
             return None
+        _running.watch_process()
         telemetry = request.__dict__[ATTRIBUTE] = RequestTelemetry(request, settings)
+        _running.add(telemetry)
         return telemetry
     except Exception as error:
         report("TelemetryMiddleware", error)
@@ -54,7 +58,7 @@ class RequestTelemetry(ServedRequest):
     It does not hold the request, which holds it: that avoids a reference cycle.
     """
 
-    __slots__ = ("_looked_up", "_user_field", "_user_id", "_wants_route", "request_id")
+    __slots__ = ("__weakref__", "_looked_up", "_user_field", "_user_id", "_wants_route", "request_id")
 
     def __init__(self, request: HttpRequest, settings: Settings) -> None:
         given: Any = request.META.get(settings.request_id_meta)

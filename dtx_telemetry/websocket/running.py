@@ -5,11 +5,9 @@ says which call a message belongs to. Daphne, told to stop, ends without cancell
 does so in a child of multiprocessing: only the end of the process is left to notice it. So the registry ends them then.
 """
 
-import atexit
-import multiprocessing
-import os
-import sys
 from typing import Generic, Protocol, TypeVar
+
+from ..context import ProcessEnd
 
 __all__ = ["RunningCalls"]
 
@@ -27,23 +25,17 @@ class RunningCalls(Generic[_Call]):
 
     def __init__(self) -> None:
         self._start()
-        os.register_at_fork(after_in_child=self._start)
-        atexit.register(self._end_all)
+        self._process_end = ProcessEnd(self._end_all, self._start)
 
     def _start(self) -> None:
         self._calls: dict[int, _Call] = {}
-        self._is_finalized = False
         #: Returns the call of the consumer with that `id`, or ``None``.
         self.get = self._calls.get
 
     def add(self, consumer: object, call: _Call) -> None:
         """Note that *consumer* serves *call*, until `remove`."""
         self._calls[id(consumer)] = call
-        # A child of multiprocessing runs no function of atexit, and forgets finalizers that were registered before its fork.
-        if not self._is_finalized and multiprocessing.parent_process() is not None:
-            self._is_finalized = True
-            Finalize = sys.modules["multiprocessing.util"].Finalize  # noqa: N806 - loaded in every such child, and slow to load elsewhere
-            Finalize(None, self._end_all, exitpriority=100)
+        self._process_end.watch()
 
     def remove(self, consumer: object) -> None:
         """Note that its call is over."""

@@ -235,6 +235,7 @@ ASYNC_STREAMS: dict[str, Callable[[HttpRequest], Any]] = {"stream": astream}
 
 
 def slow(request: HttpRequest) -> HttpResponse:
+    log.info("waiting")
     time.sleep(float(request.GET.get("seconds", 0.1)))
     return HttpResponse(threading.current_thread().name)
 

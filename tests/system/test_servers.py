@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -205,6 +206,30 @@ def test_a_server_that_is_stopped_closes_what_runs(start: Callable[..., Server],
         server.process.stop()
         assert answer.result() == (200, "waited")
     assert server.process.wait_for_event("request_completed")["request.id"] == waiting["request.id"]
+
+
+STOPPED_EARLY: dict[str, Callable[[Processes], Process]] = {
+    "uvicorn": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1"),
+    "uvicorn's workers": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1", "--workers", "2"),
+    "gunicorn gevent": lambda processes: processes.gunicorn("-k", "gevent", "--graceful-timeout", "60"),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED_EARLY)
+def test_a_server_that_does_not_wait_closes_what_runs(processes: Processes, database: Database, name: str) -> None:
+    """Its patience is over, or it was told to have none (SIGQUIT): what it never runs again has its one event too."""
+    processes.environ |= {**database.environ, "DTX_TEST_SETTINGS": URLS}
+    server = Server(STOPPED_EARLY[name](processes))
+    path = "/http/slow/" if name.startswith("gunicorn") else "/http/async/slow/"
+    with ThreadPoolExecutor(2) as pool:
+        ids = ["one", "two"]
+        for each in ids:
+            pool.submit(server.get, f"{path}?seconds=120", **{"X-Request-ID": each})
+            server.process.wait_for_event("waiting", request_id=each)
+        server.process.stop(signal.SIGQUIT if name == "gunicorn gevent" else signal.SIGTERM)
+    ends = [line for line in server.process.lines if line["event"].startswith("request_")]
+    assert sorted((line["request.id"], line["event"]) for line in ends) == [(each, "request_cancelled") for each in ids]
+    assert all(line["duration_ms"] > 0 and line["http.route"] == path for line in ends)
 
 
 @pytest.mark.parametrize("library", ["httpx", "requests", "urllib"])
