@@ -22,7 +22,7 @@ _TOKENS = r"""
     | (?P<dollar>  \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z) )
     | (?P<string>  '(?:[^'\\]|'')*' | '.*\Z )
     | (?P<quoted>  "(?:[^"]|"")*" | `[^`]*` | \[\w+\] )
-    | (?P<number>  (?<![\w$.]) (?:0[xX][0-9a-fA-F]+ | \d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+) (?!\w) )
+    | (?P<number>  (?<![\w$.]) (?:0[xXbBoO][0-9a-fA-F_]+ | \d[\d_]*(?:\.[\d_]*)?(?:[eE][+-]?\d+)? | \.\d[\d_]*) (?!\w) )
 """
 _STANDARD = re.compile(_TOKENS, re.DOTALL | re.VERBOSE)
 # MySQL and MariaDB have strings in double quotes, and comments that begin with a hash.

@@ -27,6 +27,8 @@ VENDORS = pytest.mark.parametrize("vendor", ["sqlite", "postgresql", "mysql"])
         (r"SELECT 'C:\' AND b='secret'", "SELECT ?"),
         (r"SELECT E'it\'s secret', b", "SELECT E?"),
         ("SELECT 0xDEADbeef, x'cafe'", "SELECT ?, x?"),
+        ("SELECT 1_500_000, 0b1011, 0o17, 0xFF_FF, 1_0.5_0e1", "SELECT ?, ?, ?, ?, ?"),
+        ("SELECT a1, t_2.b3, c$4, e_5 FROM t6", "SELECT a1, t_2.b3, c$4, e_5 FROM t6"),
         ("SET PASSWORD FOR me = secret", "SET PASSWORD ?"),
         ("ALTER USER me IDENTIFIED BY secret", "ALTER USER me IDENTIFIED ?"),
         ("", ""),
