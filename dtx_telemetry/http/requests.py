@@ -164,7 +164,10 @@ def route_template(route: str | None) -> str | None:
         return None
     if _OF_A_REGEX.isdisjoint(route):
         return route if route.startswith("/") else f"/{route}"
+    from django.contrib.admindocs.utils import replace_named_groups
     from django.contrib.admindocs.views import simplify_regex
 
-    names, path = set(_NAMED_GROUP.findall(route)), _ESCAPED.sub(r"\1", simplify_regex(route))
+    # First: simplify_regex loses a named group that has another group in it.
+    path = _ESCAPED.sub(r"\1", simplify_regex(replace_named_groups(route)))
+    names = set(_NAMED_GROUP.findall(route))
     return _PLACE.sub(lambda place: f"{{{place[1]}}}" if place[1] in names else place[0], path)

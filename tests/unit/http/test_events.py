@@ -347,6 +347,7 @@ def test_the_stable_route_is_the_pattern_of_the_url(
         (r"^documents/(?P<pk>[^/.]+)\.(?P<format>[a-z0-9]+)/?$", "/documents/{pk}.{format}/"),
         (r"api/^documents/(?P<pk>[^/.]+)/$", "/api/documents/{pk}/"),
         (r"^a/(\d+)/(?P<kind>(b|c)+)/$", "/a/<var>/{kind}/"),
+        (r"^files/(?P<slug>[-\w]+)(?P<rest>(?:/[^/]+)*)$", "/files/{slug}{rest}"),
         (r"^a\.b/\Z", "/a.b/"),
         ("", "/"),
         (None, None),
