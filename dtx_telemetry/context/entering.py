@@ -164,6 +164,18 @@ def _enter_inside(
 
 
 def _switch_to(scope: Scope, found: dict[str, Any], about: Any) -> Scope:
+    outer = current.get()
+    try:
+        return _make_current(scope, found, about)
+    except BaseException:
+        # There may be no stack left, or a signal may raise: nobody would know of the scope, and leave it. What failed stands
+        # deeper on the stack than this does.
+        switch(scope._inside, found)
+        current.set(outer)
+        raise
+
+
+def _make_current(scope: Scope, found: dict[str, Any], about: Any) -> Scope:
     scope._found = found
     switch(found, scope._inside)
     current.set(scope)

@@ -36,7 +36,7 @@ _PLACE = r"(?:%s|%\(\w+\)s|\?|:\w+)"
 _LIST = re.compile(rf"\({_PLACE}(?:\s*,\s*{_PLACE})+\)")
 _ROWS = re.compile(r"(\((?:\.\.\.|[^()]*)\))(?:\s*,\s*\1)+")
 # A run of rows, or a list, that goes on where the statement was cut, in the midst of a place too.
-_CUT_ROWS = re.compile(r"(, \.\.\.)(?:,\s*(?:\((?:[^()]|%\(\w*\)?)*)?)?\Z")
+_CUT_ROWS = re.compile(r"(, \.\.\.)(?:,\s*(?:\((?:[^()]|%\(\w*+\)?)*)?)?\Z")
 _CUT_LIST = re.compile(rf"\((?:{_PLACE}\s*,\s*)*(?:{_PLACE}|\?\?|%?(?:\(\w*\)?)?|:)\s*\Z")
 _SPACES = re.compile(r"\s+")
 # What stands behind these words is a secret, quoted or not.

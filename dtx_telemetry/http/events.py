@@ -72,7 +72,20 @@ class ServedRequest:
         """Call *function* inside the request, wherever this is called: by a server, after the middleware has returned."""
         if self._context is None or self.scope.is_entered:
             return function(*args, **kwargs)
-        return self._context.run(function, *args, **kwargs)
+        is_inside = False
+
+        def call() -> _R:
+            nonlocal is_inside
+            is_inside = True
+            return function(*args, **kwargs)
+
+        try:
+            return self._context.run(call)
+        except RuntimeError:
+            if is_inside:
+                raise
+        # Another thread is in the midst of a piece, in the context itself, as this one closes the body.
+        return self._context.copy().run(function, *args, **kwargs)
 
     def context_elsewhere(self) -> Context | None:
         """Return the kept context for a coroutine to run in, or ``None`` if the request is entered or none was kept."""

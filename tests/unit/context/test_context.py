@@ -780,3 +780,24 @@ def test_a_scope_is_freed_with_its_last_reference() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("error", [RecursionError(), KeyboardInterrupt(), MemoryError()], ids=repr)
+@pytest.mark.parametrize("enter", [context.enter, context.enter_root], ids=["nested", "root"])
+def test_a_scope_that_cannot_be_entered_leaves_nothing(enter, error):
+    """Nobody knows of it who could leave it: a participant found no stack, or a signal came."""
+
+    class Failing(context.Participant):
+        def entered(self, scope, about):
+            raise error
+
+    participant = PARTICIPANTS.by_name.get("database")
+    with bind_fields(service="x"):
+        around = context.current_scope()
+        context.take_part("database", Failing())
+        try:
+            with pytest.raises(type(error)):
+                enter(events.OPERATION, {"request.id": "a", "service": "y"})
+        finally:
+            context.take_part("database", participant)
+        assert (context.bound(), context.current_scope()) == ({"service": "x"}, around)

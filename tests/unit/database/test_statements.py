@@ -125,3 +125,9 @@ def test_other_kinds_of_statements_have_a_text(sql: object, expected: str) -> No
 def test_what_django_sends_for_transactions_is_told_apart(text: str, expected: bool) -> None:
     """From blocks of statements too, which begin alike."""
     assert is_of_transaction(text) is expected
+
+
+def test_a_place_without_an_end_where_the_text_is_cut_takes_no_time() -> None:
+    """Each of its letters could be read in two ways, and all ways were tried."""
+    text = f"INSERT INTO t VALUES (?), (?), ({'%(name' * 60}("
+    assert readable(text_of(text.ljust(MAX_TEXT + 1)), "postgresql").startswith("INSERT INTO t VALUES (?), ...")

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 from django.utils.decorators import sync_and_async_middleware
@@ -567,3 +569,36 @@ async def test_what_django_warns_about_a_synchronous_body_has_the_requests_id(lo
     assert line["request.id"] == "warned"
     assert log_output.one("request_completed")["http.status_code"] == 200
     assert get_contextvars() == {}
+
+
+def test_a_body_may_be_closed_by_another_thread_in_the_midst_of_a_piece(log_output: LogOutput) -> None:
+    """As without us: the response is closed, Django hears of it, and the piece comes to its end."""
+    begun, go_on, finished = threading.Event(), threading.Event(), []
+
+    class Pieces:
+        def __iter__(self) -> "Pieces":
+            return self
+
+        def __next__(self) -> bytes:
+            begun.set()
+            assert go_on.wait(60)
+            return b"a"
+
+    def finish(**_: Any) -> None:
+        finished.append(context.get_request_id())
+
+    response = answered(StreamingHttpResponse(Pieces()))
+    pieces: list[bytes] = []
+    thread = threading.Thread(target=lambda: pieces.append(next(iter(response))))
+    request_finished.connect(finish)
+    try:
+        thread.start()
+        assert begun.wait(60)
+        response.close()
+    finally:
+        request_finished.disconnect(finish)
+        go_on.set()
+        thread.join()
+    assert finished == [response["X-Request-ID"]]
+    assert (response.closed, pieces) == (True, [b"a"])
+    assert names(log_output) == ["request_cancelled"]
