@@ -64,6 +64,11 @@ class ServedRequest:
         """Keep the context of the request, which is about to be left, for `run`."""
         self._context = copy_context()
 
+    @property
+    def has_answered(self) -> bool:
+        """True if the middleware has handed its response on and nothing of the request, as its body, runs now."""
+        return self._context is not None and not self.scope.is_entered
+
     def forget_context(self) -> None:
         """Give the kept context free, with all that the application's own variables hold."""
         self._context = None

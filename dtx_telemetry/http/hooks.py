@@ -30,6 +30,10 @@ def _note_exception(request: Any = None, **_: Any) -> None:
     telemetry = telemetry_of(request)
     if telemetry is not None:
         note_failure(telemetry.scope, sys.exc_info()[1])
+        if telemetry.has_answered and not telemetry.scope.ended:
+            # A middleware outside of ours raised, so nobody reads or closes the body that is to end the request. The traceback
+            # holds that body, which holds the request: only the garbage collector would end it.
+            telemetry.end(500)
 
 
 class _LateLines(logging.Filter):

@@ -450,6 +450,37 @@ async def test_what_a_body_logs_that_is_thrown_away_bears_the_context(log_output
     assert {line["request.id"] for line in log_output.lines} == {sent_id}
 
 
+@sync_and_async_middleware
+def raise_outside(get_response: Any) -> Any:
+    """A middleware that raises on the way out, as it holds the response."""
+
+    async def araising(request: Any) -> Any:
+        response = await get_response(request)
+        raise RuntimeError(f"no way out for {response.status_code}")
+
+    def raising(request: Any) -> Any:
+        response = get_response(request)
+        raise RuntimeError(f"no way out for {response.status_code}")
+
+    return araising if asyncio.iscoroutinefunction(get_response) else raising
+
+
+@BOTH
+def test_a_middleware_outside_that_raises_ends_the_request_of_a_body(log_output: LogOutput, is_async: bool) -> None:
+    """At once: the exception's traceback holds the body, which so is not collected, and nobody closes it."""
+    gc.disable()
+    try:
+        chain = [f"{__name__}.raise_outside", OURS]
+        answer = request(path_of("stream", is_async), is_async=is_async, middleware=chain)
+        assert answer.status_code == 500
+        line = closing(log_output.lines)
+        assert (line["event"], line["http.status_code"]) == ("request_failed", 500)
+        assert line["error"] == "RuntimeError: no way out for 200"
+        assert tracebacks(log_output.lines) == [line]
+    finally:
+        gc.enable()
+
+
 class TestTheStatusThatWasSent:
     """A body that fails bears the status that its client got."""
 
