@@ -93,7 +93,10 @@ def _key_text(key: str) -> str:
 def _value_text(value: object) -> str:
     """Return a value as it is if it is one word, else as Python writes it."""
     if type(value) is not str:
-        return printable(str(value))
+        try:
+            return printable(str(value))
+        except RecursionError:  # a line that the viewer reads: Python 3.11 writes fewer levels than JSON has
+            return "[too deep]"
     return value if value.isprintable() and _BARE.fullmatch(value) else repr(value)
 
 
