@@ -9,7 +9,7 @@ from .carrying import CONTEXT_KEY, MAX_SIZE, Parcel, carry_in, carry_out, outgoi
 from .entering import bind_fields, bound, enter, enter_root, get_request_id, no_scope, outside_context
 from .layer_message import enter_message, unpack_message_context
 from .participants import End, Participant, inject, listen, take_part, tell
-from .process_end import ProcessEnd
+from .process_end import ProcessEnd, end_with_uvicorn
 from .request_ids import MAX_REQUEST_ID_LENGTH, new_request_id, valid_request_id
 from .running import carry_context, run_in
 from .scope import Scope, current_scope, current_scope_id, milliseconds
@@ -33,6 +33,7 @@ __all__ = [
     "carry_out",
     "current_scope",
     "current_scope_id",
+    "end_with_uvicorn",
     "enter",
     "enter_message",
     "enter_root",

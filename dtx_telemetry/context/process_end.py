@@ -9,7 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["ProcessEnd"]
+from ..guard import never_raises
+
+__all__ = ["ProcessEnd", "end_with_uvicorn"]
+
+_MARK = "_dtx_ends"
 
 
 class ProcessEnd:
@@ -23,10 +27,10 @@ class ProcessEnd:
     __slots__ = ("_end", "_is_watched", "_start_anew")
 
     def __init__(self, end: Callable[[], None], start_anew: Callable[[], None]) -> None:
-        self._end = end
+        self._end = never_raises(end)
         self._start_anew = start_anew
         self._is_watched = False
-        atexit.register(end)
+        atexit.register(self._end)
         os.register_at_fork(after_in_child=self._after_fork)
 
     def watch(self) -> None:
@@ -37,25 +41,40 @@ class ProcessEnd:
             if multiprocessing.parent_process() is not None:
                 Finalize = sys.modules["multiprocessing.util"].Finalize  # noqa: N806 - loaded in every such child, and slow to load elsewhere
                 Finalize(None, self._end, exitpriority=100)
-            _end_with_uvicorn(self._end)
+            end_with_uvicorn(self._end)
 
     def _after_fork(self) -> None:
         self._is_watched = False
         self._start_anew()
 
 
-def _end_with_uvicorn(end: Callable[[], None]) -> None:
-    """Call *end* once uvicorn has served or cancelled its last request: then it raises the signal that stopped it."""
+def end_with_uvicorn(end: Callable[[], object], *, last: bool = False) -> None:
+    """Call *end* once uvicorn has served or cancelled its last request: then it raises the signal that stopped it.
+
+    Args:
+        end: what to call. Once, however often this is asked for it.
+        last: after all others, whatever was asked for first.
+    """
     server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     shutdown = getattr(server, "shutdown", None)
     if type(server).__module__.partition(".")[0] != "uvicorn" or shutdown is None:
         return
+    ends: list[Callable[[], object]] | None = getattr(shutdown, _MARK, None)
+    if ends is None:
+        ends = []
+        server.shutdown = _ending(shutdown, ends)
+    if end not in ends:
+        ends.insert(len(ends) if last else 0, end)
 
+
+def _ending(shutdown: Callable[..., Any], ends: list[Callable[[], object]]) -> Callable[..., Any]:
     @functools.wraps(shutdown)
     async def shutdown_and_end(*args: Any, **kwargs: Any) -> None:
         try:
             await shutdown(*args, **kwargs)
         finally:
-            end()
+            for end in ends:
+                end()
 
-    server.shutdown = shutdown_and_end
+    setattr(shutdown_and_end, _MARK, ends)
+    return shutdown_and_end

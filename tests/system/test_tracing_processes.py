@@ -87,6 +87,30 @@ def test_a_servers_requests_all_arrive(running: Processes, collector: Collector,
     check_requests(collector)
 
 
+CUT_SHORT: dict[str, Callable[[Processes], Process]] = {
+    "uvicorn": lambda running: running.uvicorn("--timeout-graceful-shutdown", "1"),
+    "uvicorn workers": lambda running: running.uvicorn("--timeout-graceful-shutdown", "1", "--workers", "2"),
+    "gunicorn gevent": lambda running: running.gunicorn("-k", "gevent", "--graceful-timeout", "60"),
+}
+
+
+@pytest.mark.parametrize("name", CUT_SHORT)
+def test_a_request_that_a_stopped_server_does_not_wait_for_arrives(running: Processes, collector: Collector, name: str) -> None:
+    """It ends before the last export, whichever of both was prepared first: a server logs before its first request."""
+    running.environ["DTX_TEST_SETTINGS"] = json.dumps({"ROOT_URLCONF": "tests.project.http_urls", "USE_TZ": True})
+    server = CUT_SHORT[name](running)
+    port = server.wait_for_port()
+    path = "/http/slow/" if name.startswith("gunicorn") else "/http/async/slow/"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(ask, port, f"{path}?seconds=120")
+        server.wait_for_event("waiting")
+        server.stop(signal.SIGQUIT if name == "gunicorn gevent" else signal.SIGTERM)
+
+    (span,) = collector.wait_for_spans(kind="SERVER")
+    (record,) = collector.wait_for_records(body="request_cancelled")
+    assert (record.trace_id, record.span_id) == (span.trace_id, span.span_id)
+
+
 def publish(broker: Broker, count: int, task: str = "tests.plain_app.tasks.echo") -> None:
     with make_app(broker) as app:
         for _ in range(count):

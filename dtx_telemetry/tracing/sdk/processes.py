@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import signal
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
+from ...context import end_with_uvicorn
 from ...guard import report
 
 __all__ = ["CHILD_SECONDS", "EXIT_SECONDS", "Closer", "PerProcess", "close_all", "gevent_has_patched"]
@@ -154,29 +154,12 @@ def close_all(seconds: float = EXIT_SECONDS) -> None:
 
 def register_end() -> None:
     """Close at the end of processes that end without ``atexit``: children of ``multiprocessing``, and uvicorn's."""
-    _close_with_uvicorn()
+    end_with_uvicorn(close_all, last=True)
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
 
         Finalize(None, close_all, exitpriority=-100)
-
-
-def _close_with_uvicorn() -> None:
-    """Close once uvicorn has served its last request: then it raises the signal that stopped it, which nothing survives."""
-    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    shutdown = getattr(server, "shutdown", None)
-    if type(server).__module__.partition(".")[0] != "uvicorn" or shutdown is None or hasattr(shutdown, "_dtx_closes"):
-        return
-
-    async def shutdown_and_close(*args: Any, **kwargs: Any) -> None:
-        try:
-            await shutdown(*args, **kwargs)
-        finally:
-            close_all()
-
-    shutdown_and_close._dtx_closes = True  # type: ignore[attr-defined]
-    server.shutdown = shutdown_and_close
 
 
 def _after_fork_in_child() -> None:
