@@ -91,9 +91,8 @@ def test_several_commands_each_have_their_name(processes, script):
     run = processes.python(*RUN, "--", *script(FOREVER), "--", *ended)
     address = address_of(run)
     run.wait_for_text("two ended with exit code 3")
-    run.wait_for_text("begun")
-    assert any(re.match(r"one \| .* begun \[app\] me=one", text) for text in run.other), run.text
-    assert any(re.match(r"two \| .* ended \[app\] me=two", text) for text in run.other), run.text
+    for line in (r"one \| .* begun \[app\] me=one", r"two \| .* ended \[app\] me=two"):  # stdout is read apart from stderr
+        wait_until(lambda line=line: any(re.match(line, text) for text in tuple(run.other)), what=line)
     assert sorted(shown(address)["rows"][0][-1]) == ["one", "two"]
     assert run.stop(signal.SIGINT) == 3
     assert "interrupted" in run.text
