@@ -18,7 +18,7 @@ from .lines import Line, parse_line, with_event
 from .ports import reserved_port
 from .waiting import wait_until
 
-__all__ = ["ROOT", "Process", "Processes", "clean_environ", "run_python"]
+__all__ = ["ROOT", "STOPPED_EARLY", "Process", "Processes", "clean_environ", "run_python"]
 
 ROOT = Path(__file__).parents[2]
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
@@ -285,3 +285,11 @@ class Processes:
     def kill(self) -> None:
         for process in reversed(self._started):
             process.kill()
+
+
+#: Servers that do not wait for what runs when they are stopped: their patience is over, or they are told to have none.
+STOPPED_EARLY: dict[str, Callable[[Processes], Process]] = {
+    "uvicorn": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1"),
+    "uvicorn's workers": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1", "--workers", "2"),
+    "gunicorn gevent": lambda processes: processes.gunicorn("-k", "gevent", "--graceful-timeout", "60"),
+}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.database import Database
 from tests.support.lines import Line
-from tests.support.processes import Process, Processes
+from tests.support.processes import STOPPED_EARLY, Process, Processes
 
 REQUESTS, AT_ONCE = 500, 20
 URLS = json.dumps({"ROOT_URLCONF": "tests.project.http_urls", "USE_TZ": True})
@@ -206,13 +206,6 @@ def test_a_server_that_is_stopped_closes_what_runs(start: Callable[..., Server],
         server.process.stop()
         assert answer.result() == (200, "waited")
     assert server.process.wait_for_event("request_completed")["request.id"] == waiting["request.id"]
-
-
-STOPPED_EARLY: dict[str, Callable[[Processes], Process]] = {
-    "uvicorn": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1"),
-    "uvicorn's workers": lambda processes: processes.uvicorn("--timeout-graceful-shutdown", "1", "--workers", "2"),
-    "gunicorn gevent": lambda processes: processes.gunicorn("-k", "gevent", "--graceful-timeout", "60"),
-}
 
 
 @pytest.mark.parametrize("name", STOPPED_EARLY)

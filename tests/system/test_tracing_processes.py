@@ -15,7 +15,7 @@ from tests.support.brokers import Broker
 from tests.support.celery_app import make_app
 from tests.support.database import Database
 from tests.support.otlp import Collector, otlp_collector
-from tests.support.processes import Process, Processes, run_python
+from tests.support.processes import STOPPED_EARLY, Process, Processes, run_python
 from tests.support.waiting import wait_until
 
 PROTOCOLS = ["http/protobuf", "grpc"]
@@ -87,18 +87,11 @@ def test_a_servers_requests_all_arrive(running: Processes, collector: Collector,
     check_requests(collector)
 
 
-CUT_SHORT: dict[str, Callable[[Processes], Process]] = {
-    "uvicorn": lambda running: running.uvicorn("--timeout-graceful-shutdown", "1"),
-    "uvicorn workers": lambda running: running.uvicorn("--timeout-graceful-shutdown", "1", "--workers", "2"),
-    "gunicorn gevent": lambda running: running.gunicorn("-k", "gevent", "--graceful-timeout", "60"),
-}
-
-
-@pytest.mark.parametrize("name", CUT_SHORT)
+@pytest.mark.parametrize("name", STOPPED_EARLY)
 def test_a_request_that_a_stopped_server_does_not_wait_for_arrives(running: Processes, collector: Collector, name: str) -> None:
     """It ends before the last export, whichever of both was prepared first: a server logs before its first request."""
     running.environ["DTX_TEST_SETTINGS"] = json.dumps({"ROOT_URLCONF": "tests.project.http_urls", "USE_TZ": True})
-    server = CUT_SHORT[name](running)
+    server = STOPPED_EARLY[name](running)
     port = server.wait_for_port()
     path = "/http/slow/" if name.startswith("gunicorn") else "/http/async/slow/"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
